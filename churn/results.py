@@ -1,0 +1,184 @@
+"""What a comparison of both worlds found: the numbers, as JSON, and as a table in a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from churn.errors import DataError
+from churn.training import Metrics, measure
+
+__all__ = ["ProbabilityError", "Results", "Seconds", "Traffic", "as_json", "bits_of",
+           "bytes_text", "print_table", "seconds_text"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Wall-clock seconds of each step; `total` may hold more than their sum."""
+
+    train: float
+    keygen: float
+    upload_keys: float
+    encrypt: float
+    evaluate: float
+    decrypt: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes sent: ciphertexts up, ciphertexts down, public and evaluation keys up (once)."""
+
+    up: int
+    down: int
+    keys: int
+
+
+@dataclass(frozen=True)
+class ProbabilityError:
+    """Largest |difference| of two probabilities over the rows.
+
+    total        encrypted against exact sigmoid
+    polynomial   the sigmoid's polynomial, in the clear, against exact sigmoid
+    encryption   encrypted against that polynomial in the clear
+    """
+
+    total: float
+    polynomial: float
+    encryption: float
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """One held-out table scored in the clear and encrypted. Build it with `Results.compare`.
+
+    labels, p_plain, p_polynomial, p_encrypted are arrays (rows,): the truth, and the probability
+    from the exact sigmoid, from its polynomial in the clear, and from the encrypted evaluation.
+    params holds ring_degree, log2_qp, security_bits, levels, scale_bits, backend, and may hold
+    more; notes are sentences for the reader.
+    """
+
+    plain: Metrics
+    encrypted: Metrics
+    labels_differ: int
+    probability_error: ProbabilityError
+    seconds: Seconds
+    traffic: Traffic
+    params: Mapping[str, str | int | float]
+    labels: Bools
+    p_plain: Floats
+    p_polynomial: Floats
+    p_encrypted: Floats
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """The number of rows scored."""
+        return len(self.labels)
+
+    @classmethod
+    def compare(
+        cls, labels: npt.ArrayLike, p_plain: npt.ArrayLike, p_polynomial: npt.ArrayLike,
+        p_encrypted: npt.ArrayLike, *, seconds: Seconds, traffic: Traffic,
+        params: Mapping[str, str | int | float], notes: tuple[str, ...] = (),
+    ) -> Results:
+        """Measure both worlds and their difference. DataError if the arrays do not fit together."""
+        y = np.array(labels, np.bool_)
+        plain, polynomial, encrypted = (
+            np.array(p, np.float64) for p in (p_plain, p_polynomial, p_encrypted))
+        for p in (plain, polynomial, encrypted):
+            if p.shape != y.shape or not np.isfinite(p).all():
+                raise DataError(
+                    f"probabilities of shape {p.shape}, {int(np.isfinite(p).sum())} finite, for "
+                    f"{y.size} labels", "one finite probability per label is needed",
+                    "Check which rows were scored")
+        for array in (y, plain, polynomial, encrypted):
+            array.flags.writeable = False
+        return cls(
+            plain=measure(y, plain), encrypted=measure(y, encrypted),
+            labels_differ=int(((plain >= 0.5) != (encrypted >= 0.5)).sum()),
+            probability_error=ProbabilityError(
+                total=_largest(encrypted - plain), polynomial=_largest(polynomial - plain),
+                encryption=_largest(encrypted - polynomial)),
+            seconds=seconds, traffic=traffic, params=dict(params), labels=y, p_plain=plain,
+            p_polynomial=polynomial, p_encrypted=encrypted, notes=tuple(notes))
+
+
+def as_json(results: Results) -> dict[str, object]:
+    """Return everything but the arrays as plain values, for json.dumps."""
+    return {
+        "rows": results.rows,
+        "plain": dataclasses.asdict(results.plain),
+        "encrypted": dataclasses.asdict(results.encrypted),
+        "labels_differ": results.labels_differ,
+        "probability_error": dataclasses.asdict(results.probability_error),
+        "seconds": dataclasses.asdict(results.seconds),
+        "bytes": dataclasses.asdict(results.traffic),
+        "params": dict(results.params),
+        "notes": list(results.notes),
+    }
+
+
+def print_table(results: Results, console: Console) -> None:
+    """Print the comparison, plain beside encrypted, and one line each on error, time, traffic."""
+    table = Table(title=f"{results.rows:,} held-out rows, scored in both worlds")
+    for heading in ("", "plain", "encrypted", "difference"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, part in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"),
+                       ("ROC AUC", "roc_auc")):
+        one, other = (getattr(metrics, part) for metrics in (results.plain, results.encrypted))
+        table.add_row(name, f"{one:.4f}", f"{other:.4f}", f"{other - one:+.4f}",
+                      style="bold" if part == "accuracy" else "")
+    console.print(table)
+    error, seconds, traffic = results.probability_error, results.seconds, results.traffic
+    for name, value in (
+        ("majority", f"{results.plain.majority:.4f}, the accuracy of always naming that class"),
+        ("labels", f"{results.labels_differ} of {results.rows:,} differ"),
+        ("probability", f"off by at most {error.total:.1e} ({bits_of(error.total)}): polynomial "
+                        f"{error.polynomial:.1e}, encryption {error.encryption:.1e}"),
+        ("time", f"encrypt {seconds_text(seconds.encrypt)}, evaluate "
+                 f"{seconds_text(seconds.evaluate)}, decrypt {seconds_text(seconds.decrypt)}; keys "
+                 f"{seconds_text(seconds.keygen)}; all in all {seconds_text(seconds.total)}"),
+        ("traffic", f"{bytes_text(traffic.up)} up, {bytes_text(traffic.down)} down; keys "
+                    f"{bytes_text(traffic.keys)}, once"),
+    ):
+        console.print(f"{name:>12}  {value}", highlight=False, markup=False, soft_wrap=True)
+
+
+def bits_of(error: float) -> str:
+    """Return an error as bits of precision, "17.3 bits"; "exact" for 0."""
+    return f"{-np.log2(error):.1f} bits" if error > 0 else "exact"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration with a unit that suits it: "740 us", "31 ms", "2.4 s", "3 min 5 s"."""
+    if seconds >= 60:
+        return f"{int(round(seconds) // 60)} min {round(seconds) % 60} s"
+    if seconds >= 0.9995:
+        return f"{seconds:.3g} s"
+    if seconds >= 0.0009995:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def bytes_text(count: int) -> str:
+    """Return a size with a decimal unit: "812 B", "4.51 MB"."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def _largest(difference: Floats) -> float:
+    return float(np.abs(difference).max())

@@ -1,0 +1,101 @@
+"""CKKS from scratch: arithmetic on encrypted vectors of numbers, with native kernels.
+
+    params = ckks.CKKSParams.for_depth(4, precision_bits=24, value_range=16)
+    keygen = ckks.KeyGenerator(params)
+    secret = keygen.secret_key()
+    public, evaluation = keygen.public_key(secret), keygen.evaluation_keys(secret, rotations=[1, 2, 4])
+
+    x = ckks.EncryptedVector(ckks.Encryptor(params, public).encrypt(features), ckks.Evaluator(params, evaluation))
+    score = ckks.sigmoid(weights @ x + bias, interval=8)
+    ckks.Decryptor(params, secret).decrypt(score)
+
+The layers, each built from the one before and public on its own:
+
+    arith      numbers modulo a prime, in plain Python integers
+    kernels    loops over uint64 arrays: reference, numba, native C; equal words from all
+    ring       Z_Q[X]/(X^N + 1): elements, base conversion, automorphisms, samplers
+    rlwe       keys, encryption, key switching, noise
+    scheme     encoding, evaluator, levels and scales
+    circuits   polynomials and functions
+    vector     operators for users
+
+Names load on first use, so that importing this package costs little and a process that only evaluates never
+loads the code that decrypts.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ckks.circuits.approximation import approximate
+    from ckks.circuits.polynomial import evaluate_polynomial
+    from ckks.circuits.polynomials import Polynomial
+    from ckks.ring import Rng
+    from ckks.rlwe import Ciphertext, EvaluationKeys, Plaintext, PublicKey
+    from ckks.rlwe.secret import KeyGenerator, SecretKey
+    from ckks.scheme import CKKSParams, Encoder, Encryptor, Evaluator
+    from ckks.scheme.decryption import Decryptor
+    from ckks.scheme.meta import error_bound, expected_error
+    from ckks.vector import EncryptedVector, sigmoid
+
+_HOME = {
+    "CKKSParams": "ckks.scheme",
+    "Ciphertext": "ckks.rlwe",
+    "Decryptor": "ckks.scheme.decryption",
+    "EncryptedVector": "ckks.vector",
+    "Encoder": "ckks.scheme",
+    "Encryptor": "ckks.scheme",
+    "EvaluationKeys": "ckks.rlwe",
+    "Evaluator": "ckks.scheme",
+    "KeyGenerator": "ckks.rlwe.secret",
+    "Plaintext": "ckks.rlwe",
+    "Polynomial": "ckks.circuits.polynomials",
+    "PublicKey": "ckks.rlwe",
+    "Rng": "ckks.ring",
+    "SecretKey": "ckks.rlwe.secret",
+    "approximate": "ckks.circuits.approximation",
+    "error_bound": "ckks.scheme.meta",
+    "evaluate_polynomial": "ckks.circuits.polynomial",
+    "expected_error": "ckks.scheme.meta",
+    "sigmoid": "ckks.vector",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "CKKSParams",
+    "Ciphertext",
+    "Decryptor",
+    "Encoder",
+    "EncryptedVector",
+    "Encryptor",
+    "EvaluationKeys",
+    "Evaluator",
+    "KeyGenerator",
+    "Plaintext",
+    "Polynomial",
+    "PublicKey",
+    "Rng",
+    "SecretKey",
+    "approximate",
+    "error_bound",
+    "evaluate_polynomial",
+    "expected_error",
+    "sigmoid",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,296 @@
+"""Loops over uint64 residue arrays: the only place that knows there are several backends.
+
+Functions here take arrays of any leading shape, (..., limbs, N), allocate the result, fold the leading axes into
+one batch axis, split the work between threads and call the active source. The words that come back depend on
+nothing but the operands.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckks.errors import BasisMismatch, RangeError
+from ckks.kernels import threads as _threads
+from ckks.kernels.backends import NAMES, active, available, load, source_for, use
+from ckks.kernels.interface import (
+    FAST_LIMIT,
+    WORD_LIMIT,
+    Conversion,
+    Kernels,
+    Plan,
+    Words,
+    make_conversion,
+    make_plan,
+)
+from ckks.kernels.memory import empty, kept_bytes, release, wiping, zeros
+from ckks.kernels.threads import num_threads, set_num_threads, threads
+
+__all__ = [
+    "FAST_LIMIT",
+    "NAMES",
+    "WORD_LIMIT",
+    "Conversion",
+    "Kernels",
+    "Plan",
+    "Words",
+    "active",
+    "add",
+    "available",
+    "convert",
+    "dot",
+    "empty",
+    "gather",
+    "gather_signed",
+    "intt",
+    "kept_bytes",
+    "load",
+    "make_conversion",
+    "make_plan",
+    "mul",
+    "mul_scalar",
+    "mul_scalar_add",
+    "neg",
+    "ntt",
+    "num_threads",
+    "release",
+    "set_num_threads",
+    "signed",
+    "sub",
+    "sub_mul_scalar",
+    "threads",
+    "use",
+    "weighted_sum",
+    "wiping",
+    "zeros",
+]
+
+_CHECKING = os.environ.get("CKKS_CHECK", "") not in ("", "0")
+
+
+def ntt(plan: Plan, x: Words, out: Words | None = None) -> Words:
+    """Return the forward NTT of (..., L, N) coefficients, in bit-reversed order."""
+    return _unary(plan, x, out, source_for(plan.n).ntt)
+
+
+def intt(plan: Plan, x: Words, out: Words | None = None) -> Words:
+    """Return the coefficients whose NTT is x, shape (..., L, N)."""
+    return _unary(plan, x, out, source_for(plan.n).intt)
+
+
+def neg(plan: Plan, x: Words, out: Words | None = None) -> Words:
+    """Return -x."""
+    return _unary(plan, x, out, source_for(plan.n).neg)
+
+
+def add(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
+    """Return x + y; leading axes broadcast."""
+    return _binary(plan, x, y, out, source_for(plan.n).add)
+
+
+def sub(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
+    """Return x - y; leading axes broadcast."""
+    return _binary(plan, x, y, out, source_for(plan.n).sub)
+
+
+def mul(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
+    """Return x y word by word (the ring product in NTT form); leading axes broadcast."""
+    return _binary(plan, x, y, out, source_for(plan.n).mul)
+
+
+def mul_scalar(plan: Plan, x: Words, w: Words, out: Words | None = None) -> Words:
+    """Return w x, one scalar per limb: w of shape (L,) in [0, q)."""
+    kernel = source_for(plan.n).mul_scalar
+    _check_scalars(plan, w)
+    return _unary(plan, x, out, lambda p, s, u, o: kernel(p, u, w[s], o), by_limb=True)
+
+
+def mul_scalar_add(plan: Plan, x: Words, w: Words, y: Words, out: Words | None = None) -> Words:
+    """Return w x + y, one scalar per limb: w of shape (L,) in [0, q)."""
+    kernel = source_for(plan.n).mul_scalar_add
+    _check_scalars(plan, w)
+    return _binary(plan, x, y, out, lambda p, s, u, v, o: kernel(p, u, w[s], v, o), by_limb=True)
+
+
+def sub_mul_scalar(plan: Plan, x: Words, y: Words, w: Words, out: Words | None = None) -> Words:
+    """Return w (x - y), one scalar per limb: w of shape (L,) in [0, q)."""
+    kernel = source_for(plan.n).sub_mul_scalar
+    _check_scalars(plan, w)
+    return _binary(plan, x, y, out, lambda p, s, u, v, o: kernel(p, u, v, w[s], o), by_limb=True)
+
+
+def dot(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
+    """Return sum over k of x[k] y[k]: x and y are (K, ..., L, N), the axes after K broadcast; K <= 1024."""
+    if len(x) != len(y) or not 1 <= len(x) <= 1024:
+        raise BasisMismatch(f"dot of {len(x)} by {len(y)} terms; needed as many of each, 1 to 1024")
+    kernel = source_for(plan.n).dot
+    shape = _broadcast_shape(x[0], y[0])
+    out = _result(plan, shape, out)
+    u, v = (_fold(_broadcast_terms(a, shape), 1) for a in (x, y))
+    o = _fold_out(out)
+    _check_residues(plan, u, v)
+    _threads.run(lambda s: kernel(plan[s], u[:, :, s], v[:, :, s], o[:, s]), len(plan))
+    return out
+
+
+def weighted_sum(plan: Plan, x: Words, w: Words, out: Words | None = None) -> Words:
+    """Return sum over k of w[k] x[k]: x is (K, ..., L, N), w is (K, L) in [0, q); K <= 2^16."""
+    if w.shape != (len(x), len(plan)) or not 1 <= len(x) <= 2**16:
+        raise BasisMismatch(f"weights of shape {w.shape} for {len(x)} terms over {len(plan)} limbs; needed (K, L)")
+    kernel = source_for(plan.n).weighted_sum
+    out = _result(plan, x.shape[1:], out)
+    u, o = _fold(x, 1), _fold_out(out)
+    _check_residues(plan, u)
+    _threads.run(lambda s: kernel(plan[s], u[:, :, s], w[:, s], o[:, s]), len(plan))
+    return out
+
+
+def convert(table: Conversion, x: Words, out: Words | None = None) -> Words:
+    """Return the coefficients x, (..., a, N) modulo table.source, as (..., b, N) modulo table.target."""
+    n = x.shape[-1]
+    if x.shape[-2] != len(table.source):
+        raise BasisMismatch(f"{x.shape[-2]} limbs to convert, the table has {len(table.source)} source primes")
+    kernel = source_for(n).convert
+    shape = (*x.shape[:-2], len(table.target), n)
+    out = empty(shape) if out is None else out
+    if out.shape != shape:
+        raise BasisMismatch(f"out has shape {out.shape}; needed {shape}")
+    u, o = _fold(x, 0), _fold_out(out)
+    # Columns are independent of each other; blocks of 8 keep them aligned for vector loads.
+    blocks = max(1, n // 8)
+    width = n // blocks
+
+    def work(s: slice) -> None:
+        columns = slice(s.start * width, s.stop * width)
+        kernel(table, u[..., columns], o[..., columns])
+
+    _threads.run(work, blocks)
+    return out
+
+
+def gather(x: Words, index: NDArray[np.int64], out: Words | None = None) -> Words:
+    """Return x[..., index]: an automorphism of (..., L, N) values in NTT form."""
+    kernel = source_for(x.shape[-1]).gather
+    out = empty(x.shape) if out is None else out
+    u, o = _fold(x, 0), _fold_out(out)
+    _threads.run(lambda s: kernel(u[:, s], index, o[:, s]), u.shape[1])
+    return out
+
+
+def gather_signed(plan: Plan, x: Words, index: NDArray[np.int64], out: Words | None = None) -> Words:
+    """Return the automorphism of (..., L, N) coefficients: x[index], negated where index >= N (then index - N)."""
+    kernel = source_for(plan.n).gather_signed
+    return _unary(plan, x, out, lambda p, s, u, o: kernel(p, u, index, o), by_limb=True)
+
+
+def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = None) -> Words:
+    """Return the residues (..., L, N) of the signed integers high 2^52 + low, both (..., N) in (-2^62, 2^62)."""
+    kernel = source_for(plan.n).signed
+    out = empty((*low.shape[:-1], len(plan), plan.n))
+    flat = [None if v is None else np.ascontiguousarray(v, dtype=np.int64).reshape(-1, plan.n) for v in (low, high)]
+    lo, hi = flat
+    assert lo is not None
+    o = _fold_out(out)
+    _threads.run(lambda s: kernel(plan[s], lo, hi, o[:, s]), len(plan))
+    return out
+
+
+# ---- folding, splitting, checking ------------------------------------------------------------------------------
+
+
+def _fold(x: Words, keep: int) -> Words:
+    """Merge the axes between the first `keep` and the last two into one; a view wherever strides allow."""
+    if x.ndim == keep + 3:
+        return x
+    # Sizes are spelled out, since -1 is ambiguous for empty arrays.
+    batch = int(np.prod(x.shape[keep:-2], dtype=np.int64))
+    return x.reshape(*x.shape[:keep], batch, *x.shape[-2:])
+
+
+def _fold_out(out: Words) -> Words:
+    """Merge the leading axes of a result; never a copy, which would lose what is written to it."""
+    if out.ndim == 3:
+        return out
+    try:
+        return np.reshape(out, (int(np.prod(out.shape[:-2], dtype=np.int64)), *out.shape[-2:]), copy=False)
+    except ValueError:
+        raise BasisMismatch(f"out of strides {out.strides} cannot be viewed with one batch axis") from None
+
+
+def _result(plan: Plan, shape: tuple[int, ...], out: Words | None) -> Words:
+    if shape[-2:] != (len(plan), plan.n):
+        raise BasisMismatch(f"operands of shape {shape}; needed (..., {len(plan)}, {plan.n}) for this basis")
+    if out is None:
+        return empty(shape)
+    if out.shape != shape:
+        raise BasisMismatch(f"out has shape {out.shape}; needed {shape}")
+    return out
+
+
+def _broadcast_shape(x: Words, y: Words) -> tuple[int, ...]:
+    if x.shape == y.shape:
+        return x.shape
+    try:
+        shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except ValueError:
+        raise BasisMismatch(f"shapes {x.shape} and {y.shape} do not broadcast over their leading axes") from None
+    if x.shape[-2:] != y.shape[-2:]:
+        raise BasisMismatch(f"shapes {x.shape} and {y.shape} differ in limbs or ring degree")
+    return (*shape, *x.shape[-2:])
+
+
+def _broadcast_terms(x: Words, shape: tuple[int, ...]) -> Words:
+    """Broadcast the axes after the first of (K, ..., L, N) to `shape`."""
+    if x.shape[1:] == shape:
+        return x
+    missing = len(shape) + 1 - x.ndim
+    return np.broadcast_to(x[(slice(None), *(None,) * missing)], (len(x), *shape))
+
+
+def _unary(plan: Plan, x: Words, out: Words | None, kernel: Callable[..., None], *, by_limb: bool = False) -> Words:
+    out = _result(plan, x.shape, out)
+    u, o = _fold(x, 0), _fold_out(out)
+    _check_residues(plan, u)
+    if by_limb:
+        _threads.run(lambda s: kernel(plan[s], s, u[:, s], o[:, s]), len(plan))
+    elif num_threads() == 1:
+        kernel(plan, u, o)
+    else:
+        _threads.run(lambda s: kernel(plan[s], u[:, s], o[:, s]), len(plan))
+    return out
+
+
+def _binary(
+    plan: Plan, x: Words, y: Words, out: Words | None, kernel: Callable[..., None], *, by_limb: bool = False
+) -> Words:
+    shape = _broadcast_shape(x, y)
+    out = _result(plan, shape, out)
+    u, v = (_fold(a if a.shape == shape else np.broadcast_to(a, shape), 0) for a in (x, y))
+    o = _fold_out(out)
+    _check_residues(plan, u, v)
+    if by_limb:
+        _threads.run(lambda s: kernel(plan[s], s, u[:, s], v[:, s], o[:, s]), len(plan))
+    elif num_threads() == 1:
+        kernel(plan, u, v, o)
+    else:
+        _threads.run(lambda s: kernel(plan[s], u[:, s], v[:, s], o[:, s]), len(plan))
+    return out
+
+
+def _check_scalars(plan: Plan, w: Words) -> None:
+    if w.shape != (len(plan),) or w.dtype != np.uint64:
+        raise BasisMismatch(f"scalars of shape {w.shape} and type {w.dtype}; needed ({len(plan)},) of uint64")
+
+
+def _check_residues(plan: Plan, *operands: Words) -> None:
+    """With CKKS_CHECK=1, demand that every operand is fully reduced; a kernel's contract otherwise."""
+    if not _CHECKING:
+        return
+    for x in operands:
+        bad = x >= plan.q[:, None]
+        if bad.any():
+            where = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise RangeError(f"word {int(x[where])} at {where} is not below its modulus {plan.moduli[where[-2]]}")

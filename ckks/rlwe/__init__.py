@@ -1,0 +1,45 @@
+"""RLWE: parameters, keys, encryption and key switching, whatever a message may be encoded as.
+
+Nothing here knows slots or scales. What touches a secret key is in `ckks.rlwe.secret` and is not imported from here.
+"""
+
+from __future__ import annotations
+
+from ckks.rlwe.elements import Ciphertext, Plaintext
+from ckks.rlwe.encryption import encrypt
+from ckks.rlwe.gadget import decompose, gadget_product, mod_down
+from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
+from ckks.rlwe.keyswitch import (
+    apply_automorphism,
+    divide_by_level,
+    hoisted_automorphisms,
+    relinearise,
+    switch,
+    tensor,
+)
+from ckks.rlwe.noise import Noise
+from ckks.rlwe.params import RLWEParams
+from ckks.rlwe.security import LARGEST_LOG2_QP, check_secure, largest_log2_qp
+
+__all__ = [
+    "LARGEST_LOG2_QP",
+    "Ciphertext",
+    "EvaluationKeys",
+    "Noise",
+    "Plaintext",
+    "PublicKey",
+    "RLWEParams",
+    "SwitchingKey",
+    "apply_automorphism",
+    "check_secure",
+    "decompose",
+    "divide_by_level",
+    "encrypt",
+    "gadget_product",
+    "hoisted_automorphisms",
+    "largest_log2_qp",
+    "mod_down",
+    "relinearise",
+    "switch",
+    "tensor",
+]

@@ -1,0 +1,146 @@
+"""Public and evaluation keys: data only, safe to hand to a stranger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+
+from ckks.errors import BasisMismatch, MissingKey, ParameterError
+from ckks.kernels import Words
+from ckks.ring import RNSBasis, check_galois_element
+from ckks.ring.poly import checked_words
+from ckks.rlwe.params import RLWEParams
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Key:
+    """Words over (p_1..p_k, q_0..q_level), NTT form, validated and copied.
+
+    `seed`, when known, is the public 32-byte seed that the uniform half was expanded from.
+    """
+
+    params: RLWEParams
+    words: Words
+    level: int
+    seed: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """Validate and copy."""
+        if not isinstance(self.params, RLWEParams):
+            raise ParameterError(f"params of type {type(self.params).__name__}; needed RLWEParams")
+        words = checked_words(self.params.extended_basis(self.level), self.words)
+        if words.shape[:-2] != self._leading():
+            raise BasisMismatch(f"{type(self).__name__} words of shape {words.shape}; needed {self._leading()} leading")
+        words.flags.writeable = False
+        object.__setattr__(self, "words", words)
+
+    def _leading(self) -> tuple[int, ...]:
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    @classmethod
+    def of(cls, params: RLWEParams, words: Words, level: int, seed: bytes | None = None) -> Self:
+        """Wrap words known to be valid, without a copy."""
+        key = object.__new__(cls)
+        words.flags.writeable = False
+        for name, value in (("params", params), ("words", words), ("level", level), ("seed", seed)):
+            object.__setattr__(key, name, value)
+        return key
+
+    @property
+    def basis(self) -> RNSBasis:
+        """The moduli of the words."""
+        return self.params.extended_basis(self.level)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the words in memory (stored keys are half of that: the uniform half is a seed)."""
+        return self.words.nbytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle through the validating constructor."""
+        return type(self), (self.params, np.ascontiguousarray(self.words), self.level, self.seed)
+
+    def __repr__(self) -> str:
+        """Return a one-line summary."""
+        return f"<{type(self).__name__} N={self.params.ring_degree}, level {self.level}, {self.nbytes / 2**20:.1f} MiB>"
+
+
+class PublicKey(_Key):
+    """(b, a) with b = -a s + e over QP; words (2, limbs, N)."""
+
+    def _leading(self) -> tuple[int, ...]:
+        return (2,)
+
+
+class SwitchingKey(_Key):
+    """For each digit d: (b_d, a_d) with b_d = -a_d s + e_d + P g_d s'; words (digits, 2, limbs, N).
+
+    Turns a product with s' into a ciphertext under s ([HK19, Sec. 3]); g_d is 1 modulo the primes of digit d and 0
+    modulo the others. Works at its level and every one below.
+    """
+
+    def _leading(self) -> tuple[int, ...]:
+        return (len(self.params.digits(self.level)), 2)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationKeys:
+    """What an evaluator needs and a stranger may have: relinearisation and Galois keys.
+
+    Args:
+        params: the parameter set that all of them belong to.
+        relin: the switching key for s^2, or None.
+        galois: for a Galois element g, the switching key from s to s(X^(1/g)), applied before X -> X^g.
+    """
+
+    params: RLWEParams
+    relin: SwitchingKey | None = None
+    galois: Mapping[int, SwitchingKey] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that every key belongs to these parameters."""
+        n = self.params.ring_degree
+        galois = {check_galois_element(n, g): key for g, key in self.galois.items()}
+        object.__setattr__(self, "galois", MappingProxyType(galois))
+        for key in (self.relin, *galois.values()):
+            if key is not None and key.params != self.params:
+                raise BasisMismatch("an evaluation key belongs to other parameters than the set it was put in")
+
+    def relin_key(self) -> SwitchingKey:
+        """Return the relinearisation key; raise MissingKey when there is none."""
+        if self.relin is None:
+            raise MissingKey(
+                "no relinearisation key: products of ciphertexts need one; "
+                "generate it with KeyGenerator.evaluation_keys(secret, relin=True)"
+            )
+        return self.relin
+
+    def galois_key(self, g: int) -> SwitchingKey:
+        """Return the key for X -> X^g; raise MissingKey, listing what is there, when there is none."""
+        g = check_galois_element(self.params.ring_degree, g)
+        try:
+            return self.galois[g]
+        except KeyError:
+            have = ", ".join(map(str, sorted(self.galois))) or "none"
+            raise MissingKey(
+                f"no Galois key for the element {g}; there are keys for: {have}. "
+                "Generate it with KeyGenerator.evaluation_keys(secret, rotations=..., conjugation=...)"
+            ) from None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all words in memory."""
+        return sum(key.nbytes for key in (self.relin, *self.galois.values()) if key is not None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle through the validating constructor."""
+        return EvaluationKeys, (self.params, self.relin, dict(self.galois))
+
+    def __repr__(self) -> str:
+        """Return a one-line summary."""
+        relin = "relin" if self.relin is not None else "no relin"
+        return f"<EvaluationKeys {relin}, {len(self.galois)} Galois, {self.nbytes / 2**20:.1f} MiB>"

@@ -1,0 +1,172 @@
+"""RLWEParams: ring degree, modulus chain, special primes and how key switching groups them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from math import log2, prod
+from typing import Any
+
+from ckks.arith.primes import check_ring_degree
+from ckks.errors import LevelError, ParameterError
+from ckks.ring import RNSBasis
+from ckks.rlwe.security import check_secure
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLWEParams:
+    """Validated parameters of an RLWE scheme with hybrid key switching ([HK19]).
+
+    Args:
+        ring_degree: N, a power of two.
+        levels: the chain Q from the bottom: levels[0] is never dropped, each higher entry is the tuple of primes
+            that one rescale drops together.
+        special_moduli: the primes of P, used inside key switching only; () for schemes without it.
+        digit_sizes: how many consecutive primes of Q form each key-switching digit; by default as many
+            as there are special primes, the last digit taking what is left.
+        centred_digits: lift digits to (-D/2, D/2] (less noise, no hot slot); False lifts to [0, D) as SEAL does.
+        security: 128, 192 or 256, checked on the true QP; None only through `insecure`.
+        roots: primitive 2N-th roots for (special_moduli, then Q), for other libraries' data.
+
+    The joint basis lists **special primes first**: (p_1..p_k, q_0..q_L). Dropping a level then shortens an array at
+    its end, so a key used at a lower level, and the expansion of its seed, are prefixes.
+
+    Raises:
+        InsecureParameters: QP exceeds the table of `rlwe.security`.
+        ParameterError: anything else that cannot work.
+    """
+
+    ring_degree: int
+    levels: tuple[tuple[int, ...], ...]
+    special_moduli: tuple[int, ...] = ()
+    digit_sizes: tuple[int, ...] | None = None
+    centred_digits: bool = True
+    security: int | None = 128
+    roots: tuple[int, ...] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Validate everything before any of it is used."""
+        set_ = object.__setattr__
+        check_ring_degree(self.ring_degree)
+        set_(self, "levels", tuple(tuple(map(int, group)) for group in self.levels))
+        set_(self, "special_moduli", tuple(map(int, self.special_moduli)))
+        if not self.levels or not all(self.levels):
+            raise ParameterError(f"levels {self.levels}; needed at least one, each with at least one prime")
+        if self.security is not None:
+            check_secure(self.ring_degree, prod(self.moduli) * prod(self.special_moduli), self.security)
+        _ = self.basis_qp  # validates primes, distinctness and roots
+        if self.digit_sizes is None:
+            alpha, count = max(1, len(self.special_moduli)), len(self.moduli)
+            set_(self, "digit_sizes", tuple(min(alpha, count - i) for i in range(0, count, alpha)))
+        sizes = tuple(self._digits)
+        set_(self, "digit_sizes", sizes)
+        if sum(sizes) != len(self.moduli) or min(sizes) < 1:
+            raise ParameterError(f"digit sizes {sizes} do not cover the {len(self.moduli)} primes of Q exactly")
+
+    @classmethod
+    def insecure(cls, **kwargs: Any) -> RLWEParams:
+        """Return parameters of any size, **for teaching and tests only**; every object made from them says so."""
+        return cls(**{**kwargs, "security": None})
+
+    @property
+    def _digits(self) -> Sequence[int]:
+        assert self.digit_sizes is not None
+        return self.digit_sizes
+
+    @property
+    def is_insecure(self) -> bool:
+        """Tell whether the security check was switched off."""
+        return self.security is None
+
+    @cached_property
+    def moduli(self) -> tuple[int, ...]:
+        """The primes of Q from the bottom up, without grouping."""
+        return tuple(q for group in self.levels for q in group)
+
+    @property
+    def top_level(self) -> int:
+        """The level of a fresh ciphertext: how many rescales it has."""
+        return len(self.levels) - 1
+
+    @property
+    def num_special(self) -> int:
+        """k, the number of special primes."""
+        return len(self.special_moduli)
+
+    @cached_property
+    def _limb_counts(self) -> tuple[int, ...]:
+        return tuple(accumulate(map(len, self.levels)))
+
+    def limbs(self, level: int) -> int:
+        """Return how many primes of Q a level has."""
+        return self._limb_counts[self.check_level(level)]
+
+    def check_level(self, level: int) -> int:
+        """Return `level` if it exists here; raise LevelError otherwise."""
+        if not 0 <= level <= self.top_level:
+            raise LevelError(f"level {level}; these parameters have levels 0 to {self.top_level}")
+        return level
+
+    @cached_property
+    def basis_qp(self) -> RNSBasis:
+        """The joint basis (p_1..p_k, q_0..q_L)."""
+        return RNSBasis(self.ring_degree, self.special_moduli + self.moduli, self.roots)
+
+    def extended_basis(self, level: int) -> RNSBasis:
+        """Return (p_1..p_k, q_0..q_l): the prefix of `basis_qp` for a level."""
+        return self.basis_qp[: self.num_special + self.limbs(level)]
+
+    def basis(self, level: int) -> RNSBasis:
+        """Return (q_0..q_l)."""
+        k = self.num_special
+        return self.basis_qp[k : k + self.limbs(level)]
+
+    @cached_property
+    def special_modulus(self) -> int:
+        """P, the product of the special primes (1 without any)."""
+        return prod(self.special_moduli)
+
+    def level_modulus(self, level: int) -> int:
+        """Return the product of the primes that dropping `level` removes."""
+        return prod(self.levels[self.check_level(level)])
+
+    def digits(self, level: int) -> tuple[slice, ...]:
+        """Return the key-switching digits at a level, as slices of the limbs of Q; the last may be cut short."""
+        limbs, ends = self.limbs(level), list(accumulate(self._digits))
+        starts = [0, *ends[:-1]]
+        return tuple(slice(a, min(b, limbs)) for a, b in zip(starts, ends, strict=True) if a < limbs)
+
+    @cached_property
+    def log2_qp(self) -> float:
+        """log2(Q P), the quantity that security is about."""
+        return log2(prod(self.moduli) * self.special_modulus)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of everything that identifies this set: objects of different digests never meet."""
+        text = "|".join(
+            (
+                "ckks rlwe 1",
+                str(self.ring_degree),
+                ";".join(",".join(map(str, group)) for group in self.levels),
+                ",".join(map(str, self.special_moduli)),
+                ",".join(map(str, self._digits)),
+                ",".join(map(str, self.basis_qp.roots)),
+                "centred" if self.centred_digits else "uncentred",
+                "insecure" if self.security is None else str(self.security),
+                "ternary",
+                "cbd21",
+            )
+        )
+        return hashlib.sha256(text.encode("ascii")).digest()
+
+    def __str__(self) -> str:
+        """Summarise in one line."""
+        mark = "INSECURE" if self.security is None else f"{self.security}-bit"
+        return (
+            f"N=2^{self.ring_degree.bit_length() - 1}, {self.top_level} levels, {len(self.moduli)}+{self.num_special} "
+            f"primes, log2(QP)={self.log2_qp:.1f}, {mark}"
+        )

@@ -1,0 +1,138 @@
+"""KeyGenerator: the secret key, and every public key made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ckks import kernels
+from ckks.errors import BasisMismatch, ParameterError
+from ckks.kernels import Words, wiping
+from ckks.ring import Rng, automorphism, error, expand_uniform, inverse_galois
+from ckks.ring.sampling import ternary_coefficients
+from ckks.rlwe.gadget import special_scalars
+from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
+from ckks.rlwe.params import RLWEParams
+from ckks.rlwe.secret.key import SecretKey
+
+
+class KeyGenerator:
+    """Generates keys for one parameter set, each from randomness of its own.
+
+    Args:
+        params: the parameter set.
+        rng: where seeds come from; the operating system unless a test passes its own.
+    """
+
+    def __init__(self, params: RLWEParams, rng: Rng | None = None) -> None:
+        """Keep the parameters; nothing is generated yet."""
+        self.params = params
+        self._rng = rng or Rng()
+
+    def secret_key(self) -> SecretKey:
+        """Return a fresh uniform ternary secret."""
+        return SecretKey(self.params, ternary_coefficients(self._rng, (self.params.ring_degree,)).astype(np.int8))
+
+    def public_key(self, secret: SecretKey) -> PublicKey:
+        """Return (b, a) = (-a s + e, a) over QP."""
+        self._check(secret)
+        params, seed = self.params, self._rng.public_seed()
+        basis = params.basis_qp
+        with wiping():
+            a = expand_uniform(basis, seed, label="public key").residues
+            b = self._masked(secret.ntt(basis), a)
+        words = kernels.empty((2, *a.shape))
+        words[0], words[1] = b, a
+        return PublicKey.of(params, words, params.top_level, seed)
+
+    def switching_key(self, secret: SecretKey, source: Words, level: int | None = None) -> SwitchingKey:
+        """Return the key that turns a product with s' into a ciphertext under `secret`.
+
+        Args:
+            secret: s, the destination.
+            source: s' in NTT form over (q_0..q_level), shape (limbs, N).
+            level: the highest level it can act at; the top unless given (lower is smaller).
+        """
+        self._check(secret)
+        level = self.params.top_level if level is None else level
+        return self._switching_key(secret.ntt(self.params.extended_basis(level)), source, level)
+
+    def _switching_key(self, destination: Words, source: Words, level: int) -> SwitchingKey:
+        """Both secrets in NTT form: the destination over the joint basis of `level`, the source over (q_0..q_level)."""
+        params = self.params
+        if not params.special_moduli:
+            raise ParameterError("these parameters have no special primes, so no switching keys; add special_moduli")
+        basis, digits, k = params.extended_basis(level), params.digits(level), params.num_special
+        if source.shape != (params.limbs(level), params.ring_degree):
+            raise BasisMismatch(f"source secret of shape {source.shape}; needed {(params.limbs(level), basis.n)}")
+        seed = self._rng.public_seed()
+        words = kernels.empty((len(digits), 2, len(basis), basis.n))
+        with wiping():
+            a = expand_uniform(basis, seed, label="switching key", shape=(len(digits),)).residues
+            b = self._masked(destination, a)
+            shifted = kernels.mul_scalar(params.basis(level).plan, source, special_scalars(params, level))
+            for digit, own in enumerate(digits):
+                rows = b[digit, k + own.start : k + own.stop]
+                plan = params.basis(level)[own].plan
+                kernels.add(plan, rows, shifted[own], rows)
+            words[:, 0], words[:, 1] = b, a
+        return SwitchingKey.of(params, words, level, seed)
+
+    def relin_key(self, secret: SecretKey, level: int | None = None) -> SwitchingKey:
+        """Return the switching key for s^2."""
+        self._check(secret)
+        basis = self.params.basis(self.params.top_level if level is None else level)
+        with wiping():
+            s = secret.ntt(basis)
+            return self.switching_key(secret, kernels.mul(basis.plan, s, s), level)
+
+    def galois_key(self, secret: SecretKey, g: int, level: int | None = None) -> SwitchingKey:
+        """Return the key for X -> X^g: from s to s(X^(1/g)), which the automorphism then carries back to s."""
+        self._check(secret)
+        params = self.params
+        level = params.top_level if level is None else level
+        joint = params.extended_basis(level)
+        with wiping():
+            back = automorphism(joint, secret.ntt(joint), inverse_galois(joint.n, g), ntt_form=True)
+            return self._switching_key(back, secret.ntt(params.basis(level)), level)
+
+    def evaluation_keys(
+        self,
+        secret: SecretKey,
+        *,
+        relin: bool = True,
+        rotations: Iterable[int] = (),
+        conjugation: bool = False,
+        galois_elements: Iterable[int] = (),
+        level: int | None = None,
+    ) -> EvaluationKeys:
+        """Return what an evaluator needs.
+
+        Args:
+            secret: the secret key.
+            relin: include the relinearisation key.
+            rotations: slot rotations k, positive to the left: Galois elements 5^k mod 2N.
+            conjugation: include the key for the element -1.
+            galois_elements: further elements, as they are.
+            level: highest level of all these keys; the top unless given.
+        """
+        m = 2 * self.params.ring_degree
+        elements = {pow(5, int(k) % (m // 4), m) for k in rotations} | {int(g) % m for g in galois_elements}
+        if conjugation:
+            elements.add(m - 1)
+        return EvaluationKeys(
+            self.params,
+            self.relin_key(secret, level) if relin else None,
+            {g: self.galois_key(secret, g, level) for g in sorted(elements - {1})},
+        )
+
+    def _masked(self, s: Words, a: Words) -> Words:
+        """Return a fresh, writable -a s + e over the prefix of the joint basis that a and s have."""
+        basis = self.params.basis_qp[: a.shape[-2]]
+        e = error(basis, self._rng, a.shape[:-2])
+        return kernels.sub(basis.plan, e.residues, kernels.mul(basis.plan, a, s))
+
+    def _check(self, secret: SecretKey) -> None:
+        if secret.params != self.params:
+            raise BasisMismatch("the secret key belongs to other parameters than this key generator")

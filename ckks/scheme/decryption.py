@@ -1,0 +1,35 @@
+"""Decryptor: for the holder of the secret key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ckks.errors import BasisMismatch
+from ckks.rlwe import Ciphertext
+from ckks.rlwe.secret import SecretKey, decrypt
+from ckks.scheme.encoder import Encoder
+from ckks.scheme.params import CKKSParams
+
+
+class Decryptor:
+    """Decrypts and decodes with one secret key."""
+
+    def __init__(self, params: CKKSParams, secret: SecretKey) -> None:
+        """Keep the key."""
+        if secret.params != params:
+            raise BasisMismatch("the secret key belongs to other parameters than this decryptor")
+        self.params = params
+        self.encoder = Encoder(params)
+        self._secret = secret
+
+    def decrypt(self, ct: Ciphertext) -> NDArray[Any]:
+        """Return the values, float64 (complex128 if complex values went in), shape (..., n).
+
+        **For the key holder only.** The last bits of these numbers carry the encryption error, which together with
+        the ciphertext gives the secret key away ([LM21]): round well before showing them to anybody else.
+        """
+        if ct.params != self.params:
+            raise BasisMismatch("the ciphertext belongs to other parameters than this decryptor")
+        return self.encoder.decode(decrypt(ct, self._secret))

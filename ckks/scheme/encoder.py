@@ -1,0 +1,209 @@
+"""Encoder: numbers to integer polynomials and back.
+
+Floating point ends here: what `encode` returns is an exact integer polynomial, and everything after it is exact.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from math import log2, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ckks import kernels
+from ckks.errors import BasisMismatch, ParameterError, RangeError, SlotError
+from ckks.kernels import Words
+from ckks.ring import RNSBasis
+from ckks.rlwe import Noise, Plaintext
+from ckks.rlwe.noise import ROUNDING_STD, random_poly
+from ckks.scheme.embedding import coefficients_to_slots, slots_to_coefficients
+from ckks.scheme.meta import Meta, meta_of
+from ckks.scheme.params import EXACT, CKKSParams
+
+FFT_ERROR = 2.0**-51
+"""Expected rms error of one special FFT in double precision, against the largest slot (worst slot measured: 2^-49.7
+at N = 2^16); the bound is 32 times that."""
+
+
+class Encoder:
+    """Encodes vectors of numbers as plaintexts of one parameter set, and back. Holds no state; share it freely.
+
+    Args:
+        params: the parameter set.
+        generator: slot j is the value at zeta^(generator^j): 5, or 3 for SEAL's data.
+    """
+
+    def __init__(self, params: CKKSParams, *, generator: int = 5) -> None:
+        """Keep the parameters."""
+        if generator not in (3, 5):
+            raise ParameterError(f"slot generator {generator!r}; needed 5 (usual) or 3 (SEAL)")
+        self.params = params
+        self.generator = generator
+
+    def encode(
+        self,
+        values: ArrayLike,
+        *,
+        level: int | None = None,
+        scale: Decimal | float | None = None,
+        slots: int | None = None,
+        bound: float | None = None,
+    ) -> Plaintext:
+        """Return the plaintext whose slots are round(scale x values) / scale, nearly.
+
+        Args:
+            values: real or complex, shape (..., n) with n <= slots; missing slots are zero. Leading axes are a batch.
+            level: the level; the top unless given.
+            scale: the scale; the canonical one of the level unless given.
+            slots: a power of two up to N/2; fewer than N/2 pack sparsely and repeat.
+            bound: largest |value| allowed, and declared for noise estimates; params.value_range unless given.
+
+        Raises:
+            SlotError: more values than slots.
+            RangeError: NaN, infinity, or a value beyond the bound or the modulus (its position is named).
+        """
+        params = self.params
+        level = params.check_level(params.top_level if level is None else level)
+        exact_scale = params.scale_at(level) if scale is None else EXACT.create_decimal(scale)
+        slots = self._slots(slots)
+        bound = params.value_range if bound is None else float(bound)
+        array = as_numbers(values)
+        if array.ndim == 0:
+            raise SlotError("a single number cannot be encoded as a vector; give an array, e.g. [3.5]")
+        if array.shape[-1] > slots:
+            raise SlotError(
+                f"{array.shape[-1]} values for {slots} slots; split them into chunks of at most {slots} "
+                "(as leading axis of a batch), or use a larger ring degree"
+            )
+        check_magnitude(array, bound)
+        room = params.basis(level).modulus / 2
+        if bound * float(exact_scale) >= room:
+            raise RangeError(
+                f"values up to {bound:g} at scale 2^{log2(float(exact_scale)):.1f} exceed the modulus of level {level} "
+                f"(2^{log2(room):.1f} with sign); use a smaller scale or bound"
+            )
+        padded = np.zeros((*array.shape[:-1], slots), dtype=np.complex128)
+        padded[..., : array.shape[-1]] = array
+        coefficients = slots_to_coefficients(padded, params.ring_degree, generator=self.generator)
+        words = integer_residues(params.basis(level), coefficients * float(exact_scale))
+        real = array.dtype.kind != "c"
+        meta = Meta(exact_scale, slots, array.shape[-1], real, bound, bound)
+        return Plaintext.of(params, words, level, meta, self.rounding(meta))
+
+    def rounding(self, meta: Meta) -> Noise:
+        """Return the error of rounding to integers, and of the FFT before it."""
+        fft = meta.bound * float(meta.scale) * FFT_ERROR
+        return random_poly(self.params.ring_degree, ROUNDING_STD) + Noise(fft, 32 * fft)
+
+    def decode(self, plaintext: Plaintext) -> NDArray[Any]:
+        """Return the numbers of a plaintext: float64 (complex128 if complex values went in), shape (..., length)."""
+        if plaintext.params != self.params:
+            raise BasisMismatch("the plaintext belongs to other parameters than this encoder")
+        meta = meta_of(plaintext)
+        limbs = self._enough_limbs(plaintext.level, meta)
+        basis = plaintext.basis[:limbs]
+        residues = kernels.intt(basis.plan, plaintext.words[..., :limbs, :])
+        coefficients = centred_floats(basis, residues, meta.scale)
+        slots = coefficients_to_slots(coefficients, meta.slots, generator=self.generator)[..., : meta.length]
+        return slots.real.copy() if meta.real else slots
+
+    def constant_words(self, value: complex, scale: Decimal, level: int) -> Words:
+        """Return NTT words (limbs, N) of the constant polynomial round(scale value); all slots hold `value`.
+
+        A complex value a + bi is a + b X^(N/2), since zeta^(N/2 (4t+1)) = i.
+        """
+        params, basis = self.params, self.params.basis(level)
+        if self.generator != 5:
+            raise ParameterError("complex constants are defined for slot generator 5 only")
+        real, imaginary = (exact_round(part, scale) for part in (complex(value).real, complex(value).imag))
+        words = kernels.zeros((len(basis), params.ring_degree))
+        for i, q in enumerate(basis.moduli):
+            words[i, 0], words[i, params.ring_degree // 2] = real % q, imaginary % q
+        return kernels.ntt(basis.plan, words, words)
+
+    def _slots(self, slots: int | None) -> int:
+        if slots is None:
+            return self.params.slots
+        if slots < 1 or slots & (slots - 1) or slots > self.params.slots:
+            raise SlotError(f"{slots} slots; needed a power of two from 1 to {self.params.slots}")
+        return slots
+
+    def _enough_limbs(self, level: int, meta: Meta) -> int:
+        """Enough limbs for the declared size with 12 bits to spare, and never fewer than level 0 has."""
+        wanted = log2(float(meta.scale)) + max(0.0, log2(max(meta.bound, 2.0**-1000))) + 12
+        limbs, moduli = self.params.limbs(0), self.params.basis(level).moduli
+        while limbs < len(moduli) and log2(prod(moduli[:limbs])) < wanted:
+            limbs += 1
+        return limbs
+
+
+def as_numbers(values: ArrayLike) -> NDArray[Any]:
+    """Return `values` as float64 or complex128; raise TypeError for objects and strings."""
+    array = np.asarray(values)
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64, copy=False)
+    if array.dtype.kind == "c":
+        return array.astype(np.complex128, copy=False)
+    raise TypeError(f"values of type {array.dtype}; needed real or complex numbers")
+
+
+def check_magnitude(array: NDArray[Any], bound: float) -> None:
+    """Raise RangeError, naming the first position, unless all values are finite and at most `bound` in size."""
+    size = np.abs(array)
+    good = size <= bound  # False for NaN as well
+    if good.all():
+        return
+    where = tuple(int(i) for i in np.argwhere(~good)[0])
+    value = array[where]
+    if not np.isfinite(value):
+        raise RangeError(f"value {value} at index {where}; only finite numbers can be encoded: clean the data first")
+    raise RangeError(
+        f"value {value:g} at index {where} exceeds the declared range {bound:g}; scale the data, pass bound=..., "
+        "or make parameters with a larger value_range"
+    )
+
+
+def exact_round(value: float, scale: Decimal) -> int:
+    """Return the integer nearest scale x value, computed without a rounding in between."""
+    return int(EXACT.to_integral_value(EXACT.multiply(EXACT.create_decimal(value), scale)))
+
+
+def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64]) -> Words:
+    """Return the NTT words of the nearest integers to `coefficients`, (..., N) of size below 2^114.
+
+    Beyond 2^62 a double is an integer already; it is split exactly as high 2^52 + low.
+    """
+    rounded = np.rint(coefficients)
+    if np.abs(rounded).max(initial=0.0) < 2.0**62:
+        words = kernels.signed(basis.plan, rounded.astype(np.int64))
+    else:
+        high = np.trunc(rounded * 2.0**-52)
+        low = rounded - high * 2.0**52
+        words = kernels.signed(basis.plan, low.astype(np.int64), high.astype(np.int64))
+    return kernels.ntt(basis.plan, words, words)
+
+
+def centred_floats(basis: RNSBasis, residues: Words, scale: Decimal) -> NDArray[np.float64]:
+    """Return the centred integers behind residues (..., limbs, N), divided by `scale`, as float64 (..., N).
+
+    Garner's algorithm with balanced digits: x = b_0 + q_0 (b_1 + q_1 (b_2 + ...)), |b_i| <= q_i/2. Digits are exact
+    and the leading one dominates, so that the result is right to the last bits even where Q is far larger than x.
+    """
+    total = np.zeros((*residues.shape[:-2], residues.shape[-1]))
+    digits: list[NDArray[np.int64]] = []
+    weight = 1
+    for i, q in enumerate(basis.moduli):
+        one = basis[i : i + 1]
+        rest = residues[..., i : i + 1, :]
+        for j, digit in enumerate(digits):  # rest = (rest - b_j) / q_j mod q
+            known = kernels.signed(one.plan, digit)
+            inverse = np.array([pow(basis.moduli[j], -1, q)], dtype=np.uint64)
+            rest = kernels.sub_mul_scalar(one.plan, rest, known, inverse)
+        balanced = rest[..., 0, :].astype(np.int64)
+        balanced -= np.int64(q) * (balanced > q // 2)
+        digits.append(balanced)
+        total += balanced * float(EXACT.divide(Decimal(weight), scale))
+        weight *= q
+    return total

@@ -1,0 +1,422 @@
+"""Evaluator: arithmetic on ciphertexts, levels and scales included.
+
+Whoever has the evaluation keys can run it; nothing here can decrypt. Rules that hold for every method:
+
+- inputs are never changed; the level and scale of the result are what `Meta` and `level` say;
+- a product costs one level, and two ciphertexts of different levels combine as long as one is left to align them;
+- plain operands may be numbers, arrays of shape (..., n), or Plaintexts; Python integers multiply for free.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from math import log2
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ckks import kernels
+from ckks.errors import BasisMismatch, LevelError, MissingKey, ParameterError, PrecisionWarning, RangeError, SlotError
+from ckks.rlwe import (
+    Ciphertext,
+    EvaluationKeys,
+    Noise,
+    Plaintext,
+    apply_automorphism,
+    divide_by_level,
+    hoisted_automorphisms,
+    relinearise,
+    tensor,
+)
+from ckks.scheme.align import align, bring, multiply_exact, multiply_towards, rescaled_scale, settle, too_deep
+from ckks.scheme.encoder import Encoder, as_numbers, check_magnitude, exact_round
+from ckks.scheme.meta import Meta, meta_of
+from ckks.scheme.params import EXACT, CKKSParams
+
+Operand = Ciphertext | Plaintext | ArrayLike
+
+
+class Evaluator:
+    """Evaluates circuits over one parameter set. Immutable, without scratch space: share it between threads.
+
+    Args:
+        params: the parameter set.
+        keys: relinearisation and Galois keys, as far as the circuit needs them.
+    """
+
+    def __init__(self, params: CKKSParams, keys: EvaluationKeys | None = None) -> None:
+        """Keep the keys."""
+        if keys is not None and keys.params != params:
+            raise BasisMismatch("the evaluation keys belong to other parameters than this evaluator")
+        self.params = params
+        self.keys = keys if keys is not None else EvaluationKeys(params)
+        self.encoder = Encoder(params)
+
+    # ---- sums ----------------------------------------------------------------------------------------------------
+
+    def add(self, a: Ciphertext, b: Operand) -> Ciphertext:
+        """Return a + b."""
+        return self._combine(a, b, subtract=False)
+
+    def subtract(self, a: Ciphertext, b: Operand) -> Ciphertext:
+        """Return a - b."""
+        return self._combine(a, b, subtract=True)
+
+    def negate(self, a: Ciphertext) -> Ciphertext:
+        """Return -a."""
+        self._own(a)
+        return Ciphertext.of(a.params, kernels.neg(a.basis.plan, a.words), a.level, a.meta, a.noise)
+
+    def sum(self, a: Ciphertext, axis: int = 0) -> Ciphertext:
+        """Return the sum over one batch axis."""
+        self._own(a)
+        if not a.shape:
+            raise SlotError("sum over a batch axis of a single ciphertext; use sum_slots to add up its slots")
+        terms = np.moveaxis(a.words, range(len(a.shape))[axis], 0)
+        ones = np.ones((len(terms), len(a.basis)), dtype=np.uint64)
+        meta, count = meta_of(a), len(terms)
+        return Ciphertext.of(
+            a.params,
+            kernels.weighted_sum(a.basis.plan, terms, ones),
+            a.level,
+            meta.but(bound=meta.bound * count, rms=meta.rms * count**0.5),
+            Noise(a.noise.std * count**0.5, a.noise.bound * count),
+        )
+
+    # ---- products ------------------------------------------------------------------------------------------------
+
+    def multiply(self, a: Ciphertext, b: Operand, *, rescale: bool = True) -> Ciphertext:
+        """Return a b: relinearised and rescaled, one level lower (integers: at the same level).
+
+        With rescale=False the result stays at its level with the product of the scales; sums of such products share
+        one rescale, which the next multiplication does by itself if nobody did before.
+        """
+        self._own(a)
+        if isinstance(b, Ciphertext):
+            return self._multiply_ciphertexts(a, b, rescale)
+        if isinstance(b, (int, np.integer)) and not isinstance(b, (bool, np.bool_)):
+            return self._multiply_integer(a, int(b))
+        if isinstance(b, Plaintext):
+            return self._multiply_plaintext(a, b, rescale)
+        a = settle(a)
+        if a.level == 0:
+            raise too_deep("multiply", 1, a)
+        values = as_numbers(b)
+        target = self.params.scale_at(a.level - 1)
+        scale = EXACT.divide(EXACT.multiply(target, Decimal(self.params.level_modulus(a.level))), meta_of(a).scale)
+        if values.ndim == 0:
+            product = self._multiply_constant(a, values.item(), scale)
+        else:
+            product = self._multiply_plaintext(a, self._encode_like(a, values, scale), rescale=False)
+        return self._rescale_to(product, target) if rescale else product
+
+    def square(self, a: Ciphertext, *, rescale: bool = True) -> Ciphertext:
+        """Return a^2."""
+        return self.multiply(a, a, rescale=rescale)
+
+    def tensor(self, a: Ciphertext, b: Ciphertext) -> Ciphertext:
+        """Return the three-part product, neither relinearised nor rescaled; see `relinearise` and `dot`."""
+        a, b = align(settle(a), settle(b), "multiply")
+        x, y = meta_of(a), meta_of(b)
+        scale = EXACT.multiply(x.scale, y.scale)
+        meta = x.times(y, scale)
+        self._check_room(meta, a.level)
+        size = x.message.times(b.noise) + y.message.times(a.noise) + a.noise.times(b.noise)
+        return tensor(a, b, size).with_(meta=meta)
+
+    def dot(self, a: Ciphertext, b: Ciphertext, *, rescale: bool = True) -> Ciphertext:
+        """Return sum over k of a[k] b[k] along the first batch axis, with one relinearisation and one rescale."""
+        self._own(a)
+        self._own(b)
+        if not a.shape or not b.shape or a.shape[0] != b.shape[0]:
+            raise SlotError(f"dot of batches {a.shape} and {b.shape}; needed first axes of equal length")
+        return self.relinearise(self.sum(self.tensor(a, b)), rescale=rescale)
+
+    def weighted_sum(self, a: Ciphertext, weights: ArrayLike, *, rescale: bool = True) -> Ciphertext:
+        """Return sum over k of weights[k] a[k] along the first batch axis: one level, no keys.
+
+        Args:
+            a: a batch (K, ...), for instance one ciphertext per feature column.
+            weights: K real numbers, the same for all slots; or (M, K), which gives a batch of M results.
+            rescale: as for `multiply`.
+        """
+        self._own(a)
+        w = as_numbers(weights)
+        if w.dtype.kind == "c" or w.ndim not in (1, 2) or not a.shape or w.shape[-1] != a.shape[0]:
+            raise SlotError(
+                f"weights of shape {w.shape} for a batch {a.shape}; needed real weights (K,) or (M, K) with K = "
+                f"{a.shape[0] if a.shape else '(no batch axis)'}"
+            )
+        check_magnitude(w, float("inf"))
+        a = settle(a)
+        if a.level == 0:
+            raise too_deep("weighted_sum", 1, a)
+        meta, target = meta_of(a), self.params.scale_at(a.level - 1)
+        scale = EXACT.divide(EXACT.multiply(target, Decimal(self.params.level_modulus(a.level))), meta.scale)
+        rows = w.reshape(-1, w.shape[-1])
+        out = kernels.empty((len(rows), *a.words.shape[1:]))
+        for row, result in zip(rows, out, strict=True):
+            integers = [exact_round(float(v), scale) for v in row]
+            residues = np.array([[v % q for q in a.basis.moduli] for v in integers], dtype=np.uint64)
+            kernels.weighted_sum(a.basis.plan, a.words, residues, result)
+        # The metadata covers the heaviest row.
+        l1, l2 = np.abs(rows).sum(axis=1).max(), np.sqrt((rows**2).sum(axis=1)).max()
+        factor, count = float(scale), w.shape[-1]
+        size = Noise(
+            a.noise.std * l2 * factor + meta.message.std * (count / 12) ** 0.5,
+            a.noise.bound * (l1 * factor + count / 2) + meta.message.bound * count / 2,
+        )
+        summed = meta.but(
+            scale=EXACT.multiply(meta.scale, scale), bound=meta.bound * float(l1), rms=meta.rms * float(l2)
+        )
+        self._check_room(summed, a.level)
+        ct = Ciphertext.of(a.params, out if w.ndim == 2 else out[0], a.level, summed, size)
+        return self._rescale_to(ct, target) if rescale else ct
+
+    # ---- levels and scales ---------------------------------------------------------------------------------------
+
+    def relinearise(self, a: Ciphertext, *, rescale: bool = False) -> Ciphertext:
+        """Return a two-part ciphertext of the same values; with `rescale`, both divisions in one."""
+        self._own(a)
+        if not rescale:
+            return relinearise(a, self.keys.relin_key())
+        if a.level == 0:
+            raise too_deep("rescale", 1, a)
+        meta = meta_of(a).but(scale=rescaled_scale(a))
+        return relinearise(a, self.keys.relin_key(), rescale=True).with_(meta=meta)
+
+    def rescale(self, a: Ciphertext) -> Ciphertext:
+        """Return the same values one level lower: words and scale divided by the primes of the level."""
+        self._own(a)
+        if a.level == 0:
+            raise too_deep("rescale", 1, a)
+        return self._rescale_to(a, rescaled_scale(a))
+
+    def drop(self, a: Ciphertext, level: int) -> Ciphertext:
+        """Return the same values at a lower level, the scale untouched (a view: nothing is computed)."""
+        self._own(a)
+        if level > a.level:
+            raise LevelError(f"cannot raise a ciphertext from level {a.level} to {level}; only bootstrapping could")
+        return a.at_level(level)
+
+    def bring(self, a: Ciphertext, level: int, scale: Decimal | None = None) -> Ciphertext:
+        """Return the same values at `level` and `scale` (canonical unless given): one integer product, one rescale."""
+        self._own(a)
+        scale = self.params.scale_at(level) if scale is None else EXACT.create_decimal(scale)
+        if a.level < level or (a.level == level and meta_of(a).scale > scale):
+            raise too_deep("bring", 1 + level - a.level, a)
+        return bring(a, level, scale)
+
+    def with_scale(self, a: Ciphertext, scale: Decimal | float) -> Ciphertext:
+        """Return the same words read at another scale: values times (old scale / new scale), for free."""
+        self._own(a)
+        meta, exact = meta_of(a), EXACT.create_decimal(scale)
+        factor = float(EXACT.divide(meta.scale, exact))
+        return a.with_(meta=meta.but(scale=exact, bound=meta.bound * factor, rms=meta.rms * factor))
+
+    def with_bound(self, a: Ciphertext, bound: float, rms: float | None = None) -> Ciphertext:
+        """Return the same ciphertext under a promise of yours: |value| <= bound at every slot."""
+        self._own(a)
+        return a.with_(meta=meta_of(a).but(bound=float(bound), rms=float(bound if rms is None else rms)))
+
+    # ---- slots ---------------------------------------------------------------------------------------------------
+
+    def rotate(self, a: Ciphertext, steps: int) -> Ciphertext:
+        """Return the slots moved `steps` to the left, cyclically: out[j] = a[j + steps]."""
+        return self.rotate_many(a, (steps,))[0]
+
+    def rotate_many(self, a: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]:
+        """Return one rotation for each of `steps`; they share the decomposition of a (hoisting)."""
+        self._own(a)
+        elements = [self._rotation_element(a, k) for k in steps]
+        try:
+            rotated = hoisted_automorphisms(a, tuple(elements), self.keys)
+        except MissingKey as error:
+            have = self.keys.galois
+            missing = [k for k, g in zip(steps, elements, strict=True) if g != 1 and g not in have]
+            raise MissingKey(f"{error} (rotation by {missing[0]} slots: add it to rotations=[...])") from None
+        whole = [meta_of(a).but(length=meta_of(a).slots)] * len(elements)
+        return [a if k == 0 else rotated[g].with_(meta=meta) for k, g, meta in zip(steps, elements, whole, strict=True)]
+
+    def conjugate(self, a: Ciphertext) -> Ciphertext:
+        """Return the complex conjugate of every slot."""
+        self._own(a)
+        return apply_automorphism(a, 2 * self.params.ring_degree - 1, self.keys)
+
+    def sum_slots(self, a: Ciphertext, count: int | None = None) -> Ciphertext:
+        """Return, in every slot j, a[j] + ... + a[j + count - 1] (cyclic).
+
+        count is a power of two, all slots unless given. Rotations by 1, 2, 4, ... count/2, each followed by a sum.
+        """
+        self._own(a)
+        slots = meta_of(a).slots
+        count = slots if count is None else count
+        if count < 1 or count & (count - 1) or count > slots:
+            raise SlotError(f"sum over {count} slots; needed a power of two from 1 to {slots}")
+        step = 1
+        while step < count:
+            a = self.add(a, self.rotate(a, step))
+            step *= 2
+        return a
+
+    # ---- helpers -------------------------------------------------------------------------------------------------
+
+    def _own(self, *cts: Ciphertext) -> None:
+        for ct in cts:
+            if not isinstance(ct, Ciphertext):
+                raise TypeError(f"expected a Ciphertext, found {type(ct).__name__}; encrypt it first")
+            if ct.params != self.params:
+                raise BasisMismatch("the ciphertext belongs to other parameters than this evaluator")
+
+    def _combine(self, a: Ciphertext, b: Operand, *, subtract: bool) -> Ciphertext:
+        self._own(a)
+        kernel = kernels.sub if subtract else kernels.add
+        if isinstance(b, Ciphertext):
+            self._own(b)
+            a, b = align(a, b, "subtract" if subtract else "add")
+            if meta_of(a).slots != meta_of(b).slots:
+                raise SlotError(f"operands with {meta_of(a).slots} and {meta_of(b).slots} slots; pack both alike")
+            meta = meta_of(a).plus(meta_of(b))
+            self._check_room(meta, a.level)
+            plan, parts = a.basis.plan, max(a.parts, b.parts)
+            words = kernel(plan, _padded(a, parts), _padded(b, parts))
+            return Ciphertext.of(a.params, words, a.level, meta, a.noise + b.noise)
+        if not isinstance(b, Plaintext):
+            values = as_numbers(b)
+            if values.ndim == 0:
+                return self._add_constant(a, -values.item() if subtract else values.item())
+            b = self._encode_like(a, values, meta_of(a).scale)
+        if b.params != self.params or b.level < a.level or meta_of(b).scale != meta_of(a).scale:
+            raise BasisMismatch(
+                "a plaintext is added at the level and scale of the ciphertext; encode it with level=ct.level, "
+                "scale=ct.meta.scale, or pass the bare array"
+            )
+        meta = meta_of(a).plus(meta_of(b))
+        self._check_room(meta, a.level)
+        message = b.words[..., : len(a.basis), :]
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        words = kernels.empty((*shape, *a.words.shape[-3:]))
+        words[..., 1:, :, :] = a.words[..., 1:, :, :]
+        kernel(a.basis.plan, a.words[..., 0, :, :], message, words[..., 0, :, :])
+        return Ciphertext.of(a.params, words, a.level, meta, a.noise + b.noise)
+
+    def _add_constant(self, a: Ciphertext, value: complex) -> Ciphertext:
+        check_magnitude(np.asarray(value), float("inf"))
+        meta = meta_of(a)
+        added = meta.but(bound=abs(value), rms=abs(value), real=complex(value).imag == 0)
+        result = meta.plus(added)
+        self._check_room(result, a.level)
+        constant = self.encoder.constant_words(value, meta.scale, a.level)
+        words = kernels.empty(a.words.shape)
+        words[..., 1:, :, :] = a.words[..., 1:, :, :]
+        kernels.add(a.basis.plan, a.words[..., 0, :, :], constant, words[..., 0, :, :])
+        return Ciphertext.of(a.params, words, a.level, result, a.noise + Noise(0.5, 1.0))
+
+    def _multiply_ciphertexts(self, a: Ciphertext, b: Ciphertext, rescale: bool) -> Ciphertext:
+        self._own(b)
+        key = self.keys.relin_key()
+        a, b = settle(a), settle(b)
+        lower = a if a.level <= b.level else b
+        if rescale and lower.level == 0:
+            raise too_deep("multiply", 1, lower)
+        product = self.tensor(a, b)
+        if not rescale:
+            return relinearise(product, key)
+        if product.level == 0:
+            raise too_deep("multiply", 2, lower)
+        return self.relinearise(product, rescale=True)
+
+    def _multiply_plaintext(self, a: Ciphertext, b: Plaintext, rescale: bool) -> Ciphertext:
+        if b.params != self.params or b.level < a.level:
+            raise BasisMismatch(
+                f"plaintext of level {b.level} for a ciphertext of level {a.level}; encode it with level={a.level}"
+            )
+        if rescale and a.level == 0:
+            raise too_deep("multiply", 1, a)
+        x, y = meta_of(a), meta_of(b)
+        if x.slots != y.slots:
+            raise SlotError(f"operands with {x.slots} and {y.slots} slots; pack both alike")
+        meta = x.times(y, EXACT.multiply(x.scale, y.scale))
+        self._check_room(meta, a.level)
+        message = b.words[..., None, : len(a.basis), :]
+        words = kernels.mul(a.basis.plan, a.words, message)
+        size = x.message.times(b.noise) + y.message.times(a.noise) + a.noise.times(b.noise)
+        product = Ciphertext.of(a.params, words, a.level, meta, size)
+        return self.rescale(product) if rescale else product
+
+    def _multiply_constant(self, a: Ciphertext, value: complex, scale: Decimal) -> Ciphertext:
+        check_magnitude(np.asarray(value), float("inf"))
+        meta = meta_of(a).times_constant(value, EXACT.multiply(meta_of(a).scale, scale))
+        self._check_room(meta, a.level)
+        if complex(value).imag == 0:
+            ratio = EXACT.multiply(EXACT.create_decimal(complex(value).real), scale)
+            if value != 0 and abs(ratio) < 2**10:
+                warnings.warn(
+                    f"the constant {value:g} keeps {max(0.0, log2(float(abs(ratio)) + 2**-60)):.0f} bits at scale "
+                    f"2^{log2(float(scale)):.1f}; use parameters with a larger scale",
+                    PrecisionWarning,
+                    stacklevel=4,
+                )
+            return multiply_towards(a, ratio, meta.scale).with_(meta=meta)
+        constant = self.encoder.constant_words(value, scale, a.level)
+        words = kernels.mul(a.basis.plan, a.words, constant)
+        size = a.noise.scaled(abs(value) * float(scale)) + meta_of(a).message
+        return Ciphertext.of(a.params, words, a.level, meta, size)
+
+    def _multiply_integer(self, a: Ciphertext, value: int) -> Ciphertext:
+        meta = meta_of(a).times_constant(value, meta_of(a).scale)
+        self._check_room(meta, a.level)
+        return multiply_exact(a, value).with_(meta=meta)
+
+    def _rescale_to(self, a: Ciphertext, scale: Decimal) -> Ciphertext:
+        return divide_by_level(a).with_(meta=meta_of(a).but(scale=scale))
+
+    def _encode_like(self, a: Ciphertext, values: Any, scale: Decimal) -> Plaintext:
+        meta = meta_of(a)
+        if values.shape[-1] not in (meta.length, meta.slots):
+            raise SlotError(
+                f"operand of shape {values.shape} for ciphertexts of {meta.length} values; the last axes have to agree "
+                f"(or have all {meta.slots} slots)"
+            )
+        size = float(np.abs(values).max(initial=0.0))
+        bound = size if np.isfinite(size) else float("inf")
+        check_magnitude(values, bound)
+        plaintext = self.encoder.encode(
+            values, level=a.level, scale=scale, slots=meta.slots, bound=max(bound, 2.0**-300)
+        )
+        rms = float(np.sqrt(np.mean(np.abs(values) ** 2)))
+        return plaintext.with_(meta=meta_of(plaintext).but(rms=rms))
+
+    def _check_room(self, meta: Meta, level: int) -> None:
+        """Refuse results whose declared size does not fit the modulus: they would wrap around."""
+        room = log2(self.params.basis(level).modulus) - 1
+        wanted = log2(max(meta.bound, 2.0**-1000)) + log2(float(meta.scale))
+        if wanted > room:
+            raise RangeError(
+                f"values may reach {meta.bound:.3g} at scale 2^{log2(float(meta.scale)):.1f}, beyond the modulus "
+                f"of level {level} (2^{room:.1f} with sign); declare a smaller bound with encrypt(..., bound=...) "
+                "or with_bound, or use parameters with a larger value_range"
+            )
+
+    def _rotation_element(self, a: Ciphertext, steps: int) -> int:
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
+            raise ParameterError(f"rotation by {steps!r}; needed an integer number of slots")
+        n = self.params.ring_degree
+        return pow(5, int(steps) % meta_of(a).slots, 2 * n)
+
+    def rotation_elements(self, steps: Iterable[int]) -> dict[int, int]:
+        """Return {k: 5^k mod 2N}, the Galois elements behind rotations."""
+        n = self.params.ring_degree
+        return {k: pow(5, k % (n // 2), 2 * n) for k in steps}
+
+
+def _padded(ct: Ciphertext, parts: int) -> Any:
+    """The words with zero polynomials appended up to `parts`."""
+    if ct.parts == parts:
+        return ct.words
+    words = kernels.zeros((*ct.shape, parts, *ct.words.shape[-2:]))
+    words[..., : ct.parts, :, :] = ct.words
+    return words

@@ -1,0 +1,97 @@
+"""What CKKS remembers of a value besides its words: scale, layout, and how large the numbers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from math import hypot, log2
+from typing import Any
+
+from ckks.rlwe import Noise
+from ckks.rlwe.elements import Ciphertext, Plaintext
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Metadata of one plaintext or ciphertext (of every item of a batch alike).
+
+    Args:
+        scale: the factor between a slot and the number it stands for, exact to 40 digits.
+        slots: how many slots the polynomial has, a power of two up to N/2 (fewer: they repeat).
+        length: how many of them hold values of the user's vector.
+        real: decryption returns float64 rather than complex128.
+        bound: |value| stays below this at every slot. Declared, then propagated; not computed from secret data.
+        rms: expected root mean square of the values.
+    """
+
+    scale: Decimal
+    slots: int
+    length: int
+    real: bool
+    bound: float
+    rms: float
+
+    def but(self, **changes: Any) -> Meta:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    @property
+    def message(self) -> Noise:
+        """Size of the encoded values, in units of the polynomial."""
+        scale = float(self.scale)
+        return Noise(self.rms * scale, self.bound * scale)
+
+    def plus(self, other: Meta) -> Meta:
+        """Metadata of a sum; scales are equal already."""
+        bound = self.bound + other.bound
+        return self.but(
+            length=max(self.length, other.length),
+            real=self.real and other.real,
+            bound=bound,
+            rms=min(bound, hypot(self.rms, other.rms)),
+        )
+
+    def times(self, other: Meta, scale: Decimal) -> Meta:
+        """Metadata of a product."""
+        return self.but(
+            scale=scale,
+            length=max(self.length, other.length),
+            real=self.real and other.real,
+            bound=self.bound * other.bound,
+            rms=self.rms * other.rms,
+        )
+
+    def times_constant(self, value: complex, scale: Decimal) -> Meta:
+        """Metadata of a product with a constant."""
+        size = abs(value)
+        return self.but(
+            scale=scale, real=self.real and complex(value).imag == 0, bound=self.bound * size, rms=self.rms * size
+        )
+
+    def summary(self, noise: Noise) -> str:
+        """Return 'scale 2^40.0, ~27 bits' for a repr."""
+        bits = precision_bits(self, noise)
+        shown = "exact" if bits == float("inf") else f"~{bits:.0f} bits"
+        return f"{self.length} values, scale 2^{log2(float(self.scale)):.1f}, {shown}"
+
+
+def precision_bits(meta: Meta, noise: Noise) -> float:
+    """Return -log2 of the expected rms error of a slot (inf when exact)."""
+    return -log2(noise.std / float(meta.scale)) if noise.std > 0 else float("inf")
+
+
+def expected_error(value: Ciphertext | Plaintext) -> float:
+    """Return the expected rms slot error of a value, in its own units."""
+    return float(value.noise.std / float(meta_of(value).scale))
+
+
+def error_bound(value: Ciphertext | Plaintext) -> float:
+    """Return the bound on the slot error of a value, in its own units (see `rlwe.noise` for its meaning)."""
+    return float(value.noise.bound / float(meta_of(value).scale))
+
+
+def meta_of(value: Ciphertext | Plaintext) -> Meta:
+    """Return the CKKS metadata; raise TypeError for objects that another scheme made."""
+    if not isinstance(value.meta, Meta):
+        raise TypeError(f"{value!r} carries no CKKS metadata; make it with ckks.Encryptor or give it a scheme.Meta")
+    return value.meta

@@ -1,0 +1,149 @@
+/*
+ * The C interface: loops over limbs and batch around the row kernels of each modulus.
+ *
+ * Limbs are the outer loop, so that the tables of one prime stay in the cache for the whole batch.
+ */
+#include "portable/modarith.h"
+
+#define ROW(a, b, i) ((a) + (ptrdiff_t)(b) * a##_batch + (ptrdiff_t)(i) * a##_limb)
+#define FOR_ROWS                        \
+    for (size_t i = 0; i < limbs; i++)  \
+        for (size_t b = 0; b < batch; b++)
+
+void ckks_ntt(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+              ptrdiff_t x_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->ntt(m[i], ROW(x, b, i), ROW(out, b, i));
+}
+
+void ckks_intt(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+               ptrdiff_t x_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->intt(m[i], ROW(x, b, i), ROW(out, b, i));
+}
+
+void ckks_neg(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+              ptrdiff_t x_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS {
+        const uint64_t *u = ROW(x, b, i);
+        uint64_t *o = ROW(out, b, i);
+        for (size_t j = 0; j < m[i]->n; j++) {
+            o[j] = negate_if(m[i], u[j], ~(uint64_t)0);
+        }
+    }
+}
+
+void ckks_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+              ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, uint64_t *out,
+              ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->add(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), ROW(out, b, i));
+}
+
+void ckks_sub(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+              ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, uint64_t *out,
+              ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->sub(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), ROW(out, b, i));
+}
+
+void ckks_mul(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+              ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, uint64_t *out,
+              ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->mul(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), ROW(out, b, i));
+}
+
+void ckks_mul_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                     ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->mul_scalar(m[i], m[i]->n, ROW(x, b, i), w[i], ROW(out, b, i));
+}
+
+void ckks_mul_scalar_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                         ptrdiff_t x_limb, const uint64_t *w, const uint64_t *y, ptrdiff_t y_batch,
+                         ptrdiff_t y_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->mul_scalar_add(m[i], m[i]->n, ROW(x, b, i), w[i], ROW(y, b, i), ROW(out, b, i));
+}
+
+void ckks_sub_mul_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                         ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb,
+                         const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->sub_mul_scalar(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), w[i], ROW(out, b, i));
+}
+
+/* Columns of a dot product done for the whole batch before the next: what the batch shares (a switching key has
+ * y_batch = 0) is then read from memory once. */
+#define DOT_COLUMNS 1024
+
+void ckks_dot(modulus *const *m, size_t terms, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_term,
+              ptrdiff_t x_batch, ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_term, ptrdiff_t y_batch,
+              ptrdiff_t y_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    for (size_t i = 0; i < limbs; i++) {
+        for (size_t start = 0; start < m[i]->n; start += DOT_COLUMNS) {
+            const size_t width = m[i]->n - start < DOT_COLUMNS ? m[i]->n - start : DOT_COLUMNS;
+            for (size_t b = 0; b < batch; b++) {
+                m[i]->rows->dot(m[i], width, terms, ROW(x, b, i) + start, x_term, ROW(y, b, i) + start, y_term,
+                                ROW(out, b, i) + start);
+            }
+        }
+    }
+}
+
+void ckks_weighted_sum(modulus *const *m, size_t terms, size_t batch, size_t limbs, const uint64_t *x,
+                       ptrdiff_t x_term, ptrdiff_t x_batch, ptrdiff_t x_limb, const uint64_t *w,
+                       ptrdiff_t w_term, ptrdiff_t w_limb, uint64_t *out, ptrdiff_t out_batch,
+                       ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->weighted_sum(m[i], m[i]->n, terms, ROW(x, b, i), x_term, w + (ptrdiff_t)i * w_limb,
+                                      w_term, ROW(out, b, i));
+}
+
+void ckks_convert(const conversion *c, size_t batch, size_t count, const uint64_t *x, ptrdiff_t x_batch,
+                  ptrdiff_t x_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    for (size_t b = 0; b < batch; b++) {
+        c->rows(c, count, x + (ptrdiff_t)b * x_batch, x_limb, out + (ptrdiff_t)b * out_batch, out_limb);
+    }
+}
+
+/* The index is public. Reducing it modulo n keeps every read inside the row, whatever it holds. */
+void ckks_gather(size_t batch, size_t limbs, size_t n, const uint64_t *x, ptrdiff_t x_batch, ptrdiff_t x_limb,
+                 const int64_t *index, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS {
+        const uint64_t *u = ROW(x, b, i);
+        uint64_t *o = ROW(out, b, i);
+        for (size_t j = 0; j < n; j++) {
+            o[j] = u[(size_t)index[j] & (n - 1)];
+        }
+    }
+}
+
+void ckks_gather_signed(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                        ptrdiff_t x_limb, const int64_t *index, uint64_t *out, ptrdiff_t out_batch,
+                        ptrdiff_t out_limb) {
+    FOR_ROWS {
+        const uint64_t *u = ROW(x, b, i);
+        uint64_t *o = ROW(out, b, i);
+        for (size_t j = 0; j < m[i]->n; j++) {
+            const size_t k = (size_t)index[j];
+            o[j] = negate_if(m[i], u[k & (m[i]->n - 1)], 0 - (uint64_t)(k >> m[i]->log_n & 1));
+        }
+    }
+}
+
+/* v mod q in [0, q) for v in (-2^62, 2^62), in constant time: |v| by Barrett, then the sign. */
+CKKS_INLINE uint64_t signed_word(const modulus *m, int64_t v) {
+    uint64_t negative = 0 - ((uint64_t)v >> 63);
+    return negate_if(m, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
+}
+
+void ckks_signed(modulus *const *m, size_t batch, size_t limbs, const int64_t *low, ptrdiff_t low_batch,
+                 const int64_t *high, ptrdiff_t high_batch, uint64_t *out, ptrdiff_t out_batch,
+                 ptrdiff_t out_limb) {
+    FOR_ROWS {
+        const int64_t *u = low + (ptrdiff_t)b * low_batch;
+        uint64_t *o = ROW(out, b, i);
+        for (size_t j = 0; j < m[i]->n; j++) {
+            o[j] = signed_word(m[i], u[j]);
+        }
+        if (high != NULL) {
+            const int64_t *v = high + (ptrdiff_t)b * high_batch;
+            for (size_t j = 0; j < m[i]->n; j++) {
+                o[j] = add_mod(m[i], o[j], mul_mod(m[i], signed_word(m[i], v[j]), m[i]->two52));
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+/*
+ * What the source files share: the constants of a modulus, and the table of row kernels that serve it.
+ */
+#ifndef CKKS_MODULUS_H
+#define CKKS_MODULUS_H
+
+#include "kernels.h"
+
+#if (defined(__x86_64__) || defined(__amd64__)) && defined(__GNUC__) && !defined(CKKS_PORTABLE_ONLY)
+#define CKKS_X86 1
+#else
+#define CKKS_X86 0
+#endif
+
+#if defined(__GNUC__)
+#define CKKS_INLINE static inline __attribute__((always_inline))
+#define CKKS_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define CKKS_INLINE static inline
+#define CKKS_HIDDEN
+#endif
+
+/* A build with -DCKKS_CHECK asserts the range contracts that the comments state. */
+#ifdef CKKS_CHECK
+#include <stdio.h>
+#include <stdlib.h>
+#define CHECK(condition)                                                                          \
+    ((condition) ? (void)0                                                                        \
+                 : (fprintf(stderr, "%s:%d: range contract broken: %s\n", __FILE__, __LINE__, #condition), abort()))
+#else
+#define CHECK(condition) ((void)0)
+#endif
+
+/* Primes below this run on the floating-point and the 52-bit kernels. */
+#define FAST_LIMIT ((uint64_t)1 << 50)
+
+/*
+ * Kernels on one row of `count` words modulo one q; the transforms take a whole row of m->n words. count is any
+ * number; an x of several terms adds k * x_term. Rows may coincide with out, never overlap partly.
+ */
+typedef struct row_kernels {
+    const char *name;
+    void (*ntt)(const modulus *m, const uint64_t *x, uint64_t *out);
+    void (*intt)(const modulus *m, const uint64_t *x, uint64_t *out);
+    void (*add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+    void (*sub)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+    void (*mul)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+    void (*mul_scalar)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
+    void (*mul_scalar_add)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, const uint64_t *y,
+                           uint64_t *out);
+    void (*sub_mul_scalar)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t w,
+                           uint64_t *out);
+    void (*dot)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
+                const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
+    void (*weighted_sum)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
+                         const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
+    /* Fill m->forward and m->inverse, in whatever layout ntt and intt read; 0 when out of memory. */
+    int (*prepare)(modulus *m, uint64_t psi);
+} row_kernels;
+
+struct modulus {
+    const row_kernels *rows;
+    size_t n;
+    unsigned log_n, bits; /* n = 2^log_n; 2^(bits-1) <= q < 2^bits */
+    uint64_t q;
+    uint64_t product_quotient; /* floor(2^(bits+62) / q) < 2^63: Barrett for products */
+    uint64_t word_quotient;    /* floor(2^64 / q): Barrett for one word */
+    uint64_t word, word_shoup; /* 2^64 mod q and its Shoup quotient: folds the high word of a sum */
+    uint64_t two52;            /* 2^52 mod q */
+    uint64_t n_inverse, n_inverse_shoup;
+    double fp, fp_inverse;     /* q and the double nearest 1/q, for q < 2^50 */
+    double two51;              /* 2^51 mod q in (-q/2, q/2), for q < 2^50 */
+    uint32_t reduce_forward, reduce_inverse; /* avx2/ntt.c: which passes reduce */
+    void *forward, *inverse;
+};
+
+/* A base conversion with the constants of every modulus involved. */
+struct conversion {
+    size_t a, b;
+    int centred;
+    modulus **source, **target;                              /* a and b */
+    uint64_t *punctured_inverse, *punctured, *product, *reciprocal; /* a, b x a, b, a */
+    /* Columns [0, count) of one batch entry; limb i of x at x + i * x_limb. */
+    void (*rows)(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb, uint64_t *out,
+                 ptrdiff_t out_limb);
+};
+
+/* portable/ */
+extern CKKS_HIDDEN const row_kernels portable_rows;
+CKKS_HIDDEN int portable_prepare(modulus *m, uint64_t psi);
+CKKS_HIDDEN void portable_ntt(const modulus *m, const uint64_t *x, uint64_t *out);
+CKKS_HIDDEN void portable_intt(const modulus *m, const uint64_t *x, uint64_t *out);
+CKKS_HIDDEN void portable_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void portable_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void portable_mul(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void portable_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
+CKKS_HIDDEN void portable_mul_scalar_add(const modulus *m, size_t count, const uint64_t *x, uint64_t w,
+                                         const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void portable_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
+                                         uint64_t w, uint64_t *out);
+CKKS_HIDDEN void portable_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
+                              const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
+CKKS_HIDDEN void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,
+                                       ptrdiff_t x_term, const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
+CKKS_HIDDEN void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb,
+                                  uint64_t *out, ptrdiff_t out_limb);
+
+/* dispatch.c: the row kernels of a variant for modulus q and row length n, and its base conversion. */
+CKKS_HIDDEN const row_kernels *choose_rows(int variant, size_t n, uint64_t q);
+CKKS_HIDDEN void choose_convert(int variant, conversion *c);
+
+/* modulus.c: psi^brv(i) mod q for i in [0, n), and memory on a 64-byte boundary (NULL when there is none). */
+CKKS_HIDDEN void bit_reversed_powers(const modulus *m, uint64_t psi, uint64_t *powers);
+CKKS_HIDDEN uint64_t inverse_root(const modulus *m, uint64_t psi);
+CKKS_HIDDEN void *aligned_words(size_t words);
+CKKS_HIDDEN void aligned_free(void *block);
+
+#endif

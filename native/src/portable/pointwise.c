@@ -1,0 +1,111 @@
+/*
+ * Word by word: sums, differences, products, and sums of products with one reduction at the end.
+ */
+#include "modarith.h"
+
+void portable_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = add_mod(m, x[j], y[j]);
+    }
+}
+
+void portable_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = sub_mod(m, x[j], y[j]);
+    }
+}
+
+void portable_mul(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = mul_mod(m, x[j], y[j]);
+    }
+}
+
+void portable_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = mul_mod(m, x[j], w);
+    }
+}
+
+void portable_mul_scalar_add(const modulus *m, size_t count, const uint64_t *x, uint64_t w, const uint64_t *y,
+                             uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = add_mod(m, mul_mod(m, x[j], w), y[j]);
+    }
+}
+
+void portable_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t w,
+                             uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = mul_mod(m, sub_mod(m, x[j], y[j]), w);
+    }
+}
+
+/* Columns summed at once: their 128-bit sums stay in the first-level cache. */
+#define BLOCK 64
+
+/* Each sum to its residue in [0, q): called every TERMS_PER_FOLD terms. */
+CKKS_INLINE void fold(const modulus *m, size_t count, u128 *sums) {
+    for (size_t j = 0; j < count; j++) {
+        sums[j] = reduce_sum(m, sums[j]);
+    }
+}
+
+void portable_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
+                  const uint64_t *y, ptrdiff_t y_term, uint64_t *out) {
+    for (size_t start = 0; start < count; start += BLOCK) {
+        const size_t width = count - start < BLOCK ? count - start : BLOCK;
+        u128 sums[BLOCK] = {0};
+        for (size_t k = 0; k < terms; k++) {
+            const uint64_t *u = x + (ptrdiff_t)k * x_term + start, *v = y + (ptrdiff_t)k * y_term + start;
+            for (size_t j = 0; j < width; j++) {
+                CHECK(u[j] < m->q && v[j] < m->q);
+                CHECK(sums[j] <= ~(u128)0 - (u128)u[j] * v[j]);
+                sums[j] += (u128)u[j] * v[j];
+            }
+            if ((k + 1) % TERMS_PER_FOLD == 0) {
+                fold(m, width, sums);
+            }
+        }
+        for (size_t j = 0; j < width; j++) {
+            out[start + j] = reduce_sum(m, sums[j]);
+        }
+    }
+}
+
+void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
+                           const uint64_t *w, ptrdiff_t w_term, uint64_t *out) {
+    for (size_t start = 0; start < count; start += BLOCK) {
+        const size_t width = count - start < BLOCK ? count - start : BLOCK;
+        u128 sums[BLOCK] = {0};
+        for (size_t k = 0; k < terms; k++) {
+            const uint64_t *u = x + (ptrdiff_t)k * x_term + start, weight = w[(ptrdiff_t)k * w_term];
+            for (size_t j = 0; j < width; j++) {
+                CHECK(u[j] < m->q && weight < m->q);
+                CHECK(sums[j] <= ~(u128)0 - (u128)u[j] * weight);
+                sums[j] += (u128)u[j] * weight;
+            }
+            if ((k + 1) % TERMS_PER_FOLD == 0) {
+                fold(m, width, sums);
+            }
+        }
+        for (size_t j = 0; j < width; j++) {
+            out[start + j] = reduce_sum(m, sums[j]);
+        }
+    }
+}
+
+const row_kernels portable_rows = {
+    .name = "portable",
+    .ntt = portable_ntt,
+    .intt = portable_intt,
+    .add = portable_add,
+    .sub = portable_sub,
+    .mul = portable_mul,
+    .mul_scalar = portable_mul_scalar,
+    .mul_scalar_add = portable_mul_scalar_add,
+    .sub_mul_scalar = portable_sub_mul_scalar,
+    .dot = portable_dot,
+    .weighted_sum = portable_weighted_sum,
+    .prepare = portable_prepare,
+};
