@@ -38,10 +38,12 @@ def scatter(results: Results) -> str:
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, zorder=1)
         axes.axhline(0.5, color=GRID, zorder=0)
         axes.axvline(0.5, color=GRID, zorder=0)
-        for value, colour, name in ((False, BLUE, "stayed"), (True, RED, "left")):
-            rows = some[results.labels[some] == value]
-            axes.scatter(results.p_plain[rows], results.p_encrypted[rows], s=9, color=colour,
-                         alpha=0.45, linewidths=0, label=name, rasterized=True, zorder=2)
+        # one call, so that neither colour covers the other where both agree
+        axes.scatter(results.p_plain[some], results.p_encrypted[some], s=12, alpha=0.6,
+                     c=np.where(results.labels[some], RED, BLUE), linewidths=0, rasterized=True,
+                     zorder=2)
+        for colour, name in ((BLUE, "stayed"), (RED, "left")):
+            axes.scatter([], [], s=12, color=colour, label=name)
         axes.set(xlabel="probability in the clear", ylabel="probability computed encrypted",
                  xlim=(-0.02, 1.02), aspect="equal")
         axes.legend(loc="upper left", markerscale=2)
@@ -55,7 +57,7 @@ def differences(results: Results) -> str:
         some = some[np.argsort(results.p_plain[some])]
         plain = results.p_plain[some]
         axes.axhline(0, color=GREY, linewidth=1, zorder=1)
-        axes.scatter(plain, results.p_encrypted[some] - plain, s=9, color=TEAL, alpha=0.5,
+        axes.scatter(plain, results.p_encrypted[some] - plain, s=14, color=TEAL, alpha=0.45,
                      linewidths=0, rasterized=True, zorder=2, label="encrypted")
         axes.plot(plain, results.p_polynomial[some] - plain, color=AMBER, linewidth=1.1, zorder=3,
                   label="its polynomial in the clear")
@@ -77,9 +79,10 @@ def scores(results: Results) -> str:
                       label=f"{name}, encrypted ({rows.sum():,})")
             axes.hist(results.p_plain[rows], edges, color=colour, histtype="step", linewidth=1.3,
                       label=f"{name}, in the clear")
-        axes.axvline(0.5, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axvline(0.5, ymax=0.78, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.set(xlabel="probability of leaving", ylabel="employees", xlim=(0, 1))
-        axes.legend(fontsize=9)
+        axes.set_ylim(top=axes.get_ylim()[1] * 1.25)  # room for the legend
+        axes.legend(fontsize=8.5, ncols=2, loc="upper center")
         axes.grid(axis="x", visible=False)
     return _svg(draw, 4.8, 3.5)
 

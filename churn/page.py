@@ -39,6 +39,7 @@ section > p { margin: 0 0 16px; color: var(--soft); max-width: 52em; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 28px; }
 figure { margin: 0; min-width: 0; } figure img { width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .88rem; margin-top: 6px; }
+sup { font-size: .75em; line-height: 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 9px 10px; border-bottom: 1px solid var(--line);
          vertical-align: top; font-weight: 400; }
@@ -56,7 +57,8 @@ small { display: block; color: var(--soft); font-size: .82rem; }
 .confusion b { font-size: 1.4rem; } .confusion td { border-radius: 6px; }
 .hit { background: rgba(20, 130, 122, calc(.06 + .34 * var(--share))); }
 .miss { background: rgba(200, 85, 61, calc(.06 + .34 * var(--share))); }
-.time th { width: 19em; } .time td.num { width: 6.5em; } .time .who { width: 3.5em; }
+.time th { width: 22em; } .time td.num { width: 6.5em; } .time .who { width: 3.5em; }
+.time > tbody > tr > * { vertical-align: middle; }
 .who span { display: inline-block; width: 1.6em; line-height: 1.6em; text-align: center;
             border-radius: 50%; color: #fff; font-size: .8rem; background: var(--blue); }
 .who.b span, .bar.b i { background: var(--amber); }
@@ -116,25 +118,25 @@ own.</figcaption></figure>
 
 <section>
 <h2>Scores and errors</h2>
-<p>The polynomial for the sigmoid is off by at most $polynomial_error. Encryption itself adds at most
-$encryption_error ($encryption_bits).</p>
+<p>The polynomial for the sigmoid is off by at most $polynomial_error.
+Encryption itself adds at most $encryption_error ($encryption_bits).</p>
 <div class="pair">
 <figure><img src="$scores" alt="Histogram of the scores of those who stayed and who left">
 <figcaption>Distribution of the scores by what really happened; the dashed line is the threshold.
 Filled: encrypted. Outline: in the clear.</figcaption></figure>
 <figure><img src="$errors" alt="Histogram of the error of the probabilities, by cause">
-<figcaption>How precise each probability is, by cause; further right is better.</figcaption></figure>
+<figcaption>How precise each probability is, by cause; right is better.</figcaption></figure>
 </div>
 </section>
 
 <section>
 <h2>Who saw what</h2>
-<p>A encrypts its records with a key that never leaves it and sends ciphertexts. B multiplies and adds
-ciphertexts by its weights, without being able to read one of them, and returns an encrypted
-probability per employee. Only A can decrypt it. B learns that a request came and how large it was; A
-learns the answers, from which a linear model can be worked out if enough rows are asked for. Nothing
-proves to A that B used the model it named, and decrypted probabilities carry a trace of the key: A
-keeps them, or rounds them before passing them on.</p>
+<p>A encrypts its records with a key that never leaves it and sends ciphertexts. B multiplies
+and adds ciphertexts by its weights, without being able to read one of them, and returns an
+encrypted probability per employee. Only A can decrypt it. B learns that a request came and how
+large it was; A learns the answers, from which a linear model can be worked out if enough rows
+are asked for. Nothing proves to A that B used the model it named, and decrypted probabilities
+carry a trace of the key: A keeps them, or rounds them before passing them on.</p>
 <table class="saw"><thead><tr><th></th><th scope="col">A, the owner of the records</th>
 <th scope="col">B, the owner of the model</th></tr></thead>
 <tbody>

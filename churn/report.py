@@ -10,7 +10,7 @@ import numpy as np
 
 from churn import charts
 from churn.page import PAGE
-from churn.results import Results, bits_of, bytes_text, seconds_text
+from churn.results import Results, bits_of, bytes_text, difference_text, seconds_text
 
 __all__ = ["render", "write_report"]
 
@@ -68,10 +68,10 @@ def render(results: Results) -> str:
         differences=charts.as_data_uri(charts.differences(results)),
         scores=charts.as_data_uri(charts.scores(results)),
         errors=charts.as_data_uri(charts.errors(results)),
-        total_error=f"{error.total:.1e}",
+        total_error=_power(error.total),
         total_bits=bits_of(error.total),
-        polynomial_error=f"{error.polynomial:.1e}",
-        encryption_error=f"{error.encryption:.1e}",
+        polynomial_error=_power(error.polynomial),
+        encryption_error=_power(error.encryption),
         encryption_bits=bits_of(error.encryption),
         seconds=_seconds(results),
         total_seconds=seconds_text(results.seconds.total),
@@ -102,7 +102,7 @@ def _summary(results: Results) -> Iterable[tuple[str, str, str, str]]:
     ):
         plain, encrypted = getattr(results.plain, part), getattr(results.encrypted, part)
         yield (f"{name}<small>{meaning}</small>", f"{plain:.4f}", f"{encrypted:.4f}",
-               f"{encrypted - plain:+.4f}")
+               difference_text(encrypted - plain))
     yield ("Majority class<small>accuracy of always giving the commoner answer</small>",
            f"{results.plain.majority:.4f}", f"{results.encrypted.majority:.4f}", "")
 
@@ -123,6 +123,13 @@ def _confusion(title: str, labels: np.ndarray, probabilities: np.ndarray) -> str
     return (f"<table class='confusion'><caption>{title}</caption><thead><tr><td></td>"
             f"<th scope='col'>predicted to leave</th><th scope='col'>predicted to stay</th></tr>"
             f"</thead><tbody>{cells}</tbody></table>")
+
+
+def _power(value: float) -> str:
+    if value == 0:
+        return "0"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits} &times; 10<sup>{int(exponent)}</sup>".replace("-", "&minus;")
 
 
 def _seconds(results: Results) -> str:

@@ -15,7 +15,7 @@ from churn.errors import DataError
 from churn.training import Metrics, measure
 
 __all__ = ["ProbabilityError", "Results", "Seconds", "Traffic", "as_json", "bits_of",
-           "bytes_text", "print_table", "seconds_text"]
+           "bytes_text", "difference_text", "print_table", "seconds_text"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -23,7 +23,11 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Seconds:
-    """Wall-clock seconds of each step; `total` may hold more than their sum."""
+    """Wall-clock seconds of each step.
+
+    `evaluate` runs from the first ciphertext sent to the last answer received; `total` may hold
+    more than the sum.
+    """
 
     train: float
     keygen: float
@@ -136,7 +140,7 @@ def print_table(results: Results, console: Console) -> None:
     for name, part in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"),
                        ("ROC AUC", "roc_auc")):
         one, other = (getattr(metrics, part) for metrics in (results.plain, results.encrypted))
-        table.add_row(name, f"{one:.4f}", f"{other:.4f}", f"{other - one:+.4f}",
+        table.add_row(name, f"{one:.4f}", f"{other:.4f}", difference_text(other - one),
                       style="bold" if part == "accuracy" else "")
     console.print(table)
     error, seconds, traffic = results.probability_error, results.seconds, results.traffic
@@ -157,6 +161,13 @@ def print_table(results: Results, console: Console) -> None:
 def bits_of(error: float) -> str:
     """Return an error as bits of precision, "17.3 bits"; "exact" for 0."""
     return f"{-np.log2(error):.1f} bits" if error > 0 else "exact"
+
+
+def difference_text(difference: float) -> str:
+    """Return "0", "+0.0012", or "-3.1e-07" where four digits would show nothing."""
+    if difference == 0:
+        return "0"
+    return f"{difference:+.4f}" if abs(difference) >= 0.0005 else f"{difference:+.1e}"
 
 
 def seconds_text(seconds: float) -> str:

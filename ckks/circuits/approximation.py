@@ -123,7 +123,7 @@ def approximate(
     method: Method = "minimax",
     fill_depth: bool = False,
 ) -> Polynomial:
-    """Fit f by the given degree, or by the least one whose largest error is at most `max_abs_error`.
+    """Fit f by the given degree, or by the least one whose largest error is low enough.
 
     fill_depth  raise the degree found to the next 2^d - 1: the highest that evaluates at the same
                 multiplicative depth, so a smaller error for a few multiplications and no level
@@ -194,8 +194,7 @@ def _unreachable(wanted: float, best: Polynomial, top: int) -> ParameterError:
     return ParameterError(
         f"no degree up to {top} approximates the function within {wanted:.3g} on {best.interval}; "
         f"the best is {_error(best):.3g} at degree {best.degree}. Shorten the interval, allow a "
-        "larger error"
-        + (", or allow a higher degree" if top < MAX_DEGREE else "")
+        "larger error" + (", or allow a higher degree" if top < MAX_DEGREE else "")
     )
 
 

@@ -54,7 +54,7 @@ def sample(f: Function, x: Reals) -> Reals:
 
 
 def symmetry(f: Function, interval: tuple[float, float]) -> tuple[Parity, float]:
-    """Whether f is even, or odd up to the constant f(0), on an interval symmetric about 0; and f(0).
+    """Whether f is even, or odd up to the constant f(0), on a symmetric interval; and f(0).
 
     Returns ("odd", f(0)), ("even", f(0)) or ("none", f(0)). Decided on 256 pairs +-x to within 16
     units in the last place of max|f|: what rounding makes of a true symmetry. f(0) is 0 when the
@@ -77,10 +77,10 @@ def symmetry(f: Function, interval: tuple[float, float]) -> tuple[Parity, float]
 def rounding_unit(polynomial: Polynomial, max_abs_value: float) -> float:
     """Bound on what float64 rounding adds to a computed value of f - p on the interval.
 
-    p: first-order bounds eps sum_k (2k + 2) |c_k| max|basis_k| for Clenshaw's and Horner's rule,
-    and eps sum_k k^2 |c_k| for the rounded argument u, as |T_k'| <= k^2; together below 2 eps
-    sum_k (k + 1)^2 ... f and the subtraction: 4 eps max|f|, for a function good to three units in
-    the last place.
+    For p: first-order bounds eps sum_k (2k + 2) |c_k| max|basis_k| for Clenshaw's and Horner's
+    rule, and eps sum_k k^2 |c_k| for the rounded argument u, as |T_k'| <= k^2; together at most
+    2 eps sum_k (k + 1)^2 |c_k| max|basis_k|. For f and the subtraction: 4 eps max|f|, of a
+    function good to three units in the last place.
     """
     reach = 1.0 if polynomial.basis == "chebyshev" else polynomial.reach
     of_p = sum((k + 1) ** 2 * abs(c) * reach**k for k, c in enumerate(polynomial.coefficients))

@@ -34,7 +34,7 @@ __all__ = ["Basis", "Parity", "Polynomial", "check_degree", "check_interval"]
 Basis = Literal["power", "chebyshev"]
 Parity = Literal["odd", "even", "none"]
 
-_LOG2_SNAP = -60  # far below the 2^-53 of a float: only what rounding left of an exact zero goes away
+_LOG2_SNAP = -60  # far below a float's 2^-53: only what rounding left of an exact zero goes away
 _HALF_ULP = 2.0**-53
 
 

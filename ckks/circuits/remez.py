@@ -142,7 +142,7 @@ def _exchange(problem: _Problem) -> tuple[Reals, float]:
         if largest - abs(levelled) <= tolerance:
             break
         if len(extremes) >= count:
-            reference = angles[_alternating_subset(extremes, count)]
+            reference = np.asarray(angles[_alternating_subset(extremes, count)], dtype=np.float64)
         elif largest <= floor:
             break
         else:
@@ -164,7 +164,8 @@ def _refined_extremes(problem: _Problem, coefficients: Reals, errors: Reals) -> 
     starts, ends = np.append(0, cuts), np.append(cuts, len(errors))
     runs = [(s, e) for s, e in zip(starts, ends, strict=True) if signs[s] != 0]
     peaks = np.array([s + int(np.abs(errors[s:e]).argmax()) for s, e in runs], dtype=np.intp)
-    angles, values = problem.angles[peaks], errors[peaks]
+    angles: Reals = problem.angles[peaks]
+    values: Reals = errors[peaks]
     sign, step = np.sign(values), float(problem.angles[1] - problem.angles[0])
 
     def error_at(theta: Reals) -> Reals:

@@ -30,6 +30,7 @@ class Decryptor:
         **For the key holder only.** The last bits of these numbers carry the encryption error, which together with
         the ciphertext gives the secret key away ([LM21]): round well before showing them to anybody else.
         """
+        ct = getattr(ct, "ciphertext", ct)  # an EncryptedVector will do
         if ct.params != self.params:
             raise BasisMismatch("the ciphertext belongs to other parameters than this decryptor")
         return self.encoder.decode(decrypt(ct, self._secret))

@@ -118,8 +118,13 @@ class Evaluator:
         return self.multiply(a, a, rescale=rescale)
 
     def tensor(self, a: Ciphertext, b: Ciphertext) -> Ciphertext:
-        """Return the three-part product, neither relinearised nor rescaled; see `relinearise` and `dot`."""
-        a, b = align(settle(a), settle(b), "multiply")
+        """Return the three-part product at the lower level, scales multiplied: neither relinearised nor rescaled.
+
+        The raw product: scales need not agree. `multiply` aligns first, so that its result is canonical.
+        """
+        self._own(a, b)
+        level = min(a.level, b.level)
+        a, b = a.at_level(level), b.at_level(level)
         x, y = meta_of(a), meta_of(b)
         scale = EXACT.multiply(x.scale, y.scale)
         meta = x.times(y, scale)
@@ -133,6 +138,7 @@ class Evaluator:
         self._own(b)
         if not a.shape or not b.shape or a.shape[0] != b.shape[0]:
             raise SlotError(f"dot of batches {a.shape} and {b.shape}; needed first axes of equal length")
+        a, b = align(settle(a), settle(b), "dot")
         return self.relinearise(self.sum(self.tensor(a, b)), rescale=rescale)
 
     def weighted_sum(self, a: Ciphertext, weights: ArrayLike, *, rescale: bool = True) -> Ciphertext:
@@ -322,7 +328,7 @@ class Evaluator:
         lower = a if a.level <= b.level else b
         if rescale and lower.level == 0:
             raise too_deep("multiply", 1, lower)
-        product = self.tensor(a, b)
+        product = self.tensor(*align(a, b, "multiply"))
         if not rescale:
             return relinearise(product, key)
         if product.level == 0:

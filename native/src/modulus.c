@@ -61,10 +61,6 @@ void bit_reversed_powers(const modulus *m, uint64_t psi, uint64_t *powers) {
     }
 }
 
-static double centred_double(uint64_t x, uint64_t q) {
-    return x > q / 2 ? -(double)(q - x) : (double)x;
-}
-
 modulus *ckks_modulus_new(int variant, size_t n, uint64_t q, uint64_t psi) {
     if (q < 3 || q >> 61 || q % 2 == 0 || n < 8 || n > (size_t)1 << 17 || (n & (n - 1)) || psi >= q ||
         !ckks_variant_compiled(variant)) {

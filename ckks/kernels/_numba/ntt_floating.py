@@ -78,10 +78,11 @@ def forward(row, n, x, out):  # type: ignore[no-untyped-def]
         m, size = 4 * m, size // 4
     for block in range(m):
         first, last, layer, part = block, block + 1, m, size
-        while part > 16:
+        while part > 4:
             _forward_pass(row, n, w, out, layer, part, first, last)
             first, last, layer, part = 4 * first, 4 * last, 4 * layer, part // 4
-        _forward_sixteen(row, n, w, out, first, last)
+        _forward_quads(row, n, w, out, first, last)
+        _store(row, size, out + 8 * size * block)
 
 
 @helper
@@ -95,10 +96,10 @@ def backward(row, n, x, out):  # type: ignore[no-untyped-def]
     while n // m > _NEAR:
         m *= 4
     size = n // m
-    count = size // 16
+    count = size // 4
     for block in range(m):
-        first, last, layer, part = block * count, (block + 1) * count, n // 16, 16
-        _backward_sixteen(row, n, w, x, out, first, last)
+        first, last, layer, part = block * count, (block + 1) * count, n // 4, 4
+        _backward_quads(row, n, w, x, out, first, last)
         while part < size:
             first, last, layer, part = first // 4, last // 4, layer // 4, part * 4
             _backward_pass(row, n, w, out, layer, part, first, last)
@@ -183,35 +184,34 @@ def _forward_pass(row, n, w, data, m, size, first, last):  # type: ignore[no-unt
 
 
 @helper
-def _forward_sixteen(row, n, w, data, first, last):  # type: ignore[no-untyped-def]
-    """The last four layers on blocks first..last-1, of 16 words each, fully reduced and stored as words.
+def _forward_quads(row, n, w, data, first, last):  # type: ignore[no-untyped-def]
+    """The last two layers on blocks first..last-1, of four words each; both multiples of four.
 
     The twiddles of the last layer are kept in groups of eight, even ones before odd ones, so that both kinds load
     as vectors: see `twiddles`.
     """
-    q, inverse = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE))
-    whole = spread(load_word(row, Q))
-    m = n // 16
-    for block in range(first, last):
+    q = spread(load_real(row, REAL_Q))
+    m = n // 4
+    for block in range(first, last, LANES):
         i, j = m + block, 2 * (m + block)
-        w1, w2, w3 = spread(load_real(w, i)), spread(load_real(w, j)), spread(load_real(w, j + 1))
-        v1, v2, v3 = spread(load_real(w, n + i)), spread(load_real(w, n + j)), spread(load_real(w, n + j + 1))
-        a = data + 128 * block
-        x0 = _reduce(load_reals(a, 0), q, inverse)
-        x1, x2, x3 = load_reals(a, 4), load_reals(a, 8), load_reals(a, 12)
-        y0, y1, y2, y3 = _split(x0, x1, x2, x3, w1, v1, w2, v2, w3, v3, q)
-        x0, x1, x2, x3 = transpose(y0, y1, y2, y3)
-        i, j = 4 * (m + block), 8 * (m + block)
         w1, w2, w3 = load_reals(w, i), load_reals(w, j), load_reals(w, j + 4)
         v1, v2, v3 = load_reals(w, n + i), load_reals(w, n + j), load_reals(w, n + j + 4)
+        a = data + 32 * block
+        x0, x1, x2, x3 = transpose(load_reals(a, 0), load_reals(a, 4), load_reals(a, 8), load_reals(a, 12))
         y0, y1, y2, y3 = _split(x0, x1, x2, x3, w1, v1, w2, v2, w3, v3, q)
-        x0, x1, x2, x3 = transpose(
-            _reduce(y0, q, inverse), _reduce(y1, q, inverse), _reduce(y2, q, inverse), _reduce(y3, q, inverse)
-        )
-        store_words(a, 0, _to_words(x0, whole))
-        store_words(a, 4, _to_words(x1, whole))
-        store_words(a, 8, _to_words(x2, whole))
-        store_words(a, 12, _to_words(x3, whole))
+        x0, x1, x2, x3 = transpose(y0, y1, y2, y3)
+        store_reals(a, 0, x0)
+        store_reals(a, 4, x1)
+        store_reals(a, 8, x2)
+        store_reals(a, 12, x3)
+
+
+@helper
+def _store(row, n, data):  # type: ignore[no-untyped-def]
+    q, inverse = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE))
+    whole = spread(load_word(row, Q))
+    for i in range(0, n, LANES):
+        store_words(data, i, _to_words(_reduce(load_reals(data, i), q, inverse), whole))
 
 
 # ---- inverse ---------------------------------------------------------------------------------------------------
@@ -227,33 +227,29 @@ def _merge(x0, x1, x2, x3, w1, v1, w2, v2, w3, v3, q, inverse):  # type: ignore[
 
 
 @helper
-def _backward_sixteen(row, n, w, x, data, first, last):  # type: ignore[no-untyped-def]
-    """The first four layers, from words at x to reals at data: `_forward_sixteen` in a mirror.
+def _backward_quads(row, n, w, x, data, first, last):  # type: ignore[no-untyped-def]
+    """The first two layers, from words at x to reals at data: `_forward_quads` in a mirror.
 
-    Vectors of four go into the transposition last one first, which mirrors the lanes, as the twiddles require.
+    Vectors go into the transposition last one first, which mirrors the lanes, as the twiddles require.
     """
     q, inverse = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE))
-    m = n // 16
-    for block in range(first, last):
-        a = x + 128 * block
+    m = n // 4
+    for block in range(first, last, LANES):
+        mirror = 2 * m - LANES - block
+        i, j = mirror, 2 * mirror
+        w1, w2, w3 = load_reals(w, i), load_reals(w, j), load_reals(w, j + 4)
+        v1, v2, v3 = load_reals(w, n + i), load_reals(w, n + j), load_reals(w, n + j + 4)
+        a = x + 32 * block
         x3, x2 = _to_reals(load_words(a, 0)), _to_reals(load_words(a, 4))
         x1, x0 = _to_reals(load_words(a, 8)), _to_reals(load_words(a, 12))
         y0, y1, y2, y3 = transpose(x0, x1, x2, x3)
-        mirror = 2 * m - 1 - block
-        i, j = 4 * mirror, 8 * mirror
-        w1, w2, w3 = load_reals(w, i), load_reals(w, j), load_reals(w, j + 4)
-        v1, v2, v3 = load_reals(w, n + i), load_reals(w, n + j), load_reals(w, n + j + 4)
         x0, x1, x2, x3 = _merge(y0, y1, y2, y3, w1, v1, w2, v2, w3, v3, q, inverse)
         y3, y2, y1, y0 = transpose(x0, x1, x2, x3)
-        i, j = mirror, 2 * mirror
-        w1, w2, w3 = spread(load_real(w, i)), spread(load_real(w, j)), spread(load_real(w, j + 1))
-        v1, v2, v3 = spread(load_real(w, n + i)), spread(load_real(w, n + j)), spread(load_real(w, n + j + 1))
-        x0, x1, x2, x3 = _merge(y0, y1, y2, y3, w1, v1, w2, v2, w3, v3, q, inverse)
-        a = data + 128 * block
-        store_reals(a, 0, x0)
-        store_reals(a, 4, x1)
-        store_reals(a, 8, x2)
-        store_reals(a, 12, x3)
+        a = data + 32 * block
+        store_reals(a, 0, y0)
+        store_reals(a, 4, y1)
+        store_reals(a, 8, y2)
+        store_reals(a, 12, y3)
 
 
 @helper

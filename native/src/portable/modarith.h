@@ -91,4 +91,9 @@ CKKS_INLINE uint64_t negate_if(const modulus *m, uint64_t x, uint64_t negative) 
     return x ^ ((x ^ negated) & negative);
 }
 
+/* The representative of x mod q in (-q/2, q/2), exact for q < 2^50. Branches: for public x only. */
+CKKS_INLINE double centred_double(uint64_t x, uint64_t q) {
+    return x > q / 2 ? -(double)(q - x) : (double)x;
+}
+
 #endif

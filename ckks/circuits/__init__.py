@@ -1,0 +1,21 @@
+"""Circuits built from the public operations of `ckks.scheme`, as any user could: polynomials and functions."""
+
+from __future__ import annotations
+
+from ckks.circuits.approximation import approximate, chebyshev_interpolant, least_squares, logistic, minimax
+from ckks.circuits.plan import Plan, evaluation_plan
+from ckks.circuits.polynomial import evaluate_normalised, evaluate_polynomial
+from ckks.circuits.polynomials import Polynomial
+
+__all__ = [
+    "Plan",
+    "Polynomial",
+    "approximate",
+    "chebyshev_interpolant",
+    "evaluate_normalised",
+    "evaluate_polynomial",
+    "evaluation_plan",
+    "least_squares",
+    "logistic",
+    "minimax",
+]

@@ -1,0 +1,79 @@
+"""Fixtures shared by all tests: the backends, deterministic randomness, toy keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from ckks import kernels
+from ckks.errors import BackendError
+from ckks.ring import Rng
+
+settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("long", parent=settings.get_profile("ci"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+BACKENDS = ("reference", "numba", "native-portable", "native-avx2", "native-ifma")
+LARGEST_REFERENCE_N = 64
+
+
+def _runnable(name: str) -> str | None:
+    """Return None when the backend runs here, else the reason why not."""
+    try:
+        kernels.load(name)
+    except BackendError as error:
+        return str(error)
+    return None
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test on every backend of this machine; the others are skipped with the reason."""
+    reason = _runnable(request.param)
+    if reason is not None:
+        pytest.skip(f"backend {request.param}: {reason}")
+    with kernels.use(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def rng() -> Rng:
+    """Deterministic cryptographic randomness."""
+    return Rng(20)
+
+
+@pytest.fixture
+def values() -> np.random.Generator:
+    """Deterministic test values."""
+    return np.random.default_rng(20)
+
+
+def ring_degrees(backend: str, *degrees: int) -> tuple[int, ...]:
+    """Return those of the ring degrees that a backend is asked for: the reference only small ones."""
+    return tuple(n for n in degrees if backend != "reference" or n <= LARGEST_REFERENCE_N)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="long tier: run with --slow (benchmarks/long_tests.sh)")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+def pytest_report_header() -> list[str]:
+    """Name the backends that run here, and why the others do not."""
+    lines = [f"kernels: active {kernels.active().name} ({kernels.active().describe().get('variant')})"]
+    for name in BACKENDS:
+        reason = _runnable(name)
+        lines.append(f"kernels: {name}: " + ("runs" if reason is None else f"left out: {reason}"))
+    return lines
