@@ -185,7 +185,7 @@ def true_probability(employees: pd.DataFrame) -> Floats:
     return _sigmoid(-1.31 + linear + interactions)
 
 
-def bayes_accuracy(rows: int = 200_000, seed: int = 0) -> float:
+def bayes_accuracy(rows: int = 100_000, seed: int = 0) -> float:
     """Return E[max(p, 1 - p)] over `rows` employees: no model can do better, on average."""
     p = true_probability(make_employees(rows, seed))
     return float(np.maximum(p, 1 - p).mean())

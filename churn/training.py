@@ -116,7 +116,7 @@ def train(
             ("categorical", OneHotEncoder(categories=known, drop="first", sparse_output=False),
              list(categorical)),
         ])),
-        ("classify", LogisticRegression(C=regularisation, max_iter=2000, tol=1e-6)),
+        ("classify", LogisticRegression(C=regularisation, solver="newton-cholesky", tol=1e-8)),
     ])
     pipeline.fit(pd.DataFrame({**numeric, **categorical}), y)
     schema = _schema_of(pipeline, list(numeric), list(categorical))
@@ -215,7 +215,10 @@ def _usable(
         if reason:
             notes.append(f"column {str(name)!r} is left out: {reason}")
             continue
-        gone = np.flatnonzero(column.isna() | (column.astype(str).str.strip() == ""))
+        empty = column.isna()
+        if not pd.api.types.is_numeric_dtype(column):
+            empty |= column.astype(str).str.strip() == ""
+        gone = np.flatnonzero(empty)
         if gone.size:
             raise DataError(
                 f"column {str(name)!r} is empty in {gone.size} rows, first in row {gone[0]} "

@@ -1,4 +1,4 @@
-"""How to evaluate a polynomial: which powers, which products, in which order; data, no cryptography.
+"""How to evaluate a polynomial: which powers and products, in which order; no cryptography.
 
 A plan is two lists. First the powers of the normalised input u = (x - center) / radius, each from
 two earlier ones; then the blocks,
@@ -22,11 +22,11 @@ due, one level higher, at scale s q / scale(power_{k_i}). Then every addition me
 without tolerance. Powers are dropped to the level of the product first. Constants are encoded at
 the scale of the sum.
 
-Normalisation. u = (x - center) / radius must not cost a level. Subtracting the center is an
-addition. The
-division is one of:
-1. part of the encoding, or of the plaintext multiplication that made x (weights / radius): free.
-Preferred.
+Normalisation. u = (x - center) / radius should not cost a level. Subtracting the center is an
+addition. The division is one of:
+
+1. part of the encoding, or of the plaintext multiplication that made x (weights / radius): free,
+   and to be preferred.
 2. a declaration: x at scale S is u at scale S * radius, the same integers. No level is used, but
    power k then carries the scale S * radius^k: `growth_bits` more than S for the largest power.
    These bits must be spare, in the modulus at the powers' level and in the result's scale; else
@@ -164,13 +164,16 @@ class Plan:
 
     @property
     def growth_bits(self) -> float:
-        """Bits by which the scale of the largest power grows when u is made by declaration."""
+        """Bits by which the largest power's scale grows when u is made by declaration.
+
+        Negative for a radius below 1: then the scale shrinks, and so many bits of precision go.
+        """
         largest = self.powers[-1].index if self.powers else 1
         return largest * math.log2(self.radius)
 
 
 def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan:
-    """Cheapest plan of the family in `ckks.circuits.powers` within the given depth, the least by default.
+    """Cheapest plan of the family in `ckks.circuits.powers`, at the given depth or the least.
 
     One level more than the least saves up to a third of the key switches; further levels save
     little.
@@ -185,8 +188,8 @@ def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan
     allowed = least if depth is None else depth
     if allowed < least:
         raise LevelError(
-            f"degree {polynomial.degree} needs {least} levels, {allowed} are allowed; allow {least}, "
-            f"or use a degree up to {(1 << max(allowed, 0)) - 1}"
+            f"degree {polynomial.degree} needs {least} levels, {allowed} are allowed; allow "
+            f"{least}, or use a degree up to {(1 << max(allowed, 0)) - 1}"
         )
     coefficients = list(polynomial.coefficients)
     center, radius = polynomial.center, polynomial.radius
@@ -231,7 +234,7 @@ def execute(plan: Plan, x: ArrayLike) -> NDArray[Any]:
 
 
 class _Builder:
-    """Splits actual coefficients as the Splitter says, emitting blocks in the order of evaluation."""
+    """Splits actual coefficients as the Splitter says; emits blocks in order of evaluation."""
 
     def __init__(self, basis: Basis, splitter: Splitter) -> None:
         self._divide = _divide_chebyshev if basis == "chebyshev" else _divide_power
@@ -244,7 +247,7 @@ class _Builder:
         return self._blocks
 
     def _emit(self, c: list[float], depth: int) -> int:
-        """Append the blocks for sum_k c_k power_k within this depth; return the position of the last."""
+        """Append the blocks for sum_k c_k power_k within this depth; return the last's position."""
         magnitude = math.fsum(abs(v) for v in c)
         products: list[Product] = []
         terms: list[tuple[int, float]] = []
@@ -261,7 +264,7 @@ class _Builder:
 
 
 def _scheduled(blocks: list[Block]) -> tuple[Block, ...]:
-    """Give every block the depth at which it is due: the last its least, a factor one less than its user."""
+    """Give every block the depth it is due at: the last its least, a factor one before its user."""
     ready: list[int] = []
     for block in blocks:
         inputs = [depth_of_power(index) for index, _ in block.terms]

@@ -1,7 +1,6 @@
 """Which powers to compute before a polynomial is evaluated: a small exact search.
 
-"Power" stands for T_k in the Chebyshev basis and for u^k in the power basis. Both are made
-pairwise,
+"Power" stands for T_k in the Chebyshev basis and for u^k in the power basis. Both come in pairs,
 
     T_{a+b} = 2 T_a T_b - T_{|a-b|}         u^{a+b} = u^a u^b
 
@@ -9,18 +8,17 @@ so power k costs one multiplication and lies ceil(log2 k) multiplications deep. 
 powers at hand, a polynomial of degree n within depth D is either a linear combination of powers of
 depth <= D - 1 (the multiplication by the coefficients is the last level), or it is split,
 
-    p = q * T_k + r,       k in the set, depth(T_k) <= D - 1, q within depth D - 1, r within depth
-    D,
+    p = q T_k + r,    k in the set, depth(T_k) < D, q within depth D - 1, r within depth D,
 
 and the best k for each (degree, parity, D) follows by dynamic programming. Sums share one
-relinearisation and one rescale, so the products of r, of its remainder, and so on, are added to q
-* T_k before either: a whole chain of remainders costs one of each.
+relinearisation and one rescale, so the products of r, of its remainder, and so on, are added to
+q T_k before either: a whole chain of remainders costs one of each.
 
-Paterson and Stockmeyer [PS73] fix the set to all powers below 2^s and 2^s,
-2^{s+1}, ..., and k to the largest of those; depth-optimal variants split the leading block again
-with a smaller s. Both are members of the family searched here: powers up to any m (of the
-polynomial's parity), and g, 2g, 4g, ... for any g. The search finds both s and the re-splitting by
-itself, and odd giant steps that no s gives.
+Paterson and Stockmeyer [PS73] fix the set to all powers below 2^s and 2^s, 2^{s+1}, ..., and k to
+the largest of those; depth-optimal variants split the leading block again with a smaller s. Both
+are members of the family searched here: powers up to any m (of the polynomial's parity), and g,
+2g, 4g, ... for any g. The search finds both s and the re-splitting by itself, and odd giant steps
+that no s gives.
 """
 
 from __future__ import annotations
@@ -42,9 +40,10 @@ __all__ = [
     "least_depth",
 ]
 
-# Counted in pointwise products of one ciphertext pair. With l limbs, a tensor product is 4 l rows of N word
-# products; a key switch is some (digits + 3) l transforms of (N/2) log2 N butterflies: about 16 tensor
-# products for 2 to 4 digits at log2 N = 13 to 16; the rescale of two polynomials, 2 l + 2 transforms, about 4.
+# In units of a tensor product: with l limbs, 4 l rows of N word products. A key switch is some
+# (digits + 3) l transforms of (N/2) log2 N butterflies each, (digits + 3) log2(N) / 8 units and so
+# 8 to 14 for 2 to 4 digits at log2 N = 13 to 16, and digits * l * 2 rows for the key: about 16 in
+# all. The rescale of two polynomials, 2 l + 2 transforms, is about 4.
 COST_PRODUCT = 1
 COST_RESCALE = 4
 COST_RELINEARISE = 16
@@ -59,7 +58,7 @@ def depth_of_power(index: int) -> int:
 
 
 def least_depth(degree: int) -> int:
-    """Levels that a polynomial of this degree needs, its coefficients included: ceil(log2(degree + 1)).
+    """Levels for a polynomial of this degree, coefficients included: ceil(log2(degree + 1)).
 
     A path of d multiplications, one of them by a coefficient, reaches degree 2^d - 1 at most:
     products of powers alone double the degree each time, and the coefficient uses one level
@@ -69,7 +68,7 @@ def least_depth(degree: int) -> int:
 
 
 def close_powers(targets: Iterable[int], basis: Basis) -> dict[int, tuple[int, int]]:
-    """Every power needed for the targets (>= 1) with its factors: index -> (left, right), left >= right.
+    """Every power needed for the targets (>= 1): index -> its factors (left, right), left >= right.
 
     Each is made at depth ceil(log2 index), of powers already there if possible (a square before a
     product), else of its two halves. In the Chebyshev basis T_{left - right} is in the set too, or
@@ -106,7 +105,7 @@ def close_powers(targets: Iterable[int], basis: Basis) -> dict[int, tuple[int, i
 
 
 class Split(NamedTuple):
-    """Cost of evaluating what is left of a polynomial, and the power to split at first (0: none)."""
+    """Cost of the products of a chain of remainders; the power to split at first (0: none)."""
 
     cost: int
     giant: int
@@ -174,10 +173,10 @@ def _times_parity(parity: Parity, index: int) -> Parity:
 
 @lru_cache(maxsize=256)
 def best_powers(degree: int, parity: Parity, depth: int, basis: Basis) -> frozenset[int]:
-    """Indices of the powers with which dense polynomials of this kind are cheapest within this depth.
+    """Indices of the powers with which dense polynomials of this kind are cheapest.
 
-    depth >= least_depth(degree); parity "odd" means odd up to a constant. Equal costs go to fewer
-    powers.
+    Within this depth, at least least_depth(degree); parity "odd" means odd up to a constant. Equal
+    costs go to fewer powers.
     """
     deepest = 1 << max(depth - 1, 0)
     largest_baby = min(degree, (1 << (depth + 1) // 2) + 2)

@@ -19,12 +19,16 @@ from typing import Any
 import numpy as np
 import pytest
 import seal_format
+import library_steps
 import seal_steps
 from seal_format import SealFormatError, SealParameters
 
 # relinearize(ct, key, moduli, special), rotate(ct, g, key, moduli, special), rescale(ct, moduli),
 # phase(ct, secret, moduli), encode(slots, scale, ring_degree)
-IMPLEMENTATIONS = [pytest.param(seal_steps, id="big-integers")]
+IMPLEMENTATIONS = [
+    pytest.param(seal_steps, id="big-integers"),
+    pytest.param(library_steps, id="ckks"),
+]
 
 TOY_SCALE = 2.0**20
 MAX_ERROR = 21  # SEAL's centred binomial error: 21 bits minus 21 bits

@@ -22,8 +22,8 @@ ROUNDER = 1.5 * 2.0**52
 _ROUNDER_BITS = np.uint64(0x4338_0000_0000_0000)
 """The bits of C; those of C + i are these plus i, for integers |i| < 2^51."""
 
-_OFFSET = 2.0**52
-_OFFSET_BITS = np.uint64(0x4330_0000_0000_0000)
+OFFSET = 2.0**52
+OFFSET_BITS = np.uint64(0x4330_0000_0000_0000)
 """The bits of 2^52; those of 2^52 + i are these plus i, for integers 0 <= i < 2^52."""
 
 GROUP = 8
@@ -33,7 +33,7 @@ GROUP = 8
 @helper
 def to_reals(x):  # type: ignore[no-untyped-def]
     """Return words x < 2^52 as reals, exactly."""
-    return from_bits(x | spread(_OFFSET_BITS)) - spread(_OFFSET)
+    return from_bits(x | spread(OFFSET_BITS)) - spread(OFFSET)
 
 
 @helper

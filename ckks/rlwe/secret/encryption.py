@@ -11,21 +11,19 @@ from ckks.ring import Rng, error, expand_uniform
 from ckks.rlwe import noise
 from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.secret.key import SecretKey
-
-LABEL = "ciphertext"
-"""The keystream label of the uniform half; batch items are the stream's batch index."""
+from ckks.rlwe.seeds import CIPHERTEXT_LABEL
 
 
 def encrypt_secret(plaintext: Plaintext, secret: SecretKey, rng: Rng) -> tuple[Ciphertext, bytes]:
     """Return (ciphertext, seed): (-a s + e + m, a) with a expanded from the 32-byte public seed.
 
-    Storing c_0 and the seed is enough: see `expand_seeded`. The error is e alone, the smallest there is.
+    Storing c_0 and the seed is enough: see `rlwe.seeds`. The error is e alone, the smallest there is.
     """
     params, basis = plaintext.params, plaintext.basis
     if secret.params != params:
         raise BasisMismatch("the secret key belongs to other parameters than the plaintext")
     seed = rng.public_seed()
-    a = expand_uniform(basis, seed, label=LABEL, shape=plaintext.shape).residues
+    a = expand_uniform(basis, seed, label=CIPHERTEXT_LABEL, shape=plaintext.shape).residues
     with wiping():
         e = error(basis, rng, plaintext.shape)
         masked = kernels.add(basis.plan, plaintext.words, e.residues)

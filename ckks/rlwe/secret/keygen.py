@@ -15,6 +15,7 @@ from ckks.rlwe.gadget import special_scalars
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.secret.key import SecretKey
+from ckks.rlwe.seeds import PUBLIC_KEY_LABEL, SWITCHING_KEY_LABEL
 
 
 class KeyGenerator:
@@ -40,7 +41,7 @@ class KeyGenerator:
         params, seed = self.params, self._rng.public_seed()
         basis = params.basis_qp
         with wiping():
-            a = expand_uniform(basis, seed, label="public key").residues
+            a = expand_uniform(basis, seed, label=PUBLIC_KEY_LABEL).residues
             b = self._masked(secret.ntt(basis), a)
         words = kernels.empty((2, *a.shape))
         words[0], words[1] = b, a
@@ -69,7 +70,7 @@ class KeyGenerator:
         seed = self._rng.public_seed()
         words = kernels.empty((len(digits), 2, len(basis), basis.n))
         with wiping():
-            a = expand_uniform(basis, seed, label="switching key", shape=(len(digits),)).residues
+            a = expand_uniform(basis, seed, label=SWITCHING_KEY_LABEL, shape=(len(digits),)).residues
             b = self._masked(destination, a)
             shifted = kernels.mul_scalar(params.basis(level).plan, source, special_scalars(params, level))
             for digit, own in enumerate(digits):

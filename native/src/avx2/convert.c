@@ -10,6 +10,9 @@
 #define SCRATCH 4096
 #define WIDEST 128
 
+/* Below 5, a sum of eight errors of 2^50 (sum.h) over the prime would exceed 2^51, and reduce() fail. */
+#define SMALLEST_TARGET 5
+
 int avx2_converts(const conversion *c) {
     for (size_t i = 0; i < c->a; i++) {
         if (c->source[i]->q >= FAST_LIMIT) {
@@ -17,7 +20,7 @@ int avx2_converts(const conversion *c) {
         }
     }
     for (size_t j = 0; j < c->b; j++) {
-        if (c->target[j]->q >= FAST_LIMIT) {
+        if (c->target[j]->q >= FAST_LIMIT || c->target[j]->q < SMALLEST_TARGET) {
             return 0;
         }
     }

@@ -39,7 +39,8 @@ AVX2_INLINE void add_product(lazy_sum *s, vec a, vec b) {
 /*
  * total + sum mod q, |result| <= q/2 + 1, for |total| <= q/2 + 1.
  * mul(H, 2^51 mod q): |H| <= 2^52 and a factor below q/2, so below q/2 + q/2 (1 + u) <= q; reduce(L): below q/2 + 1,
- * and |L| <= 8 q^2 while q is so small that e is the whole product. All three together are below 2 q + 2.
+ * |L/q| <= 2^51 since q >= 5, or since
+ * |L| <= 8 q^2 for products of residues of q itself. All three together are below 2 q + 2.
  */
 AVX2_INLINE vec fold_sum(const lazy_sum *s, vec total, vec two51, const field *f) {
     vec h = _mm256_mul_pd(_mm256_sub_pd(s->high, _mm256_set1_pd(0x1p103)), _mm256_set1_pd(0x1p-51));

@@ -1,0 +1,64 @@
+"""What both ends agree on: paths, header names, digests, and how a refusal looks.
+
+    GET    /v1/health
+    GET    /v1/models                      names and versions
+    GET    /v1/models/{name}               everything a client needs: see `hosting.model.Description`
+    PUT    /v1/keys/{digest}               evaluation keys; HEAD asks whether they are there; DELETE
+    POST   /v1/models/{name}:evaluate      a ciphertext in, a ciphertext out
+
+Bodies of keys and ciphertexts are the library's own bytes, `application/octet-stream`; everything
+else is JSON. A digest in a path or header is the SHA-256 of the bytes, 64 lower-case hex digits.
+Refusals are problem details [RFC 9457]: {"title", "status", "detail"} and, where known, "have" and
+"need"; `detail` is the text of the error itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+__all__ = ["DIGEST", "EVALUATE", "HEALTH", "KEYS", "KEYS_HEADER", "LAYOUT_HEADER", "MODELS",
+           "MODEL_HEADER", "OCTETS", "PARAMETERS_HEADER", "PROBLEM_JSON", "Problem", "digest_of"]
+
+HEALTH = "/v1/health"
+MODELS = "/v1/models"
+KEYS = "/v1/keys"
+EVALUATE = ":evaluate"
+
+KEYS_HEADER = "CKKS-Keys"  # request: digest of the stored evaluation keys to compute with
+LAYOUT_HEADER = "CKKS-Layout"  # request: the name of the layout that the input is packed in
+PARAMETERS_HEADER = "CKKS-Parameters"  # request: digest of the parameters of keys or ciphertext
+MODEL_HEADER = "CKKS-Model"  # answer: digest of the model that was evaluated
+
+OCTETS = "application/octet-stream"
+PROBLEM_JSON = "application/problem+json"
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def digest_of(data: bytes | bytearray | memoryview) -> str:
+    """Return the SHA-256 of `data` as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class Problem(Exception):
+    """A refusal: raised by the service's own code, and rebuilt by the client from the answer."""
+
+    def __init__(
+        self, status: int, title: str, detail: str, *,
+        have: object = None, need: object = None, headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep the parts; `have` and `need` are plain values for JSON, or None."""
+        super().__init__(detail)
+        self.status, self.title, self.detail = status, title, detail
+        self.have, self.need, self.headers = have, need, dict(headers or {})
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the body of the answer."""
+        body: dict[str, object] = {
+            "title": self.title, "status": self.status, "detail": self.detail}
+        for name, value in (("have", self.have), ("need", self.need)):
+            if value is not None:
+                body[name] = value
+        return body

@@ -1,0 +1,40 @@
+"""Seeds that stand for uniform halves: which keystream label belongs to which object, and how each half is laid out.
+
+All of this is public. A stored key or seeded ciphertext holds 32 bytes where the uniform half would be; whoever loads
+it expands them here, without any secret. The stream itself is defined in `ring.csprng`, the words drawn from it in
+`ring.sampling.expand_uniform`. The labels are part of the stored format: a change makes stored objects unreadable.
+"""
+
+from __future__ import annotations
+
+from ckks.kernels import Words
+from ckks.ring import expand_uniform
+from ckks.rlwe.params import RLWEParams
+
+PUBLIC_KEY_LABEL = "public key"
+"""Keystream label of the uniform half of a public key; limbs in joint order, special primes first."""
+
+SWITCHING_KEY_LABEL = "switching key"
+"""Keystream label of the uniform halves of a switching key; its digits are the batch index of the stream."""
+
+CIPHERTEXT_LABEL = "ciphertext"
+"""Keystream label of the uniform half of a secret-key encryption; batch items are the batch index of the stream."""
+
+
+def public_key_half(params: RLWEParams, level: int, seed: bytes) -> Words:
+    """Return a, NTT form, (limbs, N) over (p_1..p_k, q_0..q_level): the second half of a public key."""
+    return expand_uniform(params.extended_basis(level), seed, label=PUBLIC_KEY_LABEL).residues
+
+
+def switching_key_halves(params: RLWEParams, level: int, seed: bytes) -> Words:
+    """Return (a_d) for all digits d, NTT form, (digits, limbs, N) over (p_1..p_k, q_0..q_level).
+
+    At a lower level these are a prefix of the limbs, and of the digits, of a higher one.
+    """
+    shape = (len(params.digits(level)),)
+    return expand_uniform(params.extended_basis(level), seed, label=SWITCHING_KEY_LABEL, shape=shape).residues
+
+
+def ciphertext_half(params: RLWEParams, level: int, batch: tuple[int, ...], seed: bytes) -> Words:
+    """Return c_1, NTT form, (*batch, limbs, N) over (q_0..q_level): the second half of a seeded ciphertext."""
+    return expand_uniform(params.basis(level), seed, label=CIPHERTEXT_LABEL, shape=batch).residues

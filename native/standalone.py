@@ -1,0 +1,60 @@
+"""The kernels as a plain shared library, for the builds that tests need beside `ckks._native`.
+
+    emulated   src/avx512 on scalar loops (tests/emulate_avx512.h), so that it can run on any CPU
+    checked    with CKKS_CHECK: every range contract in the comments is asserted
+    sanitized  checked, with the address and undefined-behaviour sanitizers (see check.py)
+
+`load(build(...))` gives the same (ffi, lib) pair that `ckks._native` has, for `NativeKernels(ffi, lib, variant)`.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+NATIVE = Path(__file__).resolve().parent
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "emulated": ("-O2", "-DCKKS_EMULATE_AVX512", "-DCKKS_CHECK"),
+    "checked": ("-O2", "-DCKKS_CHECK"),
+    "sanitized": (
+        "-O1",
+        "-g",
+        "-DCKKS_CHECK",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        "-fno-omit-frame-pointer",
+    ),
+}
+
+
+def compiler() -> str | None:
+    """Return the C compiler, CC or cc, or None."""
+    return shutil.which(os.environ.get("CC", "cc"))
+
+
+def build(kind: str, folder: Path) -> Path:
+    """Compile all sources into folder/libckks-<kind>.so and return its path."""
+    cc = compiler()
+    if cc is None:
+        raise FileNotFoundError("no C compiler: neither CC nor cc names one")
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / f"libckks-{kind}.so"
+    include = [f"-I{NATIVE / part}" for part in ("include", "src", "tests")]
+    sources = sorted(str(path) for path in (NATIVE / "src").rglob("*.c"))
+    flags = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fPIC", "-shared", *KINDS[kind]]
+    subprocess.run([cc, *flags, *include, *sources, "-o", str(library)], check=True)
+    return library
+
+
+def load(library: Path) -> tuple[FFI, Any]:
+    """Return (ffi, lib) of a library that `build` made."""
+    ffi = FFI()
+    ffi.cdef(runpy.run_path(str(NATIVE / "build.py"))["declarations"]())
+    return ffi, ffi.dlopen(str(library))

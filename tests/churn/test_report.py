@@ -1,0 +1,213 @@
+"""The report says what the results say, in one file that loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from churn import charts
+from churn.errors import DataError
+from churn.report import render, write_report
+from churn.results import (
+    Results,
+    Seconds,
+    Traffic,
+    as_json,
+    bytes_text,
+    difference_text,
+    print_table,
+    seconds_text,
+)
+
+PARAMS = {"ring_degree": 8192, "log2_qp": 198.7, "security_bits": 128, "levels": 5,
+          "scale_bits": 36, "backend": "reference <&> \"quoted\""}
+SECONDS = Seconds(0.61, 0.2, 0.012, 0.35, 0.0421, 0.0013, 2.5)
+TRAFFIC = Traffic(up=12_345_678, down=262_144, keys=8_700_000)
+
+
+def make(rows: int = 600, noise: float = 1e-6, ripple: float = 1e-3, **changes) -> Results:
+    rng = np.random.default_rng(0)
+    plain = rng.uniform(0.02, 0.98, rows)
+    polynomial = plain + ripple * np.sin(20 * plain)
+    encrypted = polynomial + noise * rng.normal(size=rows)
+    parts = {"seconds": SECONDS, "traffic": TRAFFIC, "params": PARAMS}
+    return Results.compare(rng.uniform(size=rows) < plain, plain, polynomial, encrypted,
+                           **{**parts, **changes})
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Drawing is most of the time; tests about words do without."""
+    for name in ("scatter", "differences", "scores", "errors"):
+        monkeypatch.setattr(charts, name, lambda results: "<svg/>")
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render(make(notes=("column '<b>' & \"more\"",)))
+
+
+def test_compare_measures_both_worlds():
+    y = [True, True, False, False]
+    found = Results.compare(y, [0.9, 0.51, 0.4, 0.1], [0.9, 0.505, 0.41, 0.1],
+                            [0.9, 0.49, 0.41, 0.12], seconds=SECONDS, traffic=TRAFFIC, params=PARAMS)
+    assert (found.plain.accuracy, found.encrypted.accuracy) == (1.0, 0.75)
+    assert found.labels_differ == 1 and found.rows == 4
+    error = found.probability_error
+    assert error.total == pytest.approx(0.02)
+    assert error.polynomial == pytest.approx(0.01)
+    assert error.encryption == pytest.approx(0.02)
+    with pytest.raises(ValueError, match="read-only"):
+        found.p_plain[0] = 0
+
+
+@pytest.mark.parametrize("bad", [[0.5], [0.5, np.nan], [[0.5, 0.5]]])
+def test_arrays_that_do_not_fit_are_refused(bad):
+    good = [0.4, 0.6]
+    for k in range(3):
+        given = [good, good, good]
+        given[k] = bad
+        with pytest.raises(DataError):
+            Results.compare([True, False], *given, seconds=SECONDS, traffic=TRAFFIC, params=PARAMS)
+
+
+def test_json_holds_every_number_and_survives_json():
+    results = make()
+    found = json.loads(json.dumps(as_json(results), allow_nan=False))
+    assert found["rows"] == 600
+    assert found["plain"]["accuracy"] == results.plain.accuracy
+    assert found["encrypted"]["accuracy"] == results.encrypted.accuracy
+    assert found["labels_differ"] == results.labels_differ
+    assert set(found["probability_error"]) == {"total", "polynomial", "encryption"}
+    assert found["seconds"] == dataclasses.asdict(SECONDS)
+    assert found["bytes"] == {"up": 12_345_678, "down": 262_144, "keys": 8_700_000}
+    assert found["params"] == PARAMS
+
+
+class Links(HTMLParser):
+    """Collects every tag and every attribute that could load something."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.loads, self.open = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs
+                       if name in ("src", "href", "srcset", "data", "action", "poster")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_is_self_contained(page):
+    links = Links()
+    links.feed(page)
+    assert links.open == []  # every tag is closed, in order
+    assert links.tags.count("img") == 4 and len(links.loads) == 4
+    assert all(load.startswith("data:image/svg+xml;base64,") for load in links.loads)
+    assert not {"script", "link", "iframe", "object"} & set(links.tags)
+    assert "url(" not in page and "@import" not in page and "$" not in page
+    for load in links.loads:
+        svg = base64.b64decode(load.split(",")[1])
+        root = ElementTree.fromstring(svg)
+        assert root.tag.endswith("svg")
+        for href in re.findall(rb'(?:xlink:)?href="([^"]*)"', svg):
+            assert href.startswith((b"#", b"data:image/png;base64,"))
+
+
+def test_page_says_what_the_results_say(page):
+    results = make()
+    assert f"{results.plain.accuracy:.1%}" in page and f"{results.encrypted.accuracy:.1%}" in page
+    assert f"{results.plain.roc_auc:.4f}" in page
+    assert "8,192" in page and "198.7" in page and "12.3 MB" in page and "42.1 ms" in page
+    assert "Who saw what" in page and "Secret key" in page
+    said = results.p_plain >= 0.5
+    for truth in (True, False):
+        for guess in (True, False):
+            count = int(((results.labels == truth) & (said == guess)).sum())
+            assert f"<b>{count:,}</b>" in page
+
+
+def test_everything_from_outside_is_escaped(page, no_pictures):
+    assert "&lt;b&gt;&#x27; &amp; &quot;more&quot;" in page
+    assert "reference &lt;&amp;&gt; &quot;quoted&quot;" in page
+    nasty = render(make(rows=50, params={"<script>": "</td><script>", "x$y": "$rows"}))
+    assert "<script" not in nasty.lower() and "$rows" in nasty
+
+
+def test_differing_labels_are_not_hidden(no_pictures):
+    results = make(noise=0.1)
+    assert results.labels_differ > 0
+    page = render(results)
+    assert f"{results.rows - results.labels_differ:,} of {results.rows:,} predictions are the same" \
+        in page
+    assert "Every single prediction is the same" not in page
+    assert "Every single prediction is the same" in render(make(noise=0, ripple=0))
+
+
+def test_extreme_results_can_be_drawn():
+    render(make(rows=40, noise=0, ripple=0, seconds=Seconds(0, 0, 0, 0, 0, 0, 0)))
+    render(make(rows=40, noise=5.0))  # nonsense from the server still gives a page
+
+
+def test_large_tables_are_thinned_out():
+    assert len(charts.scatter(make(rows=50_000))) < 1_500_000
+
+
+def test_report_is_written_where_asked(tmp_path, no_pictures):
+    path = write_report(make(rows=60), tmp_path / "new" / "report.html")
+    first = path.read_bytes()
+    assert write_report(make(rows=60), str(path)) == path
+    assert path.read_bytes() == first and first.startswith(b"<!doctype html>")
+
+
+def test_pictures_are_reproducible():
+    assert charts.scores(make(rows=60)) == charts.scores(make(rows=60))
+
+
+def test_table_in_the_terminal():
+    sink = io.StringIO()
+    results = make()
+    print_table(results, Console(file=sink, width=100))
+    text = sink.getvalue()
+    for word in ("plain", "encrypted", "accuracy", f"{results.plain.accuracy:.4f}",
+                 f"{results.labels_differ} of 600 differ", "12.3 MB up", "42.1 ms"):
+        assert word in text
+
+
+def test_units():
+    assert [seconds_text(s) for s in (0, 7.4e-4, 0.0313, 0.9996, 2.44, 185, 3599.6)] == [
+        "0 us", "740 us", "31.3 ms", "1 s", "2.44 s", "3 min 5 s", "60 min 0 s"]
+    assert [bytes_text(b) for b in (0, 812, 999_600, 4_510_000, 2e12)] == [
+        "0 B", "812 B", "1 MB", "4.51 MB", "2e+03 GB"]
+    assert [difference_text(d) for d in (0.0, 0.00123, -0.01, -3.14e-7)] == [
+        "0", "+0.0012", "-0.0100", "-3.1e-07"]
+
+
+def test_no_window_system_and_no_encryption_is_needed():
+    code = ("import sys, churn.report, churn.model, churn.data; "
+            "print([m for m in sys.modules if m in ('matplotlib.pyplot', 'tkinter') "
+            "or m.split('.')[0] == 'ckks'])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_hosting_a_model_needs_neither_pandas_nor_scikit_learn():
+    code = ("import sys, churn.model; "
+            "print([m for m in ('pandas', 'sklearn', 'matplotlib') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
