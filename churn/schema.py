@@ -95,7 +95,8 @@ class NumericColumn:
         else:
             missing = cells.isna().to_numpy()
             values = np.array([np.nan if gone else _number(cell)
-                               for cell, gone in zip(cells, missing, strict=True)], np.float64)
+                               for cell, gone in zip(cells.tolist(), missing, strict=True)],
+                              np.float64)
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             raise DataError(
@@ -148,7 +149,7 @@ class CategoricalColumn:
         """Return (rows, categories - 1) of 0 and 1. CategoryError names the first unknown value."""
         missing = cells.isna().to_numpy()
         codes = np.array([-1 if gone else self._place.get(str(cell), -1)
-                          for cell, gone in zip(cells, missing, strict=True)], np.int64)
+                          for cell, gone in zip(cells.tolist(), missing, strict=True)], np.int64)
         bad = np.flatnonzero(codes < 0)
         if bad.size:
             hint = "" if missing[bad[0]] else nearest(str(cells.iloc[bad[0]]), self.categories)

@@ -24,6 +24,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_sco
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from churn.errors import ColumnError, DataError
 from churn.model import LinearModel, interval_for
@@ -118,7 +119,8 @@ def train(
         ])),
         ("classify", LogisticRegression(C=regularisation, solver="newton-cholesky", tol=1e-8)),
     ])
-    pipeline.fit(pd.DataFrame({**numeric, **categorical}), y)
+    with threadpool_limits(1):  # the problem is small, and the weights depend on no core count
+        pipeline.fit(pd.DataFrame({**numeric, **categorical}), y)
     schema = _schema_of(pipeline, list(numeric), list(categorical))
     classifier = pipeline["classify"]
     weights, bias = classifier.coef_[0], float(classifier.intercept_[0])
@@ -267,7 +269,9 @@ def _as_numbers(name: str, column: pd.Series) -> pd.Series | None:
     """Return the column as float64 if it is one of numbers, None if it is one of categories."""
     if pd.api.types.is_bool_dtype(column):
         return None
-    numbers: Any = pd.to_numeric(column.astype(object), errors="coerce").astype(np.float64)
+    numbers: Any = (
+        column.astype(np.float64) if pd.api.types.is_numeric_dtype(column) else
+        pd.to_numeric(column.astype(object), errors="coerce").astype(np.float64))
     bad = np.flatnonzero(~np.isfinite(numbers))
     if not bad.size:
         return pd.Series(numbers)

@@ -162,10 +162,11 @@ class Description:
         }
 
     @classmethod
-    def from_dict(cls, value: object) -> Description:
+    def from_dict(cls, value: object, *, allow_insecure: bool = False) -> Description:
         """Return the description that `to_dict` wrote; ModelError for anything else.
 
-        The parameters are validated like any others: their stated security is recomputed.
+        The parameters are validated like any others, their security recomputed. Parameters marked
+        insecure are refused unless a test allows them: the host does not choose for the client.
         """
         parts = plain.fields(value, "the description", [
             "name", "version", "digest", "parameters", "parameters_digest", "parameters_text",
@@ -178,7 +179,7 @@ class Description:
         if not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
             raise ModelError("the model's digest is no digest", "64 hex digits are needed",
                              "Ask the model's owner")
-        params = _params(parts["parameters"])
+        params = _params(parts["parameters"], allow_insecure)
         described = {plain.text(name, "a layout's name"): Layout.from_dict(one, f"layout {name!r}")
                      for name, one in layouts.items()}
         for name, layout in described.items():
@@ -193,10 +194,11 @@ class Description:
             output=Output.from_dict(parts["output"]), about=about)
 
 
-def _params(value: object) -> CKKSParams:
+def _params(value: object, allow_insecure: bool) -> CKKSParams:
     needed, remedy = "a parameter set of this library is needed", "Ask the model's owner"
     try:
-        return params_from_bytes(bytes.fromhex(value if isinstance(value, str) else "?"))
+        data = bytes.fromhex(value if isinstance(value, str) else "?")
+        return params_from_bytes(data, allow_insecure=allow_insecure)
     except (HEError, ValueError) as error:
         raise ModelError(f"the model's parameters cannot be used ({error})",
                          needed, remedy) from error

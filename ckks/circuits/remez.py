@@ -138,8 +138,9 @@ def _exchange(problem: _Problem) -> tuple[Reals, float]:
         if largest < least:
             best, least = coefficients, largest
         floor = _FLOOR * rounding_unit(problem.polynomial(coefficients), scale)
-        tolerance = max(_CONVERGED * largest, floor if exchanges >= _PATIENCE else 0.0)
-        if largest - abs(levelled) <= tolerance:
+        if largest - abs(levelled) <= _CONVERGED * largest:
+            break
+        if exchanges >= _PATIENCE and least - proven <= floor:
             break
         if len(extremes) >= count:
             reference = np.asarray(angles[_alternating_subset(extremes, count)], dtype=np.float64)

@@ -19,6 +19,7 @@ from ckks.errors import BackendError, ParameterError
 from ckks.kernels.interface import Conversion, Plan, Words
 
 Shape = tuple[int, ...]
+_UNSIGNED, _SIGNED = np.dtype(np.uint64), np.dtype(np.int64)
 
 
 def load(variant: str | None = None) -> NativeKernels:
@@ -254,7 +255,7 @@ class NativeKernels:
             if values is None:
                 operands += (self._ffi.NULL, 0)
             else:
-                operands += self._in(values, (batch, n), np.dtype(np.int64))
+                operands += self._in(values, (batch, n), _SIGNED)
         self._lib.ckks_signed(self._limbs(plan)[0], batch, limbs, *operands, *self._out(out))
 
     # ---- permutations --------------------------------------------------------------------------------------------
@@ -265,14 +266,14 @@ class NativeKernels:
         if n & (n - 1) or n == 0:
             raise ValueError(f"rows of {n} words; needed a power of two")
         x = x.copy() if np.may_share_memory(x, out) else x
-        places, *_ = self._in(index, (n,), np.dtype(np.int64))
+        places, *_ = self._in(index, (n,), _SIGNED)
         self._lib.ckks_gather(batch, limbs, n, *self._in(x, shape), places, *self._out(out))
 
     def gather_signed(self, plan: Plan, x: Words, index: NDArray[np.int64], out: Words) -> None:
         """See `Kernels.gather_signed`."""
         batch, limbs, n = shape = self._shape(plan, out)
         x = x.copy() if np.may_share_memory(x, out) else x
-        places, *_ = self._in(index, (n,), np.dtype(np.int64))
+        places, *_ = self._in(index, (n,), _SIGNED)
         self._lib.ckks_gather_signed(
             self._limbs(plan)[0], batch, limbs, *self._in(x, shape), places, *self._out(out)
         )
@@ -285,27 +286,29 @@ class NativeKernels:
             raise ValueError(f"result of shape {shape}; needed (batch, {len(plan.moduli)}, {plan.n})")
         return shape
 
-    def _in(self, array: NDArray[Any], shape: Shape, dtype: np.dtype[Any] = np.dtype(np.uint64)) -> tuple[Any, ...]:
+    def _in(self, array: NDArray[Any], shape: Shape, dtype: np.dtype[Any] = _UNSIGNED) -> tuple[Any, ...]:
         """Return (pointer, strides of the outer axes in words)."""
-        if array.dtype != dtype:
+        # Identity first: comparing two dtype objects costs more than all else here.
+        if array.dtype is not dtype and array.dtype != dtype:
             raise TypeError(f"array of {array.dtype}; needed {dtype}")
         if array.shape != shape:
             raise ValueError(f"operand of shape {array.shape}; needed {shape}")
+        kind = self._words if dtype is _UNSIGNED else self._integers
         strides = array.strides
-        if strides[-1] != 8 and shape[-1] > 1:
-            raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis")
-        return self._pointer(array, strides)
+        if array.flags.c_contiguous:
+            pointer = self._ffi.from_buffer(kind, array)
+        else:
+            row = array[(0,) * (len(shape) - 1)] if array.size else array.reshape(-1)
+            if not row.flags.c_contiguous:
+                raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis")
+            pointer = self._ffi.from_buffer(kind, row)
+        return (pointer, *[stride >> 3 for stride in strides[:-1]])
 
     def _out(self, array: Words) -> tuple[Any, ...]:
         """Return (pointer, strides in words) of a result, whose shape has been checked."""
         if not array.flags.writeable:
             raise ValueError("the result array is read-only; needed one from kernels.empty")
         return self._in(array, array.shape)
-
-    def _pointer(self, array: NDArray[Any], strides: Shape) -> tuple[Any, ...]:
-        kind = self._words if array.dtype.kind == "u" else self._integers
-        address = self._ffi.cast(kind, array.__array_interface__["data"][0])
-        return (address, *[stride >> 3 for stride in strides[:-1]])
 
     # ---- tables --------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,7 @@
-"""RLWE objects as bytes and back: parameters, keys, ciphertexts, plaintexts. No compression, no pickle.
+"""Keys, ciphertexts and plaintexts as bytes and back. No compression, no pickle.
 
 The frame is described in `frame`, the bits of residues in `packing`, the expansion of seeds in `seeds`. Bodies:
 
-    parameters         primes per level (1 byte each, from the bottom) | primes of Q (8 each) | special primes (8 each)
-                       | digit sizes (2 each) | own roots, if flagged, in joint order (8 each)
     public key         seed (32) | b             or, without a seed, b | a
     switching key      seed (32) | b of each digit        or b | a of each digit
     evaluation keys    Galois elements (4 each, increasing) | relin key, if flagged | Galois keys in that order,
@@ -12,158 +10,39 @@ The frame is described in `frame`, the bits of residues in `packing`, the expans
     seeded ciphertext  seed (32) | c_0 of each batch item
     plaintext          its polynomials
 
-The 28 header bytes of parameters: N (4) | levels (2) | primes of Q (2) | special primes (2) | digits (2) | security,
-0 when insecure (2) | flags (2): bit 0 centred digits, bit 1 own roots | zeros (12).
-
 What is loaded was checked first: length, checksum, every residue, every zero. Storing what was loaded gives the
 same bytes. Errors on loading are SerializationError and nothing else.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable
-from itertools import accumulate
+from collections.abc import Callable
+from itertools import pairwise
 from math import prod
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from ckks import kernels
-from ckks.errors import HEError, SerializationError
+from ckks.errors import SerializationError
 from ckks.kernels import Words
-from ckks.ring import RNSBasis
 from ckks.rlwe import noise as sizes
 from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.frame import (
-    CHECKSUM_BYTES,
-    HEAD_BYTES,
     NO_SCHEME,
     SEED_BYTES,
     Buffer,
     Header,
     Kind,
     read_body,
-    read_head,
     read_header,
     write_frame,
 )
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.noise import Noise
-from ckks.rlwe.packing import Bytes, item_bytes, pack, unpack
+from ckks.rlwe.packing import Bytes, pack, unpack
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.seeds import ciphertext_half, public_key_half, switching_key_halves
-
-MAX_PRIMES = 128
-"""Parameters of more primes than this, special ones included, are not loaded."""
-
-_PARAMS = struct.Struct("<I6H12s")
-_CENTRED, _ROOTS = 1, 2
-_P = TypeVar("_P", bound=RLWEParams)
-
-
-# Parameters
-
-
-def params_to_bytes(params: RLWEParams, scheme: bytes = NO_SCHEME) -> bytes:
-    """Return a parameter set as bytes; `scheme` is what the scheme above adds."""
-    digits, roots = params.digit_sizes or (), params.roots or ()
-    flags = _CENTRED * params.centred_digits | _ROOTS * bool(roots)
-    counts = (len(params.levels), len(params.moduli), params.num_special, len(digits))
-    if sum(counts[1:3]) > MAX_PRIMES or max(map(len, params.levels)) > 255:
-        raise SerializationError(f"parameters of {sum(counts[1:3])} primes; at most {MAX_PRIMES} can be stored")
-    body = b"".join(
-        (
-            bytes(map(len, params.levels)),
-            _pack_integers("Q", (*params.moduli, *params.special_moduli)),
-            _pack_integers("H", digits),
-            _pack_integers("Q", roots),
-        )
-    )
-    fields = _PARAMS.pack(params.ring_degree, *counts, params.security or 0, flags, bytes(12))
-
-    def fill(out: Bytes) -> None:
-        out[:] = np.frombuffer(body, dtype=np.uint8)
-
-    return write_frame(Kind.PARAMETERS, params.digest, fields, scheme, len(body), fill)
-
-
-def params_length(head: Buffer) -> int:
-    """Return the one legal frame length of parameters with this head (at least HEAD_BYTES bytes of a frame)."""
-    found = read_head(head)
-    if found.kind is not Kind.PARAMETERS:
-        raise SerializationError(f"found {found.kind}; needed parameters")
-    _, levels, primes, special, digits, _, flags, _ = _PARAMS.unpack(found.fields)
-    if primes + special > MAX_PRIMES or not 0 < levels <= primes or not 0 < digits <= primes:
-        raise SerializationError(
-            f"parameters of {levels} levels, {primes}+{special} primes and {digits} digits; needed at most "
-            f"{MAX_PRIMES} primes, and no more levels or digits than primes"
-        )
-    length = levels + 8 * (primes + special) * (2 if flags & _ROOTS else 1) + 2 * digits
-    if found.body_length != length:
-        raise SerializationError(f"parameters: body length {found.body_length}; this header needs {length}")
-    return HEAD_BYTES + length + CHECKSUM_BYTES
-
-
-def params_from_bytes(
-    data: Buffer,
-    *,
-    allow_insecure: bool = False,
-    largest_ring_degree: int = 2**17,
-    build: Callable[[dict[str, Any], bytes], _P] | None = None,
-    store: Callable[[_P], bytes] = params_to_bytes,
-) -> _P | RLWEParams:
-    """Return a parameter set from bytes, validated by its own constructor.
-
-    Args:
-        data: a whole frame.
-        allow_insecure: accept parameters marked insecure (teaching and tests only).
-        largest_ring_degree: refuse larger rings before any work is done; the roots of unity of a prime take N
-            multiplications to find, 10 ms per prime at N = 2^14 and 80 ms at 2^17.
-        build, store: how the scheme above makes its parameters from constructor arguments and its 64 bytes, and
-            how it stores them; RLWEParams and `params_to_bytes` unless given.
-
-    Raises:
-        SerializationError: anything wrong with them.
-    """
-    length = params_length(data) - HEAD_BYTES - CHECKSUM_BYTES
-    head = read_head(data)
-    n, levels, primes, special, digits, security, flags, _ = _PARAMS.unpack(head.fields)
-    if n > largest_ring_degree:
-        raise SerializationError(f"parameters of ring degree {n}; needed at most {largest_ring_degree}")
-    if not security and not allow_insecure:
-        raise SerializationError("parameters are marked insecure; allow_insecure=True loads them, for tests only")
-    body = read_body(data, Kind.PARAMETERS, length).tobytes()
-    groups, q, p, sizes_, roots = _split(
-        body, (1, levels), (8, primes), (8, special), (2, digits), (8, primes + special if flags & _ROOTS else 0)
-    )
-    if sum(groups) != primes or min(groups) < 1:
-        raise SerializationError(f"parameters: the levels do not cover the {primes} primes of Q exactly")
-    ends = list(accumulate(groups))
-    arguments: dict[str, Any] = dict(
-        ring_degree=n,
-        levels=tuple(q[end - size : end] for end, size in zip(ends, groups, strict=True)),
-        special_moduli=p,
-        digit_sizes=sizes_,
-        centred_digits=bool(flags & _CENTRED),
-        security=security or None,
-        roots=roots or None,
-    )
-    params: Any
-    try:
-        if build is None and head.scheme != NO_SCHEME:
-            raise SerializationError("parameters belong to a scheme above RLWE; load them with that scheme")
-        params = RLWEParams(**arguments) if build is None else build(arguments, head.scheme)
-        same = params.digest == head.digest and store(params) == bytes(data)
-    except SerializationError:
-        raise
-    except (HEError, ArithmeticError) as error:
-        # Cut short: the text may list every prime of what may be somebody's attempt to fill a log.
-        raise SerializationError(f"parameters refused, {type(error).__name__}: {str(error)[:200]}") from None
-    if not same:
-        raise SerializationError("parameters: digest or form differs from what this library writes")
-    return params
-
 
 # Keys
 
@@ -215,9 +94,8 @@ def evaluation_keys_to_bytes(keys: EvaluationKeys) -> bytes:
     )
 
     def fill(out: Bytes) -> None:
-        elements = _pack_integers("I", [g for g, _ in galois])
-        out[: len(elements)] = np.frombuffer(elements, dtype=np.uint8)
-        start = len(elements)
+        start = 4 * len(galois)
+        out[:start].view("<u4")[:] = [g for g, _ in galois]
         for key in ordered:
             size = header.key_bytes(params, key.level, len(key.words))
             _write_key(key, key.words, header.seeded, out[start : start + size])
@@ -230,8 +108,8 @@ def evaluation_keys_from_bytes(data: Buffer, params: RLWEParams) -> EvaluationKe
     """Return evaluation keys of `params`; raise SerializationError for anything else."""
     header, body = _load(data, params, Kind.EVALUATION_KEYS)
     start, n = 4 * header.galois_count, params.ring_degree
-    (elements,) = _split(body[:start].tobytes(), (4, header.galois_count))
-    if any(g % 2 == 0 or g >= 2 * n for g in elements) or any(a >= b for a, b in zip(elements, elements[1:])):
+    elements = body[:start].view("<u4").tolist()
+    if any(g % 2 == 0 or g >= 2 * n for g in elements) or any(a >= b for a, b in pairwise(elements)):
         raise SerializationError(f"evaluation keys: Galois elements must be odd, increasing and below {2 * n}")
 
     def take(level: int, what: str) -> SwitchingKey:
@@ -391,18 +269,3 @@ def _refuse_constant_rows(words: Words, what: str) -> None:
                 f"{what}: limb {int(where[-1])} of a uniform part is constant; a transparent or empty object hides "
                 "nothing, encrypt again"
             )
-
-
-def _pack_integers(code: str, values: Iterable[int]) -> bytes:
-    values = tuple(values)
-    return struct.pack(f"<{len(values)}{code}", *values)
-
-
-def _split(body: bytes, *runs: tuple[int, int]) -> list[tuple[int, ...]]:
-    """Cut a body of exactly the right length into runs of (bytes each, count) unsigned integers."""
-    found, start = [], 0
-    for size, count in runs:
-        code = {1: "B", 2: "H", 4: "I", 8: "Q"}[size]
-        found.append(struct.unpack_from(f"<{count}{code}", body, start))
-        start += size * count
-    return found

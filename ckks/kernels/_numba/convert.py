@@ -155,7 +155,7 @@ def convert(  # type: ignore[no-untyped-def]
 def _sources(rows, sources, a, centred, width, tile, x, x_l, y, count):  # type: ignore[no-untyped-def]
     """y_i as reals in [0, d_i), and the counts."""
     # Each m contributes the bits of 2^52 to the sum; they are taken off at the start.
-    zero = -np.uint64(a) * _OFFSET_BITS + (_HALF if centred else _ZERO)
+    zero = (_HALF if centred else _ZERO) - np.uint64(a) * _OFFSET_BITS
     for k in range(0, width, LANES):
         store_words(count, k, spread(zero))
     offset = spread(_OFFSET)

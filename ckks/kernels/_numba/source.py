@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ckks.kernels._numba import permute, pointwise, sums, transforms
 from ckks.kernels._numba.cache import cache_folder
-from ckks.kernels._numba.constants import prime_table
+from ckks.kernels._numba.constants import Table, prime_table
 from ckks.kernels._numba.convert import conversion_table
 from ckks.kernels._numba.convert import convert as _convert
 from ckks.kernels._numba.twiddles import plan_table
@@ -49,55 +49,64 @@ class NumbaKernels:
 
     def ntt(self, plan: Plan, x: Words, out: Words) -> None:
         """See `Kernels.ntt`."""
-        rows = plan_table(plan, self.fast_limit).address
-        transforms.ntt(rows, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
+        rows = plan_table(plan, self.fast_limit)
+        transforms.ntt(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
 
     def intt(self, plan: Plan, x: Words, out: Words) -> None:
         """See `Kernels.intt`."""
-        rows = plan_table(plan, self.fast_limit).address
-        transforms.intt(rows, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
+        rows = plan_table(plan, self.fast_limit)
+        transforms.intt(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
 
     def add(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
         """See `Kernels.add`."""
-        pointwise.add(self._rows(plan), len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
+        rows = self._rows(plan)
+        pointwise.add(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
 
     def sub(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
         """See `Kernels.sub`."""
-        pointwise.sub(self._rows(plan), len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
+        rows = self._rows(plan)
+        pointwise.sub(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
 
     def neg(self, plan: Plan, x: Words, out: Words) -> None:
         """See `Kernels.neg`."""
-        pointwise.neg(self._rows(plan), len(plan), len(out), plan.n, *_memory(x), *_memory(out))
+        rows = self._rows(plan)
+        pointwise.neg(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
 
     def mul(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
         """See `Kernels.mul`."""
-        pointwise.mul(self._rows(plan), len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
+        rows = self._rows(plan)
+        pointwise.mul(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
 
     def mul_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.mul_scalar`."""
-        head = self._rows(plan), len(plan), len(out), plan.n
+        rows = self._rows(plan)
+        head = rows.address, len(plan), len(out), plan.n
         pointwise.mul_scalar(*head, *_memory(x), *_memory(w), *_memory(out))
 
     def mul_scalar_add(self, plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
         """See `Kernels.mul_scalar_add`."""
-        head = self._rows(plan), len(plan), len(out), plan.n
+        rows = self._rows(plan)
+        head = rows.address, len(plan), len(out), plan.n
         pointwise.mul_scalar_add(*head, *_memory(x), *_memory(w), *_memory(y), *_memory(out))
 
     def sub_mul_scalar(self, plan: Plan, x: Words, y: Words, w: Words, out: Words) -> None:
         """See `Kernels.sub_mul_scalar`."""
-        head = self._rows(plan), len(plan), len(out), plan.n
+        rows = self._rows(plan)
+        head = rows.address, len(plan), len(out), plan.n
         pointwise.sub_mul_scalar(*head, *_memory(x), *_memory(y), *_memory(w), *_memory(out))
 
     def dot(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
         """See `Kernels.dot`."""
         scratch = np.empty(sums.TILE, dtype=np.uint64)
-        head = self._rows(plan), len(plan), len(x), len(out), plan.n
+        rows = self._rows(plan)
+        head = rows.address, len(plan), len(x), len(out), plan.n
         sums.dot(*head, *_memory(x), *_memory(y), *_memory(out), _address(scratch))
 
     def weighted_sum(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.weighted_sum`."""
         scratch = np.empty(sums.TILE, dtype=np.uint64)
-        head = self._rows(plan), len(plan), len(x), len(out), plan.n
+        rows = self._rows(plan)
+        head = rows.address, len(plan), len(x), len(out), plan.n
         address, w_k, w_l = _address(w), *w.strides
         sums.weighted_sum(*head, *_memory(x), address, w_k, w_l, *_memory(out), _address(scratch))
 
@@ -134,13 +143,15 @@ class NumbaKernels:
         """See `Kernels.gather_signed`."""
         source, target = _memory(x), _memory(out)
         scratch = _scratch_in_place(plan.n, source, target)
-        head = self._rows(plan), len(plan), len(out), plan.n
+        rows = self._rows(plan)
+        head = rows.address, len(plan), len(out), plan.n
         permute.gather_signed(*head, *source, _address(index), *target, 0 if scratch is None else _address(scratch))
 
     def signed(self, plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None, out: Words) -> None:
         """See `Kernels.signed`."""
         above = (0, 0) if high is None else (_address(high), high.strides[0])
-        head = self._rows(plan), len(plan), len(out), plan.n
+        rows = self._rows(plan)
+        head = rows.address, len(plan), len(out), plan.n
         permute.signed(*head, _address(low), low.strides[0], *above, *_memory(out))
 
     def warmup(self) -> None:
@@ -163,8 +174,9 @@ class NumbaKernels:
         self.gather_signed(plan, x, index, x)
         self.signed(plan, low, None, x)
 
-    def _rows(self, plan: Plan) -> int:
-        return prime_table(plan.moduli, self.fast_limit).address
+    def _rows(self, plan: Plan) -> Table:
+        """Return the constants of the limbs; the caller holds on to them, since the cache may drop them meanwhile."""
+        return prime_table(plan.moduli, self.fast_limit)
 
 
 def has_fma() -> bool:

@@ -59,11 +59,11 @@ def _bit_reversed_powers(n: int, q: int, psi: int) -> NDArray[np.uint64]:
     w = np.empty(n, dtype=np.uint64)
     known = min(n, 2 * LANES)
     w[:known] = bit_reversed_powers(pow(psi, n // known, q), known, q)
-    rows = prime_table((q,), 0).address
+    rows = prime_table((q,), 0)
     factor = np.empty(1, dtype=np.uint64)
     while known < n:
         factor[0] = pow(psi, n // (2 * known), q)
         data = w.ctypes.data
-        mul_scalar(rows, 1, 1, known, data, 0, 0, factor.ctypes.data, 0, data + 8 * known, 0, 0)
+        mul_scalar(rows.address, 1, 1, known, data, 0, 0, factor.ctypes.data, 0, data + 8 * known, 0, 0)
         known *= 2
     return w

@@ -1,0 +1,1 @@
+"""asv benchmarks, one module per layer; every class names its parameters."""

@@ -1,0 +1,49 @@
+"""Polynomials and the logistic regression of the churn package."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ckks import approximate
+from ckks.circuits import evaluate_normalised, logistic
+
+from .common import BACKENDS, choose, world
+
+
+class Sigmoid:
+    """Minimax sigmoids on [-8, 8], one full ciphertext."""
+
+    params = (BACKENDS, (3, 7, 15))
+    param_names = ("backend", "degree")
+    warmup_time = 0.2
+
+    def setup(self, backend: str, degree: int) -> None:
+        self.context = choose(backend)
+        self.world = world("S14")
+        self.polynomial = approximate(logistic, (-8, 8), degree=degree)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_sigmoid(self, *_: object) -> None:
+        evaluate_normalised(self.world.evaluator, self.world.ct, self.polynomial)
+
+
+class WeightedSum:
+    """30 feature columns of N/2 rows times plain weights."""
+
+    params = (BACKENDS,)
+    param_names = ("backend",)
+    warmup_time = 0.2
+
+    def setup(self, backend: str) -> None:
+        self.context = choose(backend)
+        self.world = world("S13")
+        self.features = self.world.encryptor.encrypt(np.tile(self.world.values, (30, 1)))
+        self.weights = np.linspace(-1, 1, 30)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_weighted_sum(self, *_: object) -> None:
+        self.world.evaluator.weighted_sum(self.features, self.weights)

@@ -1,0 +1,84 @@
+"""Every kernel, per limb: 8 limbs of 46-bit primes, and of 60-bit primes for the general class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ckks import kernels
+from ckks.arith import ntt_primes
+from ckks.ring import Rng, RNSBasis, uniform
+from ckks.ring.automorphism import coefficient_permutation, ntt_permutation
+
+from .common import BACKENDS, choose
+
+LIMBS = 8
+
+
+class Kernels:
+    """One kernel call on (1, 8, N)."""
+
+    params = (BACKENDS, (2**12, 2**14, 2**16), (46, 60))
+    param_names = ("backend", "N", "bits")
+    warmup_time = 0.2
+
+    def setup(self, backend: str, n: int, bits: int) -> None:
+        self.context = choose(backend)
+        basis = RNSBasis(n, ntt_primes(bits=bits, count=LIMBS, n=n))
+        rng = Rng(1)
+        self.plan = basis.plan
+        self.x, self.y = (uniform(basis, rng).residues for _ in range(2))
+        self.terms = np.stack([self.x, self.y, self.x, self.y])
+        self.out = kernels.empty(self.x.shape)
+        self.w = self.plan.q - np.uint64(3)
+        self.table = kernels.make_conversion(basis.moduli[:2], basis.moduli[2:])
+        self.signed = np.arange(n, dtype=np.int64) - n // 2
+        self.index = ntt_permutation(n, 5)
+        self.signed_index = coefficient_permutation(n, 5)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_ntt(self, *_: object) -> None:
+        kernels.ntt(self.plan, self.x, self.out)
+
+    def time_intt(self, *_: object) -> None:
+        kernels.intt(self.plan, self.x, self.out)
+
+    def time_add(self, *_: object) -> None:
+        kernels.add(self.plan, self.x, self.y, self.out)
+
+    def time_sub(self, *_: object) -> None:
+        kernels.sub(self.plan, self.x, self.y, self.out)
+
+    def time_neg(self, *_: object) -> None:
+        kernels.neg(self.plan, self.x, self.out)
+
+    def time_mul(self, *_: object) -> None:
+        kernels.mul(self.plan, self.x, self.y, self.out)
+
+    def time_mul_scalar(self, *_: object) -> None:
+        kernels.mul_scalar(self.plan, self.x, self.w, self.out)
+
+    def time_mul_scalar_add(self, *_: object) -> None:
+        kernels.mul_scalar_add(self.plan, self.x, self.w, self.y, self.out)
+
+    def time_sub_mul_scalar(self, *_: object) -> None:
+        kernels.sub_mul_scalar(self.plan, self.x, self.y, self.w, self.out)
+
+    def time_dot_4(self, *_: object) -> None:
+        kernels.dot(self.plan, self.terms, self.terms, self.out)
+
+    def time_weighted_sum_4(self, *_: object) -> None:
+        kernels.weighted_sum(self.plan, self.terms, np.stack([self.w] * 4), self.out)
+
+    def time_convert_2_to_6(self, *_: object) -> None:
+        kernels.convert(self.table, self.x[:2])
+
+    def time_gather(self, *_: object) -> None:
+        kernels.gather(self.x, self.index, self.out)
+
+    def time_gather_signed(self, *_: object) -> None:
+        kernels.gather_signed(self.plan, self.x, self.signed_index, self.out)
+
+    def time_signed(self, *_: object) -> None:
+        kernels.signed(self.plan, self.signed)

@@ -1,0 +1,64 @@
+"""Keys and key switching."""
+
+from __future__ import annotations
+
+from ckks import CKKSParams, KeyGenerator, rlwe
+
+from .common import BACKENDS, SETS, choose, world
+
+
+class KeySwitching:
+    """The pieces of a key switch, and the whole."""
+
+    params = (BACKENDS, SETS)
+    param_names = ("backend", "set")
+    warmup_time = 0.2
+
+    def setup(self, backend: str, name: str) -> None:
+        self.context = choose(backend)
+        self.world = world(name)
+        self.level = self.world.params.top_level
+        self.key = self.world.evaluator.keys.relin_key()
+        self.c1 = self.world.ct.words[1]
+        self.digits = rlwe.decompose(self.world.params, self.c1, self.level)
+        self.acc = rlwe.gadget_product(self.digits, self.key, self.level)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_decompose(self, *_: object) -> None:
+        rlwe.decompose(self.world.params, self.c1, self.level)
+
+    def time_gadget_product(self, *_: object) -> None:
+        rlwe.gadget_product(self.digits, self.key, self.level)
+
+    def time_mod_down(self, *_: object) -> None:
+        rlwe.mod_down(self.world.params, self.acc, self.level)
+
+    def time_switch(self, *_: object) -> None:
+        rlwe.switch(self.c1, self.key, self.level)
+
+
+class Keys:
+    """Key generation."""
+
+    params = (BACKENDS, SETS)
+    param_names = ("backend", "set")
+    warmup_time = 0.2
+
+    def setup(self, backend: str, name: str) -> None:
+        self.context = choose(backend)
+        self.keygen = KeyGenerator(CKKSParams.preset(name))
+        self.secret = self.keygen.secret_key()
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_public_key(self, *_: object) -> None:
+        self.keygen.public_key(self.secret)
+
+    def time_relin_key(self, *_: object) -> None:
+        self.keygen.relin_key(self.secret)
+
+    def track_relin_key_bytes(self, *_: object) -> int:
+        return self.keygen.relin_key(self.secret).nbytes
