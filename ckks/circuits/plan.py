@@ -209,7 +209,7 @@ def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan
     for indices in candidates:
         blocks = _scheduled(_Builder(basis, Splitter(indices)).build(coefficients, allowed))
         plans.append(Plan(basis, center, radius, _used_powers(blocks, indices, basis), blocks))
-    return min(plans, key=lambda plan: plan.cost)
+    return min(plans, key=lambda plan: (plan.cost, len(plan.blocks)))
 
 
 def execute(plan: Plan, x: ArrayLike) -> NDArray[Any]:

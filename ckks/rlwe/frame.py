@@ -19,9 +19,9 @@ Layout, little endian, offsets in bytes:
     144  body
     end  SHA-256 of everything before it                    32
 
-A receiver reads the first HEAD_BYTES, learns the total length from them and the parameters it already has, and only
-then reads, or refuses, the rest. Whatever a kind does not use is zero. The checksum finds accidents; it does not tell
-who sent the object.
+A receiver reads the first HEAD_BYTES, learns the total length from them and the parameters it
+already has, and only then reads, or refuses, the rest. Whatever a kind does not use is zero. The
+checksum finds accidents; it does not tell who sent the object.
 """
 
 from __future__ import annotations
@@ -126,14 +126,23 @@ class Header:
         kind, n = self.kind, params.ring_degree
         for name in ("level", "relin_level", "parts", "batch", "seeded", "relin", "galois_count"):
             if name not in _USED[kind] and getattr(self, name):
-                raise SerializationError(f"{kind} header: {name} is set; needed 0, this kind has none")
+                raise SerializationError(
+                    f"{kind} header: {name} is set; needed 0, this kind has none"
+                )
         for name, level in (("level", self.level), ("relin_level", self.relin_level)):
             if level > params.top_level:
                 raise SerializationError(
                     f"{kind} header: {name} {level}; these parameters have levels 0 to {params.top_level}"
                 )
-        if kind is Kind.CIPHERTEXT and not 2 <= self.parts < 256 or kind is Kind.SEEDED_CIPHERTEXT and self.parts != 2:
-            raise SerializationError(f"{kind} header: {self.parts} parts; needed 2 (or more, unless seeded)")
+        if (
+            kind is Kind.CIPHERTEXT
+            and not 2 <= self.parts < 256
+            or kind is Kind.SEEDED_CIPHERTEXT
+            and self.parts != 2
+        ):
+            raise SerializationError(
+                f"{kind} header: {self.parts} parts; needed 2 (or more, unless seeded)"
+            )
         if len(self.batch) > MAX_AXES or not all(0 < size < 2**32 for size in self.batch):
             raise SerializationError(
                 f"{kind} header: batch shape {self.batch}; needed at most {MAX_AXES} axes of at least 1"
@@ -142,15 +151,30 @@ class Header:
             self._check_keys(params, n)
 
     def _check_keys(self, params: RLWEParams, n: int) -> None:
-        if not params.special_moduli and (self.kind is Kind.SWITCHING_KEY or self.relin or self.galois_count):
-            raise SerializationError(f"{self.kind}: these parameters have no special primes, hence no such keys")
+        if not params.special_moduli and (
+            self.kind is Kind.SWITCHING_KEY or self.relin or self.galois_count
+        ):
+            raise SerializationError(
+                f"{self.kind}: parameters without special primes have no such keys"
+            )
         if self.galois_count > n:
-            raise SerializationError(f"{self.kind} header: {self.galois_count} Galois keys; needed at most {n}")
+            raise SerializationError(
+                f"{self.kind} header: {self.galois_count} Galois keys; needed at most {n}"
+            )
         if self.kind is Kind.SWITCHING_KEY:
             return
         empty = not self.relin and not self.galois_count
-        if not self.relin and self.relin_level or not self.galois_count and self.level or empty and self.seeded:
-            raise SerializationError(f"{self.kind} header: level or flag of a key that is not there; needed 0")
+        if (
+            not self.relin
+            and self.relin_level
+            or not self.galois_count
+            and self.level
+            or empty
+            and self.seeded
+        ):
+            raise SerializationError(
+                f"{self.kind} header: level or flag of an absent key; needed 0"
+            )
 
     def key_bytes(self, params: RLWEParams, level: int, rows: int) -> int:
         """Return the bytes of a key of `rows` (b, a) pairs: seed and b, or both halves."""
@@ -182,7 +206,13 @@ class Header:
         shape = (*self.batch, *(0,) * (MAX_AXES - len(self.batch)))
         flags = _SEEDED * self.seeded | _RELIN * self.relin
         return _FIELDS.pack(
-            self.level, self.relin_level, self.parts, len(self.batch), flags, self.galois_count, *shape
+            self.level,
+            self.relin_level,
+            self.parts,
+            len(self.batch),
+            flags,
+            self.galois_count,
+            *shape,
         )
 
     @classmethod
@@ -190,7 +220,9 @@ class Header:
         """Return the header of a head; raise SerializationError where unused bytes are not zero."""
         level, relin_level, parts, axes, flags, count, *shape = _FIELDS.unpack(head.fields)
         if axes > MAX_AXES:
-            raise SerializationError(f"{head.kind} header: {axes} batch axes; needed at most {MAX_AXES}")
+            raise SerializationError(
+                f"{head.kind} header: {axes} batch axes; needed at most {MAX_AXES}"
+            )
         header = cls(
             kind=head.kind,
             level=level,
@@ -203,7 +235,9 @@ class Header:
             scheme=head.scheme,
         )
         if header.fields() != head.fields:
-            raise SerializationError(f"{head.kind} header: an unused flag or batch axis is set; needed 0")
+            raise SerializationError(
+                f"{head.kind} header: an unused flag or batch axis is set; needed 0"
+            )
         return header
 
 
@@ -215,14 +249,18 @@ def read_head(data: Buffer) -> Head:
     """
     view = memoryview(data).cast("B")
     if len(view) < HEAD_BYTES:
-        raise SerializationError(f"frame of {len(view)} bytes is cut short; needed at least {HEAD_BYTES}")
+        raise SerializationError(
+            f"frame of {len(view)} bytes is cut short; needed at least {HEAD_BYTES}"
+        )
     magic, version, kind, digest, fields, scheme, length = _HEAD.unpack_from(view)
     if magic != MAGIC:
         raise SerializationError("not an object of this library: wrong magic bytes")
     if version != VERSION:
         raise SerializationError(f"format version {version}; this release reads version {VERSION}")
     if kind not in Kind._value2member_map_:
-        raise SerializationError(f"kind {kind}; needed one of {', '.join(f'{k.value} ({k})' for k in Kind)}")
+        raise SerializationError(
+            f"kind {kind}; needed one of {', '.join(f'{k.value} ({k})' for k in Kind)}"
+        )
     return Head(Kind(kind), digest, fields, scheme, length)
 
 
@@ -243,17 +281,25 @@ def read_header(data: Buffer, params: RLWEParams, *kinds: Kind) -> Header:
         raise SerializationError(f"found {head.kind}; needed {wanted}")
     if head.digest != params.digest:
         raise SerializationError(
-            f"{head.kind} belongs to the parameters {head.digest.hex()[:16]}...; needed {params.digest.hex()[:16]}..."
+            f"{head.kind} belongs to the parameters {head.digest.hex()[:16]}...; "
+            f"needed {params.digest.hex()[:16]}..."
         )
     header = Header.of(head)
     header.check(params)
     if head.body_length != (needed := header.body_length(params)):
-        raise SerializationError(f"{head.kind}: body length {head.body_length}; this header needs {needed}")
+        raise SerializationError(
+            f"{head.kind}: body length {head.body_length}; this header needs {needed}"
+        )
     return header
 
 
 def write_frame(
-    kind: Kind, digest: bytes, fields: bytes, scheme: bytes, length: int, fill: Callable[[Bytes], None]
+    kind: Kind,
+    digest: bytes,
+    fields: bytes,
+    scheme: bytes,
+    length: int,
+    fill: Callable[[Bytes], None],
 ) -> bytes:
     """Return a frame whose body of `length` bytes is written by `fill` into a zeroed array."""
     if len(scheme) != SCHEME_BYTES:
@@ -262,7 +308,7 @@ def write_frame(
     head = _HEAD.pack(MAGIC, VERSION, kind, digest, fields, scheme, length)
     frame[:HEAD_BYTES] = np.frombuffer(head, dtype=np.uint8)
     fill(frame[HEAD_BYTES:-CHECKSUM_BYTES])
-    checksum = hashlib.sha256(frame[:-CHECKSUM_BYTES]).digest()
+    checksum = hashlib.sha256(frame[:-CHECKSUM_BYTES].data).digest()
     frame[-CHECKSUM_BYTES:] = np.frombuffer(checksum, dtype=np.uint8)
     return frame.tobytes()
 
@@ -274,5 +320,7 @@ def read_body(data: Buffer, kind: Kind, length: int) -> Bytes:
     if len(view) != needed:
         raise SerializationError(f"{kind}: frame of {len(view)} bytes; needed exactly {needed}")
     if hashlib.sha256(view[:-CHECKSUM_BYTES]).digest() != view[-CHECKSUM_BYTES:]:
-        raise SerializationError(f"{kind}: the checksum does not match; the object was damaged on its way")
+        raise SerializationError(
+            f"{kind}: the checksum does not match; the object was damaged on its way"
+        )
     return np.frombuffer(view, dtype=np.uint8)[HEAD_BYTES:-CHECKSUM_BYTES]

@@ -1,8 +1,9 @@
-"""Residues as bytes: each word takes as many bits as its prime has, so that nothing is sent that is always zero.
+"""Residues as bytes: each word takes as many bits as its prime has, so no bit is always zero.
 
-Bit layout. A row is the N words of one limb of one polynomial. With w = bits(q), word i takes the bits [i w, (i+1) w)
-of its row, lowest bit first; bit k of a row is bit k mod 8 (0 is the lowest) of byte k // 8. A row is padded with
-zero bits to whole bytes. Rows follow each other in the C order of the array, limbs of different width as they come.
+Bit layout. A row is the N words of one limb of one polynomial. With w = bits(q), word i takes the
+bits [i w, (i+1) w) of its row, lowest bit first; bit k of a row is bit k mod 8 (0 is the lowest) of
+byte k // 8. A row is padded with zero bits to whole bytes. Rows follow each other in the C order of
+the array, limbs of different width as they come.
 
 Every word below its modulus has one form and every other form is refused, padding included.
 """
@@ -45,7 +46,9 @@ def pack(basis: RNSBasis, words: Words, out: Bytes) -> None:
 
 
 def unpack(basis: RNSBasis, data: Bytes, out: Words, *, what: str) -> None:
-    """Read what `pack` wrote into out, shape (items, limbs, N), any outer strides; `what` names it in errors.
+    """Read what `pack` wrote into out, shape (items, limbs, N), any outer strides.
+
+    `what` names the object in errors, whose positions count polynomials and limbs of this call.
 
     Raises:
         SerializationError: a residue is not below its modulus, or a padding bit is set.
@@ -56,13 +59,15 @@ def unpack(basis: RNSBasis, data: Bytes, out: Words, *, what: str) -> None:
         for chunk in _chunks(len(out), basis.n):
             values = _unpack_rows(rows[chunk, span], q.bit_length(), basis.n)
             if values[:, basis.n :].any():
-                raise SerializationError(f"{what}: padding bits of limb {limb} are set; needed zeros")
+                raise SerializationError(
+                    f"{what}: padding bits of limb {limb} are set; needed zeros"
+                )
             bad = values[:, : basis.n] >= np.uint64(q)
             if bad.any():
                 item, word = (int(i) for i in np.argwhere(bad)[0])
                 raise SerializationError(
-                    f"{what}: word {word} of limb {limb}, polynomial {chunk.start + item}, is not a residue; "
-                    f"needed less than the modulus {q}"
+                    f"{what}: word {word} of limb {limb}, polynomial {chunk.start + item}, is not a "
+                    f"residue; needed less than the modulus {q}"
                 )
             out[chunk, limb] = values[:, : basis.n]
 
@@ -92,7 +97,9 @@ def _pack_rows(values: Words, bits: int) -> Bytes:
     count, n = values.shape
     inner, outer, groups = _period(bits, n)
     if n % inner:
-        values = np.concatenate([values, np.zeros((count, groups * inner - n), dtype=np.uint64)], axis=1)
+        values = np.concatenate(
+            [values, np.zeros((count, groups * inner - n), dtype=np.uint64)], axis=1
+        )
     columns = np.ascontiguousarray(values.reshape(count * groups, inner).T)
     packed = np.zeros((outer, count * groups), dtype=np.uint64)
     shifted = np.empty(count * groups, dtype=np.uint64)

@@ -1,8 +1,9 @@
-"""Seeds that stand for uniform halves: which keystream label belongs to which object, and how each half is laid out.
+"""Seeds that stand for uniform halves: the keystream label of each object, and how its half is laid out.
 
-All of this is public. A stored key or seeded ciphertext holds 32 bytes where the uniform half would be; whoever loads
-it expands them here, without any secret. The stream itself is defined in `ring.csprng`, the words drawn from it in
-`ring.sampling.expand_uniform`. The labels are part of the stored format: a change makes stored objects unreadable.
+All of this is public. A stored key or seeded ciphertext holds 32 bytes where the uniform half would
+be; whoever loads it expands them here, without any secret. The stream itself is defined in
+`ring.csprng`, the words drawn from it in `ring.sampling.expand_uniform`. The labels are part of the
+stored format: with another label, stored objects would expand to other words.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ PUBLIC_KEY_LABEL = "public key"
 """Keystream label of the uniform half of a public key; limbs in joint order, special primes first."""
 
 SWITCHING_KEY_LABEL = "switching key"
-"""Keystream label of the uniform halves of a switching key; its digits are the batch index of the stream."""
+"""Keystream label of the uniform halves of a switching key; its digits are the stream's batch index."""
 
 CIPHERTEXT_LABEL = "ciphertext"
-"""Keystream label of the uniform half of a secret-key encryption; batch items are the batch index of the stream."""
+"""Keystream label of the uniform half of a secret-key encryption; items are the stream's batch index."""
 
 
 def public_key_half(params: RLWEParams, level: int, seed: bytes) -> Words:
-    """Return a, NTT form, (limbs, N) over (p_1..p_k, q_0..q_level): the second half of a public key."""
+    """Return a, NTT form, (limbs, N) over (p_1..p_k, q_0..q_level): a public key's second half."""
     return expand_uniform(params.extended_basis(level), seed, label=PUBLIC_KEY_LABEL).residues
 
 
@@ -31,8 +32,8 @@ def switching_key_halves(params: RLWEParams, level: int, seed: bytes) -> Words:
 
     At a lower level these are a prefix of the limbs, and of the digits, of a higher one.
     """
-    shape = (len(params.digits(level)),)
-    return expand_uniform(params.extended_basis(level), seed, label=SWITCHING_KEY_LABEL, shape=shape).residues
+    basis, shape = params.extended_basis(level), (len(params.digits(level)),)
+    return expand_uniform(basis, seed, label=SWITCHING_KEY_LABEL, shape=shape).residues
 
 
 def ciphertext_half(params: RLWEParams, level: int, batch: tuple[int, ...], seed: bytes) -> Words:

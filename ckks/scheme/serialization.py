@@ -8,11 +8,12 @@ Ciphertexts and plaintexts:
 
       scheme, 1 (CKKS) (1) | flags (1): bit 0 real | degree (2) | slots (4) | length (4) | zeros (4) | scale, text (48)
 
-Degree 1 or 2 says that the scale is the canonical one of level and degree, and the text is empty; degree 0 that the text
-holds it. The text of a scale is its decimal digits, E, and an exponent, in ASCII, filled up with zero bytes: 1073741824E0.
+Degree 1 or 2 says that the scale is the canonical one of level and degree, and the text is empty;
+degree 0 that the text holds it. The text of a scale is its decimal digits, E, and an exponent, in
+ASCII, filled up with zero bytes: 1073741824E0.
 
-How large values and errors are is not part of the format: a number from the wire would have to be believed. The
-receiver states both, or gets those of a fresh encryption.
+How large values and errors are is not part of the format: a number from the wire would have to be
+believed. The receiver states both, or gets those of a fresh encryption.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from ckks import rlwe
 from ckks.errors import ParameterError, SerializationError
-from ckks.rlwe import Ciphertext, EvaluationKeys, Noise, Plaintext, PublicKey, RLWEParams, SwitchingKey, noise
 from ckks.rlwe import serialization as wire
+from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.frame import HEAD_BYTES, NO_SCHEME, Buffer, Header, Kind, read_header
+from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
+from ckks.rlwe.noise import Noise, fresh_public, fresh_secret
+from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.serialization_params import load_params, params_length
 from ckks.rlwe.serialization_params import params_to_bytes as rlwe_params_to_bytes
 from ckks.scheme.encoder import Encoder
@@ -68,7 +71,9 @@ _SMALLEST_SCALE, _LARGEST_SCALE = Decimal(2) ** -256, Decimal(2) ** 256
 # Storing
 
 
-def to_bytes(obj: CKKSParams | PublicKey | SwitchingKey | EvaluationKeys | Ciphertext | Plaintext) -> bytes:
+def to_bytes(
+    obj: CKKSParams | PublicKey | SwitchingKey | EvaluationKeys | Ciphertext | Plaintext,
+) -> bytes:
     """Return a public object as bytes, as compact as it can be: keys with seeds for their uniform halves.
 
     A plaintext is not encrypted. Secret keys have functions of their own in `rlwe.secret`.
@@ -124,11 +129,18 @@ def params_from_bytes(
             raise SerializationError(f"parameters of scheme {scheme}; needed {_CKKS} (CKKS)")
         scale = _scale_from_text(text)
         if not Decimal(2) ** 10 <= scale <= Decimal(2) ** 100 or not isfinite(value_range):
-            raise SerializationError("parameters: scale or value range out of bounds; needed 2^10 to 2^100, finite")
+            raise SerializationError(
+                f"parameters: scale {scale:.6g}, value range {value_range:g}; needed a scale of 2^10 "
+                "to 2^100 and a finite range"
+            )
         return CKKSParams(**arguments, scale=scale, value_range=value_range)
 
     return load_params(
-        data, build, to_bytes, allow_insecure=allow_insecure, largest_ring_degree=largest_ring_degree
+        data,
+        build,
+        to_bytes,
+        allow_insecure=allow_insecure,
+        largest_ring_degree=largest_ring_degree,
     )
 
 
@@ -180,7 +192,7 @@ def seeded_from_bytes(
                 f"{header.kind} of {header.parts} parts, scale {meta.scale:.6g}: not a fresh encryption; "
                 "state the size of its error: pass noise=..."
             )
-        fresh = rlwe.noise.fresh_secret if header.kind is Kind.SEEDED_CIPHERTEXT else rlwe.noise.fresh_public
+        fresh = fresh_secret if header.kind is Kind.SEEDED_CIPHERTEXT else fresh_public
         noise = Encoder(params).rounding(meta) + fresh(params)
     return wire.seeded_ciphertext_from_bytes(data, params, meta=meta, noise=noise)
 
@@ -188,7 +200,10 @@ def seeded_from_bytes(
 def plaintext_from_bytes(
     data: Buffer, params: CKKSParams, *, bound: float | None = None, noise: Noise | None = None
 ) -> Plaintext:
-    """Return a plaintext of `params`; `bound` and `noise` as in `ciphertext_from_bytes`, fresh means just encoded."""
+    """Return a plaintext of `params`, with the noise of encoding unless `noise` is given.
+
+    Arguments and errors are those of `ciphertext_from_bytes`.
+    """
     header = read_header(data, params, Kind.PLAINTEXT)
     meta = _meta_from_field(header, params, bound)
     noise = Encoder(params).rounding(meta) if noise is None else noise
@@ -219,12 +234,18 @@ def ciphertext_length(
 ) -> int:
     """Return the bytes of a stored ciphertext, or batch; `level` is the top unless given."""
     kind = Kind.SEEDED_CIPHERTEXT if seeded else Kind.CIPHERTEXT
-    return Header(kind=kind, level=_level(params, level), batch=batch, parts=parts).frame_length(params)
+    return Header(kind=kind, level=_level(params, level), batch=batch, parts=parts).frame_length(
+        params
+    )
 
 
-def plaintext_length(params: RLWEParams, level: int | None = None, batch: tuple[int, ...] = ()) -> int:
+def plaintext_length(
+    params: RLWEParams, level: int | None = None, batch: tuple[int, ...] = ()
+) -> int:
     """Return the bytes of a stored plaintext, or batch; `level` is the top unless given."""
-    return Header(kind=Kind.PLAINTEXT, level=_level(params, level), batch=batch).frame_length(params)
+    return Header(kind=Kind.PLAINTEXT, level=_level(params, level), batch=batch).frame_length(
+        params
+    )
 
 
 def public_key_length(params: RLWEParams, *, seeded: bool = True) -> int:
@@ -232,9 +253,13 @@ def public_key_length(params: RLWEParams, *, seeded: bool = True) -> int:
     return Header(kind=Kind.PUBLIC_KEY, level=params.top_level, seeded=seeded).frame_length(params)
 
 
-def switching_key_length(params: RLWEParams, level: int | None = None, *, seeded: bool = True) -> int:
+def switching_key_length(
+    params: RLWEParams, level: int | None = None, *, seeded: bool = True
+) -> int:
     """Return the bytes of one stored switching key; `level` is the top unless given."""
-    return Header(kind=Kind.SWITCHING_KEY, level=_level(params, level), seeded=seeded).frame_length(params)
+    return Header(kind=Kind.SWITCHING_KEY, level=_level(params, level), seeded=seeded).frame_length(
+        params
+    )
 
 
 def evaluation_keys_length(
@@ -284,9 +309,7 @@ def _meta_field(value: Ciphertext | Plaintext) -> bytes:
     if not isinstance(params, CKKSParams):
         raise TypeError(f"{value!r} belongs to {type(params).__name__}; needed CKKSParams")
     degree = next((d for d in (1, 2) if meta.scale == params.scale_at(value.level, d)), 0)
-    if not degree and not _SMALLEST_SCALE <= meta.scale <= _LARGEST_SCALE:
-        raise SerializationError(f"scale {meta.scale:.6g}; needed 2^-256 to 2^256 to be stored")
-    text = bytes(48) if degree else _scale_text(meta.scale.normalize(EXACT))
+    text = bytes(48) if degree else _scale_text(_normalised(meta.scale))
     return _META.pack(_CKKS, _REAL * meta.real, degree, meta.slots, meta.length, 0, text)
 
 
@@ -297,37 +320,49 @@ def _meta_from_field(header: Header, params: CKKSParams, bound: float | None) ->
         raise ParameterError(f"bound {bound!r}; needed a positive finite number")
     kind = header.kind
     if header.scheme == NO_SCHEME:
-        raise SerializationError(f"{kind} without CKKS metadata; needed scale and slots: load it with rlwe")
+        raise SerializationError(f"{kind} without CKKS metadata; needed scale and slots")
     scheme, flags, degree, slots, length, zero, text = _META.unpack(header.scheme)
     if scheme != _CKKS or flags & ~_REAL or zero:
-        raise SerializationError(f"{kind}: scheme {scheme}, flags {flags}; needed {_CKKS} (CKKS), 0 or 1, and zeros")
+        raise SerializationError(
+            f"{kind}: scheme {scheme}, flags {flags}; needed {_CKKS} (CKKS), 0 or 1, and zeros"
+        )
     if not 0 < slots <= params.slots or slots & (slots - 1) or length > slots:
         raise SerializationError(
-            f"{kind}: {length} values in {slots} slots; needed a power of two of slots up to {params.slots}, and no "
-            "more values than slots"
+            f"{kind}: {length} values in {slots} slots; needed a power of two of slots, at most "
+            f"{params.slots}, and no more values than that"
         )
     canonical = [params.scale_at(header.level, d) for d in (1, 2)]
     if degree in (1, 2):
         if any(text):
-            raise SerializationError(f"{kind}: a scale is written out beside its degree {degree}; needed zeros")
+            raise SerializationError(f"{kind}: scale text beside degree {degree}; needed zeros")
         scale = canonical[degree - 1]
     elif degree:
         raise SerializationError(f"{kind}: scale degree {degree}; needed 0, 1 or 2")
     else:
         scale = _scale_from_text(text)
-        if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
-            raise SerializationError(f"{kind}: scale {scale:.6g}; needed 2^-256 to 2^256")
-        if scale in canonical or _scale_text(scale.normalize(EXACT)) != text:
+        if scale in canonical or _scale_text(_normalised(scale)) != text:
             raise SerializationError(f"{kind}: scale {scale:.6g} is not in its one form")
     return Meta(scale, slots, length, bool(flags & _REAL), bound, bound)
 
 
+def _normalised(scale: Decimal) -> Decimal:
+    """Return the same number without trailing zeros; refuse what no polynomial can be scaled by."""
+    if not scale.is_finite() or not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
+        raise SerializationError(f"scale {scale:.6g}; needed 2^-256 to 2^256")
+    digits = "".join(map(str, scale.as_tuple().digits)).rstrip("0")
+    if len(digits) > 40:
+        raise SerializationError(f"scale {scale:.6g} of {len(digits)} digits; needed at most 40")
+    return scale.normalize(EXACT)
+
+
 def _scale_text(scale: Decimal) -> bytes:
-    """Digits, E, exponent, 48 bytes; raise SerializationError for scales of more than 40 digits."""
-    _, digits, exponent = scale.as_tuple()
+    """Return digits, E, exponent in 48 bytes; raise SerializationError for more than 40 digits."""
+    sign, digits, exponent = scale.as_tuple()
     text = f"{''.join(map(str, digits))}E{exponent}".encode("ascii").ljust(48, b"\0")
-    if not _SCALE.fullmatch(text):
-        raise SerializationError(f"scale {scale:.6g} of {len(digits)} digits; needed a positive one of at most 40")
+    if sign or not _SCALE.fullmatch(text):
+        raise SerializationError(
+            f"scale {scale:.6g} of {len(digits)} digits; needed a positive one of at most 40"
+        )
     return text
 
 

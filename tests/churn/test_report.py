@@ -162,10 +162,16 @@ def test_differing_labels_are_not_hidden(no_pictures):
 
 
 def test_extreme_results_can_be_drawn():
-    render(make(rows=40, noise=0, ripple=0, seconds=Seconds(0, 0, 0, 0, 0, 0, 0)))
+    equal = make(rows=40, noise=0, ripple=0)
+    charts.differences(equal)
+    charts.errors(equal)
     nonsense = make(rows=40, noise=5.0)  # whatever the server answers, there is a page
     charts.scores(nonsense)
     charts.errors(nonsense)
+
+
+def test_steps_too_short_to_measure(no_pictures):
+    assert "more than measurable" in render(make(rows=40, seconds=Seconds(0, 0, 0, 0, 0, 0, 0)))
 
 
 def test_large_tables_are_thinned_out():

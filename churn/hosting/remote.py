@@ -1,0 +1,287 @@
+"""The other end of the wire: calls to a service, with an error for each way in which they can fail.
+
+    ServiceError                (ChurnError)  what is wrong, and what to do
+    |-- ServiceUnavailable      nobody answers at this address, or the connection broke
+    |-- ServiceBusy             it answers, but has no room now
+    |-- UnknownModel            it hosts no such model
+    |-- MissingKeys             it does not have the evaluation keys that the model needs
+    |-- ParameterMismatch       it wants other parameters
+    |-- RequestRefused          it refused, for another reason
+    `-- BadAnswer               what it answered is cut short, damaged, or no answer to the question
+
+Nothing is tried twice: when a call fails, its caller decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from churn.errors import ChurnError, nearest
+from churn.hosting import protocol
+from churn.hosting.model import Description
+
+__all__ = ["Answer", "BadAnswer", "MissingKeys", "ParameterMismatch", "Remote", "RequestRefused", "ServiceBusy",
+           "ServiceError", "ServiceUnavailable", "UnknownModel"]
+
+_CONNECT_SECONDS = 5.0
+_JSON_BYTES = 16 << 20
+_SHOWN = 600  # characters of a stranger's text
+
+
+class ServiceError(ChurnError):
+    """A call to the evaluation service that did not work out; `status` is its HTTP status, if any."""
+
+    status: int | None = None
+
+
+class ServiceUnavailable(ServiceError):
+    """Nobody answers, or the connection broke."""
+
+
+class ServiceBusy(ServiceError):
+    """The service has no room for the request now."""
+
+
+class UnknownModel(ServiceError):
+    """The service hosts no model of this name."""
+
+
+class MissingKeys(ServiceError):
+    """The service does not have the evaluation keys that the model needs."""
+
+
+class ParameterMismatch(ServiceError):
+    """Keys or ciphertexts belong to other parameters than the model."""
+
+
+class RequestRefused(ServiceError):
+    """The service refused the request; its own words say why."""
+
+
+class BadAnswer(ServiceError):
+    """An answer that is cut short, damaged, or not an answer to the question."""
+
+
+_BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
+    409: (ParameterMismatch, "Ask for the model's description again and make keys for its parameters"),
+    428: (MissingKeys, "Upload the keys that the model's description asks for"),
+    429: (ServiceBusy, "Try again in a moment"),
+    503: (ServiceBusy, "Try again in a moment"),
+    507: (ServiceBusy, "Ask the service's owner for room"),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The bytes that came back from an evaluation, and the server's own account of its seconds."""
+
+    data: bytes
+    seconds: Mapping[str, float]
+
+
+class Remote:
+    """A service at a URL. Close it, or use it in a with block; not shared between threads."""
+
+    def __init__(
+        self, url: str, *, transport: httpx.BaseTransport | None = None, seconds: float = 600.0,
+        allow_insecure: bool = False,
+    ) -> None:
+        """Connect lazily.
+
+        Args:
+            url: http://host:port, or https.
+            transport: how requests travel; sockets unless a test passes its own.
+            seconds: how long one answer may take.
+            allow_insecure: accept models under insecure parameters; for tests.
+        """
+        try:
+            parsed = httpx.URL(url.rstrip("/"))
+        except httpx.InvalidURL as error:
+            raise _no_url(url) from error
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise _no_url(url)
+        self.url = str(parsed)
+        self._allow_insecure = allow_insecure
+        # A proxy of the environment cannot know this machine's loopback.
+        local = parsed.host in ("localhost", "127.0.0.1", "::1")
+        self._http = httpx.Client(
+            base_url=parsed, transport=transport, trust_env=not local,
+            timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def __enter__(self) -> Remote:
+        """Return the remote itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    # ---- calls -----------------------------------------------------------------------------------
+
+    def health(self) -> Mapping[str, Any]:
+        """Return what the service says of itself: status, number of models, kernels."""
+        return self._json("GET", protocol.HEALTH)
+
+    def models(self) -> list[Mapping[str, Any]]:
+        """Return name, version, digest and output of every model."""
+        listed = self._json("GET", protocol.MODELS).get("models")
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            raise self._bad("the list of models is none")
+        return listed
+
+    def describe(self, name: str) -> Description:
+        """Return the description of a model; UnknownModel, with the nearest name, if there is none."""
+        try:
+            value = self._json("GET", _model(name))
+        except RequestRefused as error:
+            if error.status != 404:
+                raise
+            known = [str(one.get("name"))[:64] for one in self.models()]
+            raise UnknownModel(
+                f"{self.url} hosts no model {name[:64]!r}{nearest(name[:64], known)}",
+                f"it hosts {', '.join(sorted(known)[:20]) or 'none'}", "Name one of these") from None
+        try:
+            description = Description.from_dict(value, allow_insecure=self._allow_insecure)
+        except ChurnError as error:
+            raise self._bad(f"the description of {name!r} cannot be used: {error.found}") from error
+        if description.name != name:
+            raise self._bad(f"asked for {name!r}, it describes {description.name!r}")
+        return description
+
+    def has_keys(self, digest: str) -> bool:
+        """Tell whether keys of this digest are stored there."""
+        with self._send("HEAD", f"{protocol.KEYS}/{digest}") as response:
+            if response.status_code == 404:
+                return False
+            self._check(response)
+            return True
+
+    def upload_keys(self, data: bytes, description: Description) -> str:
+        """Store evaluation keys and return their digest."""
+        digest = protocol.digest_of(data)
+        headers = {protocol.PARAMETERS_HEADER: description.params.digest.hex(),
+                   "Content-Type": protocol.OCTETS}
+        self._json("PUT", f"{protocol.KEYS}/{digest}", content=data, headers=headers)
+        return digest
+
+    def delete_keys(self, digest: str) -> None:
+        """Have stored keys forgotten."""
+        with self._send("DELETE", f"{protocol.KEYS}/{digest}") as response:
+            self._check(response)
+
+    def evaluate(
+        self, description: Description, layout: str, data: bytes, keys: str | None, *, longest: int
+    ) -> Answer:
+        """Send a ciphertext and return the answer's bytes, of which `longest` can be legal."""
+        headers = {protocol.PARAMETERS_HEADER: description.params.digest.hex(),
+                   protocol.LAYOUT_HEADER: layout, "Content-Type": protocol.OCTETS}
+        if keys is not None:
+            headers[protocol.KEYS_HEADER] = keys
+        path = _model(description.name) + protocol.EVALUATE
+        with self._send("POST", path, content=data, headers=headers) as response:
+            self._check(response)
+            answer = self._read(response, longest)
+            model, timing = (response.headers.get(name, "")
+                             for name in (protocol.MODEL_HEADER, "Server-Timing"))
+        if model != description.digest:
+            raise self._bad(f"model {description.name!r} is not the one that was described; it was "
+                            "exchanged meanwhile")
+        return Answer(answer, _seconds(timing))
+
+    # ---- helpers ---------------------------------------------------------------------------------
+
+    def _json(self, method: str, path: str, **request: Any) -> Mapping[str, Any]:
+        with self._send(method, path, **request) as response:
+            self._check(response)
+            data = self._read(response, _JSON_BYTES)
+        try:
+            value = json.loads(data)
+        except ValueError as error:
+            raise self._bad(f"{path} is no JSON; is this an evaluation service?") from error
+        if not isinstance(value, dict):
+            raise self._bad(f"{path} is no JSON object; is this an evaluation service?")
+        return value
+
+    @contextlib.contextmanager
+    def _send(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
+        """Send a request; yield the response, its body unread; translate what breaks on the way."""
+        try:
+            with self._http.stream(method, path, **request) as response:
+                yield response
+        except httpx.TimeoutException as error:
+            raise ServiceUnavailable(
+                f"{self.url} did not answer in time ({type(error).__name__})",
+                "an evaluation service that answers is needed",
+                "Check that it runs and is not overloaded, or allow more seconds") from error
+        except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
+            raise ServiceUnavailable(
+                f"nobody answers at {self.url}", "a running evaluation service is needed",
+                "Start it with 'python -m churn serve --models DIR', or correct the URL") from error
+        except httpx.RemoteProtocolError as error:
+            raise self._bad(f"it broke off or spoke no HTTP ({_clean(str(error), 120)})") from error
+        except httpx.TransportError as error:
+            raise ServiceUnavailable(
+                f"the connection to {self.url} broke ({type(error).__name__})",
+                "a running evaluation service is needed", "Check that it still runs") from error
+
+    def _read(self, response: httpx.Response, longest: int) -> bytes:
+        data = bytearray()
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > longest:
+                raise self._bad(f"it is longer than {longest} bytes")
+        return bytes(data)
+
+    def _check(self, response: httpx.Response) -> None:
+        """Raise the error that stands for a refusal."""
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        try:
+            problem = json.loads(self._read(response, 1 << 16))
+            detail = _clean(str(problem["detail"]), _SHOWN)
+        except (ValueError, KeyError, TypeError):
+            detail = f"status {status}, without a reason"
+        kind, remedy = _BY_STATUS.get(status, (RequestRefused, "See what it says"))
+        error = kind(f"{self.url} refused the request: {detail}",
+                     f"it answered with status {status}", remedy)
+        error.status = status
+        raise error
+
+    def _bad(self, what: str) -> BadAnswer:
+        return BadAnswer(f"the answer of {self.url} cannot be used: {what}",
+                         "a whole answer to this very question is needed",
+                         "Ask again, or ask the service's owner")
+
+
+def _model(name: str) -> str:
+    return f"{protocol.MODELS}/{quote(name, safe='')}"
+
+
+def _no_url(url: str) -> ServiceUnavailable:
+    return ServiceUnavailable(f"{url[:200]!r} is no URL of a service", "http://HOST:PORT or https://... is needed",
+                              "Give the URL that 'python -m churn serve' printed")
+
+
+def _clean(text: str, most: int) -> str:
+    """Return a stranger's text without control characters, and no longer than `most`."""
+    plain = "".join(c if c.isprintable() else "?" for c in text)
+    return plain[:most]
+
+
+def _seconds(timing: str) -> dict[str, float]:
+    """Read a Server-Timing header; what does not look like one is left out."""
+    found = re.findall(r"([a-z]{1,20});dur=([0-9]{1,12}(?:\.[0-9]{1,6})?)", timing[:1000])
+    return {name: float(milliseconds) / 1e3 for name, milliseconds in found}

@@ -1,0 +1,313 @@
+"""Evaluation plans: right value, least depth, and no more multiplications than published or possible."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ckks.circuits.approximation import logistic, minimax
+from ckks.circuits.plan import Plan, evaluation_plan, execute
+from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.powers import (
+    COST_PRODUCT,
+    COST_RELINEARISE,
+    COST_RESCALE,
+    best_powers,
+    close_powers,
+    depth_of_power,
+    least_depth,
+)
+from ckks.errors import LevelError
+
+BASES = ("chebyshev", "power")
+KINDS = [(n, parity) for n in range(1, 64) for parity in ("none", ("even", "odd")[n % 2])]
+
+# Products of the depth-optimal schedule as usually counted; it leaves out the re-splitting of leading blocks.
+PUBLISHED = {3: 2, 7: 4, 15: 7, 31: 11, 63: 16, 127: 24, 255: 33}
+
+
+def dense(degree: int, parity: str, basis: str) -> Polynomial:
+    """Small integer coefficients, no zeros but those of the parity: exact in every float operation of a plan."""
+    c = [1 + (7 * k + degree) % 5 for k in range(degree + 1)]
+    keep = {"none": lambda k: True, "even": lambda k: k % 2 == 0, "odd": lambda k: k % 2 == 1 or k == 0}[parity]
+    return Polynomial(tuple(float(v) if keep(k) else 0.0 for k, v in enumerate(c)), basis)
+
+
+def multiply(p: dict[int, Fraction], q: dict[int, Fraction], basis: str) -> dict[int, Fraction]:
+    """Exact product of two coefficient tables."""
+    out: dict[int, Fraction] = {}
+    for (i, a), (j, b) in itertools.product(p.items(), q.items()):
+        shares = ((i + j, a * b),) if basis == "power" else ((i + j, a * b / 2), (abs(i - j), a * b / 2))
+        for k, v in shares:
+            out[k] = out.get(k, Fraction(0)) + v
+    return out
+
+
+def simulate(plan: Plan) -> tuple[int, dict[int, Fraction]]:
+    """Walk a plan symbolically: least depth of the result in rescales, and its exact coefficients.
+
+    One rescale per power; one per block, shared by its products and its coefficient multiplications.
+    """
+    powers = {0: (0, {0: Fraction(1)}), 1: (0, {1: Fraction(1)})}
+    for power in plan.powers:
+        assert power.index == power.left + power.right
+        assert power.left >= power.right >= 1
+        (d1, p1), (d2, p2) = powers[power.left], powers[power.right]
+        value = multiply(p1, p2, plan.basis)
+        if plan.basis == "chebyshev":
+            value = {k: 2 * v for k, v in value.items()}
+            for k, v in powers[power.left - power.right][1].items():
+                value[k] -= v
+        assert {k: v for k, v in value.items() if v} == {power.index: 1}
+        powers[power.index] = (max(d1, d2) + 1, value)
+        assert powers[power.index][0] == power.depth
+    blocks: list[tuple[int, dict[int, Fraction]]] = []
+    for block in plan.blocks:
+        depth, value = 0, {0: Fraction(block.constant)}
+        parts = [multiply(blocks[f.block][1], powers[f.giant][1], plan.basis) for f in block.products]
+        parts += [{i: Fraction(c) * v for i, v in powers[k][1].items()} for k, c in block.terms]
+        inputs = [max(blocks[f.block][0], powers[f.giant][0]) for f in block.products]
+        inputs += [powers[k][0] for k, _ in block.terms]
+        for part in parts:
+            for k, v in part.items():
+                value[k] = value.get(k, Fraction(0)) + v
+        depth = 1 + max(inputs) if inputs else 0
+        assert depth <= block.depth
+        blocks.append((depth, value))
+    return blocks[-1]
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize(("degree", "parity"), KINDS)
+def test_least_depth_and_exact_value(degree, parity, basis):
+    p = dense(degree, parity, basis)
+    plan = evaluation_plan(p)
+    depth, value = simulate(plan)
+    assert depth == plan.depth == math.ceil(math.log2(degree + 1))
+    assert {k: v for k, v in value.items() if v} == {k: c for k, c in enumerate(p.coefficients) if c}
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize(("degree", "parity"), KINDS[::5])
+def test_every_block_is_due_one_level_before_its_only_use(degree, parity, basis):
+    plan = evaluation_plan(dense(degree, parity, basis))
+    users = [(f.block, user) for user in plan.blocks for f in user.products]
+    assert sorted(i for i, _ in users) == list(range(len(plan.blocks) - 1))
+    for factor, user in users:
+        assert plan.blocks[factor].depth == user.depth - 1
+    needed = {f.giant for b in plan.blocks for f in b.products} | {k for b in plan.blocks for k, _ in b.terms}
+    for power in reversed(plan.powers):
+        assert power.index in needed
+        needed |= {power.left, power.right}
+        if basis == "chebyshev":
+            needed.add(power.left - power.right)
+
+
+@pytest.mark.parametrize(("degree", "published"), PUBLISHED.items())
+def test_no_more_key_switches_than_published(degree, published):
+    """At the least depth. Products: the published count leaves out s - 1 for re-splitting the leading blocks."""
+    plan = evaluation_plan(dense(degree, "none", "chebyshev"))
+    d = degree.bit_length()
+    assert plan.depth == d
+    assert plan.relinearisations <= published
+    assert plan.multiplications <= min(2**s + 2 ** (d - s) + d - 4 for s in range(1, d))
+
+
+@pytest.mark.parametrize(("degree", "published"), [(n, c) for n, c in PUBLISHED.items() if n < 100])
+def test_no_more_products_than_published_with_one_level_more(degree, published):
+    plan = evaluation_plan(dense(degree, "none", "chebyshev"), depth=degree.bit_length() + 1)
+    assert plan.multiplications <= published
+    odd = evaluation_plan(dense(degree, "odd", "chebyshev"), depth=degree.bit_length() + 1)
+    assert odd.multiplications <= (10 if degree == 31 else published)
+
+
+def test_published_schedules_of_odd_polynomials():
+    """Degree 3: two products; 5: four are published, three do; 7: five; the depths are 2, 3 and 3."""
+    counts = {n: evaluation_plan(dense(n, "odd", "power")) for n in (3, 5, 7)}
+    assert [plan.multiplications for plan in counts.values()] == [2, 3, 5]
+    assert [plan.relinearisations for plan in counts.values()] == [2, 3, 4]
+    assert [plan.depth for plan in counts.values()] == [2, 3, 3]
+    three, seven = counts[3], counts[7]
+    # degree 3: x^2, then (c_3 x) * x^2 + c_1 x, with c = 5 and 1
+    assert [(p.index, p.left, p.right) for p in three.powers] == [(2, 1, 1)]
+    assert [b.terms for b in three.blocks] == [((1, 5.0),), ((1, 1.0),)]
+    # degree 7: x^2 and x^4 only
+    assert [p.index for p in seven.powers] == [2, 4]
+
+
+def cheapest(degree: int, parity: str, basis: str) -> int:
+    """Slow oracle: try every closed set of powers, every split at every step, on sets of occurring indices."""
+    limit = least_depth(degree)
+    top = 2 ** (limit - 1)
+    support = frozenset(k for k in range(1, degree + 1) if parity == "none" or k % 2 == (parity == "odd"))
+    best = math.inf
+    for count in range(top):
+        for extra in itertools.combinations(range(2, top + 1), count):
+            have = {1, *extra}
+
+            def depth_with(k, have=have):
+                pairs = [(a, k - a) for a in have if k - a in have and a >= k - a]
+                if basis == "chebyshev":
+                    pairs = [(a, b) for a, b in pairs if a == b or a - b in have]
+                return 0 if k == 1 else 1 + min((max(depth_with(a), depth_with(b)) for a, b in pairs), default=99)
+
+            depths = {k: depth_with(k) for k in have}
+            if max(depths.values()) < limit:
+                cost = (COST_PRODUCT + COST_RELINEARISE + COST_RESCALE) * count
+                best = min(best, cost + cheapest_block(support, limit, depths, basis))
+    return best
+
+
+def cheapest_block(support: frozenset[int], limit: int, depths: dict[int, int], basis: str) -> float:
+    """Cost of one rescaled value whose polynomial has these indices >= 1."""
+
+    @cache
+    def block(support: frozenset[int], depth: int) -> float:
+        products = chain(support, depth)
+        return products + COST_RESCALE + (COST_RELINEARISE if products else 0)
+
+    @cache
+    def chain(support: frozenset[int], depth: int) -> float:
+        if not support:
+            return 0
+        n = max(support)
+        if n.bit_length() > depth:
+            return math.inf
+        if depths.get(n, depth) < depth:
+            return chain(support - {n}, depth)
+        costs = []
+        for k in depths:
+            if k < n and depths[k] < depth:
+                rest, quotient = set(support), set()
+                for j in range(n - k, 0, -1):
+                    if k + j in rest:
+                        rest.discard(k + j)
+                        quotient.add(j)
+                        if basis == "chebyshev":
+                            rest.add(abs(k - j))
+                rest -= {0, k}  # the quotient's constant takes power k along, at no cost
+                costs.append(COST_PRODUCT + block(frozenset(quotient), depth - 1) + chain(frozenset(rest), depth))
+        return min(costs, default=math.inf)
+
+    return block(support, limit)
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize(("degree", "parity"), [k for k in KINDS if k[0] <= 15])
+def test_no_plan_is_cheaper(degree, parity, basis):
+    assert evaluation_plan(dense(degree, parity, basis)).cost == cheapest(degree, parity, basis)
+
+
+@pytest.mark.parametrize("basis", BASES)
+def test_counts(basis):
+    plan = evaluation_plan(dense(7, "none", basis))
+    assert plan.multiplications == 5
+    assert plan.relinearisations == 4
+    assert plan.scalar_multiplications == sum(len(b.terms) for b in plan.blocks)
+    assert plan.rescales == len(plan.powers) + len(plan.blocks)
+    assert plan.cost == 5 * COST_PRODUCT + 4 * COST_RELINEARISE + plan.rescales * COST_RESCALE
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.0, 1.0, -0.75, 2.5, 1e-3]), min_size=1, max_size=64),
+    st.sampled_from(BASES),
+    st.sampled_from([(-1.0, 1.0), (-8.0, 8.0), (0.0, 3.0)]),
+    st.integers(0, 1),
+)
+def test_execution_agrees_with_the_polynomial(coefficients, basis, interval, more):
+    p = Polynomial(tuple(coefficients), basis, interval)
+    if basis == "power":  # of comparable size on every interval
+        p = Polynomial(tuple(c / p.reach**k for k, c in enumerate(coefficients)), basis, interval)
+    plan = evaluation_plan(p, depth=least_depth(p.degree) + more)
+    assert least_depth(p.degree) <= plan.depth <= least_depth(p.degree) + more
+    x = np.linspace(*interval, 41)
+    size = sum(b.magnitude for b in plan.blocks)
+    # every block's value is a sum of values below its magnitude, from powers good to degree^2 units
+    tolerance = 2.0**-52 * 8 * (p.degree + 1) ** 2 * (size + 1)
+    assert np.abs(execute(plan, x) - p(x)).max() <= tolerance
+
+
+@given(st.sets(st.integers(1, 40), min_size=1, max_size=6), st.sampled_from(BASES))
+def test_sparse_polynomials_cost_no_more_than_dense_ones(support, basis):
+    n = max(support)
+    p = Polynomial(tuple(1.0 if k in support else 0.0 for k in range(n + 1)), basis)
+    odd_or_even = "even" if p.parity == "even" else "odd" if p.is_odd_up_to_constant else "none"
+    assert evaluation_plan(p).cost <= evaluation_plan(dense(n, odd_or_even, basis)).cost
+
+
+def test_a_single_power_is_made_by_squaring():
+    plan = evaluation_plan(Polynomial((0.0,) * 32 + (0.5,)))
+    assert [p.index for p in plan.powers] == [2, 4, 8, 16, 32]
+    assert all(p.is_square for p in plan.powers)
+    assert plan.depth == 6
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("degree", [0, 1, 2, 7, 23, 63])
+def test_magnitudes_bound_the_values(degree, basis):
+    p = dense(degree, "none", basis)
+    plan = evaluation_plan(p)
+    assert plan.blocks[-1].magnitude == sum(p.coefficients)
+    x = np.linspace(-1, 1, 101)
+    for position, block in enumerate(plan.blocks):
+        part = Plan(plan.basis, plan.center, plan.radius, plan.powers, plan.blocks[: position + 1])
+        assert np.abs(execute(part, x)).max() <= block.magnitude * (1 + 2.0**-40)
+
+
+def test_constants_need_no_level():
+    plan = evaluation_plan(Polynomial((3.0,)))
+    assert (plan.depth, plan.multiplications, plan.relinearisations, plan.rescales) == (0, 0, 0, 0)
+    assert execute(plan, [0.5, 7.0]).tolist() == [3.0, 3.0]
+
+
+def test_normalisation():
+    p = minimax(logistic, (-2, 6), 7)
+    plan = evaluation_plan(p)
+    assert (plan.center, plan.radius) == (2.0, 4.0)
+    assert plan.growth_bits == 2 * max(power.index for power in plan.powers)
+    power = evaluation_plan(p.to_power())
+    assert (power.center, power.radius) == (0.0, 6.0)
+    x = np.linspace(-2, 6, 101)
+    assert np.abs(execute(plan, x) - p(x)).max() < 1e-14
+    assert np.abs(execute(power, x) - p(x)).max() < 1e-11  # power coefficients up to about 1e3 at radius 6
+    assert evaluation_plan(Polynomial((0.0, 1.0), "chebyshev", (-0.5, 0.5))).growth_bits == -1
+
+
+def test_growth_is_what_a_declared_scale_does():
+    """Walk scales: u declared at radius carries scale radius; every product multiplies scales."""
+    plan = evaluation_plan(Polynomial(tuple([1.0] * 16), "chebyshev", (-8.0, 8.0)))
+    bits = {1: math.log2(plan.radius)}
+    for power in plan.powers:
+        bits[power.index] = bits[power.left] + bits[power.right]
+    assert plan.growth_bits == max(bits.values()) == 3 * 8
+
+
+def test_too_few_levels_are_refused():
+    with pytest.raises(LevelError, match=r"degree 8 needs 4 levels, 3 are allowed; .* degree up to 7"):
+        evaluation_plan(Polynomial((0.0,) * 8 + (1.0,)), depth=3)
+
+
+@pytest.mark.parametrize("basis", BASES)
+@given(targets=st.sets(st.integers(1, 100), max_size=8))
+def test_powers_are_closed_and_shallow(basis, targets):
+    factors = close_powers(targets, basis)
+    assert targets <= factors.keys() | {1}
+    assert list(factors) == sorted(factors)
+    for index, (left, right) in factors.items():
+        assert left + right == index
+        assert left >= right >= 1
+        assert max(depth_of_power(left), depth_of_power(right)) + 1 == depth_of_power(index)
+        assert {left, right} <= factors.keys() | {1}
+        assert basis == "power" or left - right in factors.keys() | {0, 1}
+
+
+def test_the_search_is_a_pure_function():
+    assert best_powers(15, "none", 4, "chebyshev") == {2, 3, 4, 8}
+    assert best_powers(7, "odd", 3, "chebyshev") == {2, 4}
