@@ -114,6 +114,7 @@ class Remote:
         local = parsed.host in ("localhost", "127.0.0.1", "::1")
         self._http = httpx.Client(
             base_url=parsed, transport=transport, trust_env=not local,
+            headers={"Accept-Encoding": "identity"},
             timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS))
 
     def close(self) -> None:
@@ -238,7 +239,7 @@ class Remote:
 
     def _read(self, response: httpx.Response, longest: int) -> bytes:
         data = bytearray()
-        for chunk in response.iter_bytes():
+        for chunk in response.iter_raw():
             data += chunk
             if len(data) > longest:
                 raise self._bad(f"it is longer than {longest} bytes")

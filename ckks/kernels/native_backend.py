@@ -1,8 +1,8 @@
 """The compiled kernels behind the `Kernels` protocol: check the arrays, then one C call, which releases the GIL.
 
-`load(variant)` gives one of the variants that native/src/dispatch.c knows: `portable`, `avx2`, `ifma`. Which row kernels
-serve a limb also depends on its modulus; that is settled when the limb's table is built. Tables are cached by
-(n, modulus, root), so plans that share primes share them.
+`load(variant)` gives one of the variants that native/src/dispatch.c knows: `portable`, `avx2`, `ifma`. Which row
+kernels serve a limb also depends on its modulus; that is settled when the limb's table is built. Tables are cached
+by (n, modulus, root), so plans that share primes share them.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class NativeKernels:
     def _transform(self, kernel: Callable[..., None], plan: Plan, x: Words, out: Words) -> None:
         if not all(plan.roots):
             raise ParameterError("this plan has no NTT roots; make one with make_plan to transform")
-        batch, limbs, n = shape = self._shape(plan, out)
+        batch, limbs, _ = shape = self._shape(plan, out)
         kernel(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), *self._out(out))
 
     # ---- word by word --------------------------------------------------------------------------------------------
@@ -179,9 +179,7 @@ class NativeKernels:
         batch, limbs, _ = shape = self._shape(plan, out)
         w = np.ascontiguousarray(w)
         weights, *_ = self._in(w, (limbs,))
-        self._lib.ckks_mul_scalar(
-            self._limbs(plan)[0], batch, limbs, *self._in(x, shape), weights, *self._out(out)
-        )
+        self._lib.ckks_mul_scalar(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), weights, *self._out(out))
 
     def mul_scalar_add(self, plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
         """See `Kernels.mul_scalar_add`."""
@@ -274,9 +272,7 @@ class NativeKernels:
         batch, limbs, n = shape = self._shape(plan, out)
         x = x.copy() if np.may_share_memory(x, out) else x
         places, *_ = self._in(index, (n,), _SIGNED)
-        self._lib.ckks_gather_signed(
-            self._limbs(plan)[0], batch, limbs, *self._in(x, shape), places, *self._out(out)
-        )
+        self._lib.ckks_gather_signed(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), places, *self._out(out))
 
     # ---- arrays to pointers --------------------------------------------------------------------------------------
 

@@ -28,16 +28,8 @@ from ckks.errors import SerializationError
 from ckks.kernels import Words
 from ckks.rlwe import noise as sizes
 from ckks.rlwe.elements import Ciphertext, Plaintext
-from ckks.rlwe.frame import (
-    NO_SCHEME,
-    SEED_BYTES,
-    Buffer,
-    Header,
-    Kind,
-    read_body,
-    read_header,
-    write_frame,
-)
+from ckks.rlwe.frame import NO_SCHEME, Buffer, Kind, read_body, write_frame
+from ckks.rlwe.header import SEED_BYTES, Header, read_header
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.noise import Noise
 from ckks.rlwe.packing import Bytes, pack, unpack
@@ -258,14 +250,14 @@ def plaintext_to_bytes(plaintext: Plaintext, scheme: bytes = NO_SCHEME) -> bytes
 
 
 def plaintext_from_bytes(
-    data: Buffer, params: RLWEParams, *, meta: Any = None, noise: Noise = Noise()
+    data: Buffer, params: RLWEParams, *, meta: Any = None, noise: Noise | None = None
 ) -> Plaintext:
     """Return a plaintext of `params`; raise SerializationError for anything else."""
     header, body = _load(data, params, Kind.PLAINTEXT)
     basis = params.basis(header.level)
     words = kernels.empty((*header.batch, len(basis), basis.n))
     unpack(basis, body, _flat(words), what="plaintext")
-    return Plaintext.of(params, words, header.level, meta, noise)
+    return Plaintext.of(params, words, header.level, meta, noise or Noise())
 
 
 # Common parts
@@ -274,7 +266,7 @@ def plaintext_from_bytes(
 def _store(params: RLWEParams, header: Header, fill: Callable[[Bytes], None]) -> bytes:
     header.check(params)
     return write_frame(
-        header.kind, params.digest, header.fields(), header.scheme, header.body_length(params), fill
+        header.kind, params.digest, header.pack(), header.scheme, header.body_length(params), fill
     )
 
 

@@ -1,41 +1,31 @@
 """CKKS objects as bytes and back: the frames of `rlwe.frame`, plus scale and layout in their scheme field.
 
-The scheme field, 64 bytes, little endian. Parameters:
-
-      scheme, 1 (CKKS) (1) | zeros (7) | value range, IEEE double (8) | scale, text (48)
-
-Ciphertexts and plaintexts:
-
-      scheme, 1 (CKKS) (1) | flags (1): bit 0 real | degree (2) | slots (4) | length (4) | zeros (4) | scale, text (48)
-
-Degree 1 or 2 says that the scale is the canonical one of level and degree, and the text is empty;
-degree 0 that the text holds it. The text of a scale is its decimal digits, E, and an exponent, in
-ASCII, filled up with zero bytes: 1073741824E0.
-
 How large values and errors are is not part of the format: a number from the wire would have to be
 believed. The receiver states both, or gets those of a fresh encryption.
 """
 
 from __future__ import annotations
 
-import re
-import struct
-from decimal import Decimal
-from math import isfinite
 from typing import Any
 
-from ckks.errors import ParameterError, SerializationError
+from ckks.errors import SerializationError
 from ckks.rlwe import serialization as wire
 from ckks.rlwe.elements import Ciphertext, Plaintext
-from ckks.rlwe.frame import HEAD_BYTES, NO_SCHEME, Buffer, Header, Kind, read_header
+from ckks.rlwe.frame import HEAD_BYTES, Buffer, Kind
+from ckks.rlwe.header import Header, read_header
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.noise import Noise, fresh_public, fresh_secret
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.serialization_params import load_params, params_length
 from ckks.rlwe.serialization_params import params_to_bytes as rlwe_params_to_bytes
 from ckks.scheme.encoder import Encoder
-from ckks.scheme.meta import Meta, meta_of
-from ckks.scheme.params import EXACT, CKKSParams
+from ckks.scheme.params import CKKSParams
+from ckks.scheme.serialization_meta import (
+    meta_field,
+    meta_from_field,
+    params_field,
+    params_from_field,
+)
 
 __all__ = [
     "HEAD_BYTES",
@@ -60,14 +50,6 @@ __all__ = [
     "to_bytes",
 ]
 
-_CKKS = 1
-_REAL = 1
-_PARAMS = struct.Struct("<B7sd48s")
-_META = struct.Struct("<BBHIII48s")
-_SCALE = re.compile(rb"([1-9][0-9]{0,39}E(?:0|-?[1-9][0-9]{0,2}))\0*")
-_SMALLEST_SCALE, _LARGEST_SCALE = Decimal(2) ** -256, Decimal(2) ** 256
-
-
 # Storing
 
 
@@ -84,7 +66,7 @@ def to_bytes(
             Galois keys of several levels in one object, a batch of more than four axes.
     """
     if isinstance(obj, CKKSParams):
-        return rlwe_params_to_bytes(obj, _params_field(obj))
+        return rlwe_params_to_bytes(obj, params_field(obj))
     if isinstance(obj, PublicKey):
         return wire.public_key_to_bytes(obj)
     if isinstance(obj, SwitchingKey):
@@ -92,9 +74,9 @@ def to_bytes(
     if isinstance(obj, EvaluationKeys):
         return wire.evaluation_keys_to_bytes(obj)
     if isinstance(obj, Ciphertext):
-        return wire.ciphertext_to_bytes(obj, _meta_field(obj))
+        return wire.ciphertext_to_bytes(obj, meta_field(obj))
     if isinstance(obj, Plaintext):
-        return wire.plaintext_to_bytes(obj, _meta_field(obj))
+        return wire.plaintext_to_bytes(obj, meta_field(obj))
     raise TypeError(
         f"{type(obj).__name__} is not stored by to_bytes; it takes parameters, public and evaluation keys, "
         "ciphertexts and plaintexts"
@@ -103,7 +85,7 @@ def to_bytes(
 
 def seeded_to_bytes(ct: Ciphertext, seed: bytes) -> bytes:
     """Return what `Encryptor.encrypt_seeded` made as bytes, at half the size of `to_bytes(ct)`."""
-    return wire.seeded_ciphertext_to_bytes(ct, seed, _meta_field(ct))
+    return wire.seeded_ciphertext_to_bytes(ct, seed, meta_field(ct))
 
 
 # Loading
@@ -124,15 +106,7 @@ def params_from_bytes(
     """
 
     def build(arguments: dict[str, Any], field: bytes) -> CKKSParams:
-        scheme, _, value_range, text = _PARAMS.unpack(field)
-        if scheme != _CKKS:
-            raise SerializationError(f"parameters of scheme {scheme}; needed {_CKKS} (CKKS)")
-        scale = _scale_from_text(text)
-        if not Decimal(2) ** 10 <= scale <= Decimal(2) ** 100 or not isfinite(value_range):
-            raise SerializationError(
-                f"parameters: scale {scale:.6g}, value range {value_range:g}; needed a scale of 2^10 "
-                "to 2^100 and a finite range"
-            )
+        scale, value_range = params_from_field(field)
         return CKKSParams(**arguments, scale=scale, value_range=value_range)
 
     return load_params(
@@ -185,7 +159,7 @@ def seeded_from_bytes(
 ) -> tuple[Ciphertext, bytes | None]:
     """Return a ciphertext as `ciphertext_from_bytes` does, and its seed, None when it was stored in full."""
     header = read_header(data, params, Kind.CIPHERTEXT, Kind.SEEDED_CIPHERTEXT)
-    meta = _meta_from_field(header, params, bound)
+    meta = meta_from_field(header, params, bound)
     if noise is None:
         if header.parts != 2 or meta.scale != params.scale_at(header.level):
             raise SerializationError(
@@ -205,7 +179,7 @@ def plaintext_from_bytes(
     Arguments and errors are those of `ciphertext_from_bytes`.
     """
     header = read_header(data, params, Kind.PLAINTEXT)
-    meta = _meta_from_field(header, params, bound)
+    meta = meta_from_field(header, params, bound)
     noise = Encoder(params).rounding(meta) if noise is None else noise
     return wire.plaintext_from_bytes(data, params, meta=meta, noise=noise)
 
@@ -295,79 +269,3 @@ def evaluation_keys_length(
 
 def _level(params: RLWEParams, level: int | None) -> int:
     return params.top_level if level is None else params.check_level(level)
-
-
-# The scheme field
-
-
-def _params_field(params: CKKSParams) -> bytes:
-    return _PARAMS.pack(_CKKS, bytes(7), params.value_range, _scale_text(params.scale))
-
-
-def _meta_field(value: Ciphertext | Plaintext) -> bytes:
-    params, meta = value.params, meta_of(value)
-    if not isinstance(params, CKKSParams):
-        raise TypeError(f"{value!r} belongs to {type(params).__name__}; needed CKKSParams")
-    degree = next((d for d in (1, 2) if meta.scale == params.scale_at(value.level, d)), 0)
-    text = bytes(48) if degree else _scale_text(_normalised(meta.scale))
-    return _META.pack(_CKKS, _REAL * meta.real, degree, meta.slots, meta.length, 0, text)
-
-
-def _meta_from_field(header: Header, params: CKKSParams, bound: float | None) -> Meta:
-    """Return checked metadata; the receiver's bound stands for the rms as well, as it does when encoding."""
-    bound = params.value_range if bound is None else float(bound)
-    if not (bound > 0 and isfinite(bound)):
-        raise ParameterError(f"bound {bound!r}; needed a positive finite number")
-    kind = header.kind
-    if header.scheme == NO_SCHEME:
-        raise SerializationError(f"{kind} without CKKS metadata; needed scale and slots")
-    scheme, flags, degree, slots, length, zero, text = _META.unpack(header.scheme)
-    if scheme != _CKKS or flags & ~_REAL or zero:
-        raise SerializationError(
-            f"{kind}: scheme {scheme}, flags {flags}; needed {_CKKS} (CKKS), 0 or 1, and zeros"
-        )
-    if not 0 < slots <= params.slots or slots & (slots - 1) or length > slots:
-        raise SerializationError(
-            f"{kind}: {length} values in {slots} slots; needed a power of two of slots, at most "
-            f"{params.slots}, and no more values than that"
-        )
-    canonical = [params.scale_at(header.level, d) for d in (1, 2)]
-    if degree in (1, 2):
-        if any(text):
-            raise SerializationError(f"{kind}: scale text beside degree {degree}; needed zeros")
-        scale = canonical[degree - 1]
-    elif degree:
-        raise SerializationError(f"{kind}: scale degree {degree}; needed 0, 1 or 2")
-    else:
-        scale = _scale_from_text(text)
-        if scale in canonical or _scale_text(_normalised(scale)) != text:
-            raise SerializationError(f"{kind}: scale {scale:.6g} is not in its one form")
-    return Meta(scale, slots, length, bool(flags & _REAL), bound, bound)
-
-
-def _normalised(scale: Decimal) -> Decimal:
-    """Return the same number without trailing zeros; refuse what no polynomial can be scaled by."""
-    if not scale.is_finite() or not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
-        raise SerializationError(f"scale {scale:.6g}; needed 2^-256 to 2^256")
-    digits = "".join(map(str, scale.as_tuple().digits)).rstrip("0")
-    if len(digits) > 40:
-        raise SerializationError(f"scale {scale:.6g} of {len(digits)} digits; needed at most 40")
-    return scale.normalize(EXACT)
-
-
-def _scale_text(scale: Decimal) -> bytes:
-    """Return digits, E, exponent in 48 bytes; raise SerializationError for more than 40 digits."""
-    sign, digits, exponent = scale.as_tuple()
-    text = f"{''.join(map(str, digits))}E{exponent}".encode("ascii").ljust(48, b"\0")
-    if sign or not _SCALE.fullmatch(text):
-        raise SerializationError(
-            f"scale {scale:.6g} of {len(digits)} digits; needed a positive one of at most 40"
-        )
-    return text
-
-
-def _scale_from_text(text: bytes) -> Decimal:
-    found = _SCALE.fullmatch(text)
-    if found is None:
-        raise SerializationError("scale text is not of the form digits, E, exponent, zero bytes")
-    return Decimal(found[1].decode("ascii"))

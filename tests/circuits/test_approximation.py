@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import mpmath
@@ -142,7 +143,7 @@ def test_minimax_errors_alternate(name, degree):
     # a grid of 20011 points misses a smooth extreme by less than a thousandth; the rest is rounding
     level = 0.999 * np.abs(errors).max() - 2 * rounding_of(f, p)
     signs = [s for s in np.sign(np.where(np.abs(errors) >= level, errors, 0.0)) if s]
-    alternations = 1 + sum(a != b for a, b in zip(signs, signs[1:], strict=False))
+    alternations = 1 + sum(a != b for a, b in itertools.pairwise(signs))
     assert alternations >= degree + 2
 
 

@@ -536,7 +536,7 @@ def test_cache_folder_is_private(tmp_path: os.PathLike, fresh_cache: pytest.Monk
     for path in (folder, folder.parent):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     cache.kernel(_identity)
-    assert numba.config.CACHE_DIR == before and "NUMBA_CACHE_DIR" not in os.environ
+    assert before == numba.config.CACHE_DIR and "NUMBA_CACHE_DIR" not in os.environ
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ckks.arith import barrett_quotient, shoup_quotient
 
-COLUMNS = 20
+COLUMNS = 24
 ROW = 8 * COLUMNS
 
 Q = 0  # the modulus
@@ -26,12 +26,16 @@ PRODUCT_QUOTIENT = 5  # floor(2^(64 + shift) / q), for integer.mulmod
 QUOTIENT = 6  # floor(2^64 / q), for integer.barrett_lazy
 POWER = 7  # 2^64 mod q, for integer.reduce_wide
 POWER_QUOTIENT = 8  # ... and its Shoup quotient
-BIAS = 9  # the least multiple of q from 2^62 up: makes signed numbers positive
+MULTIPLE = 9  # the least multiple of q from 2^62 up: this and the next five for `permute.signed`
 HIGH = 10  # 2^52 mod q
 HIGH_QUOTIENT = 11  # ... and its Shoup quotient
-TWIDDLES = 12  # address of the NTT tables, 0 where there are none
-SCALE = 13  # N^-1 with its quotient in the next column: see `twiddles`
-LAST = 15  # the last inverse twiddle times N^-1, and its quotient
+POWER_31 = 12  # 2^31 mod q
+POWER_83 = 13  # 2^83 mod q
+MINUS_BIAS = 14  # -2^62 mod q
+MINUS_BIASES = 15  # -2^62 - 2^114 mod q
+TWIDDLES = 16  # address of the NTT tables, 0 where there are none
+SCALE = 17  # N^-1 with its quotient in the next column: see `twiddles`
+LAST = 19  # the last inverse twiddle times N^-1, and its quotient
 
 
 @lru_cache(maxsize=4096)
@@ -44,9 +48,11 @@ def prime_row(q: int, fast: bool) -> NDArray[np.uint64]:
     row[QUOTIENT] = barrett_quotient(q)
     row[POWER] = 2**64 % q
     row[POWER_QUOTIENT] = shoup_quotient(2**64 % q, q, 64)
-    row[BIAS] = -(-(2**62) // q) * q
+    row[MULTIPLE] = -(-(2**62) // q) * q
     row[HIGH] = 2**52 % q
     row[HIGH_QUOTIENT] = shoup_quotient(2**52 % q, q, 64)
+    row[POWER_31], row[POWER_83] = 2**31 % q, 2**83 % q
+    row[MINUS_BIAS], row[MINUS_BIASES] = -(2**62) % q, (-(2**62) - 2**114) % q
     row[REAL_Q], row[INVERSE] = real_bits(q), real_bits(1 / q)
     row.flags.writeable = False
     return row

@@ -38,11 +38,13 @@ from ckks.kernels._numba.lanes import (
     bits_of,
     fma,
     from_bits,
+    high_word,
     load_int,
     load_real,
     load_reals,
     load_word,
     load_words,
+    low_word,
     mask_negative,
     shift_right,
     spread,
@@ -50,8 +52,6 @@ from ckks.kernels._numba.lanes import (
     store_word,
     store_words,
     wide,
-    high_word,
-    low_word,
 )
 from ckks.kernels.interface import Conversion
 
@@ -70,9 +70,8 @@ _HALF, _V_SHIFT = np.uint64(2**50), np.uint64(51)
 _ZERO, _TWELVE, _FRACTION_SHIFT = np.uint64(0), np.uint64(12), np.uint64(52)
 _GROUP, _GROUP_WIDE = floating.GROUP, integer.GROUP
 
-_mulmod, _to_reals = floating.mulmod, floating.to_reals
+_mulmod, _reduce, _to_reals, _to_words = floating.mulmod, floating.reduce, floating.to_reals, floating.to_words
 _mulmod_wide = integer.mulmod
-_reduce_sums, _finish_sums = sums.reduce_sums, sums.finish_sums
 _clear_wide, _add_wide, _reduce_wide_sums, _wipe = sums.clear_wide, sums.add_wide, sums.reduce_wide_sums, sums.wipe
 
 
@@ -200,27 +199,27 @@ def _sources_wide(rows, sources, a, centred, width, tile, x, x_l, y, count):  # 
 
 @helper
 def _target(row, weights, a, width, tile, y, count, out):  # type: ignore[no-untyped-def]
-    """One target row from y_i as reals.
+    """One target row from y_i as reals, eight columns at a time with the sum in registers.
 
-    y_i < 2^50 whatever the size of p, which `mulmod` allows: |r| <= (1/2 + 1/16) p.
+    The first term is that of v <= 1024; then come groups of `GROUP`, with a reduction before each but the first.
+    y_i < 2^50 whatever the size of p, which `mulmod` allows.
     """
-    p, inverse = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE))
-    w, v = spread(load_real(weights, 1)), spread(load_real(weights, 2))
-    for k in range(0, width, LANES):
-        store_reals(out, k, _mulmod(load_reals(y, k), w, v, p))
-    for i in range(1, a + 1):
-        if i % _GROUP == 0:
-            _reduce_sums(width, out, p, inverse)
-        constants, u = weights + _WEIGHT * i, y + 8 * tile * i
-        w, v = spread(load_real(constants, 1)), spread(load_real(constants, 2))
-        if i < a:
-            for k in range(0, width, LANES):
-                store_reals(out, k, load_reals(out, k) + _mulmod(load_reals(u, k), w, v, p))
-        else:
-            for k in range(0, width, LANES):
-                r = _mulmod(_to_reals(load_words(count, k)), w, v, p)
-                store_reals(out, k, load_reals(out, k) + r)
-    _finish_sums(row, width, out)
+    p, inverse, whole = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE)), spread(load_word(row, Q))
+    last = weights + _WEIGHT * a
+    last_w, last_v = spread(load_real(last, 1)), spread(load_real(last, 2))
+    for k in range(0, width, 2 * LANES):
+        sum0 = _mulmod(_to_reals(load_words(count, k)), last_w, last_v, p)
+        sum1 = _mulmod(_to_reals(load_words(count, k + LANES)), last_w, last_v, p)
+        for group in range(0, a, _GROUP):
+            if group > 0:
+                sum0, sum1 = _reduce(sum0, p, inverse), _reduce(sum1, p, inverse)
+            for i in range(group, min(group + _GROUP, a)):
+                constants, u = weights + _WEIGHT * i, y + 8 * tile * i
+                w, v = spread(load_real(constants, 1)), spread(load_real(constants, 2))
+                sum0 = sum0 + _mulmod(load_reals(u, k), w, v, p)
+                sum1 = sum1 + _mulmod(load_reals(u, k + LANES), w, v, p)
+        store_words(out, k, _to_words(_reduce(sum0, p, inverse), whole))
+        store_words(out, k + LANES, _to_words(_reduce(sum1, p, inverse), whole))
 
 
 @helper

@@ -48,13 +48,15 @@ def to_words(r, q):  # type: ignore[no-untyped-def]
 
 @helper
 def mulmod(y, w, v, q):  # type: ignore[no-untyped-def]
-    """Return r = y w mod q for a fixed w with |w| <= q/2 and v = fl(w/q): |r| <= (1/2 + A/16) q for |y| <= A q, A <= 4.
+    """Return r = y w mod q for a fixed w with |w| <= q/2 and v = fl(w/q).
 
-    k: |y v| <= A q/2 (1 + u) <= 2 (2^50 - 1)(1 + u) < 2^51, so k is the integer nearest to y v, and
+    For |y| <= A q, A <= 4:  |r| <= (1/2 + A/16) q.  For |y| <= 2^50:  |r| <= (1/2 + 1/16) q.
+
+    k: |y v| <= 4 q/2 (1 + u) <= 2 (2^50 - 1)(1 + u) < 2^51 in either case, so k is the integer nearest to y v, and
     |y w/q - k| <= 1/2 + |y w/q - y v| <= 1/2 + u |y w| / q.
-    r = y w - k q:  |r| <= q/2 + u |y| |w| <= q/2 + 2^-53 A q^2/2 <= (1/2 + A 2^-4) q.
-    Exactness: h + l = y w exactly, with |l| <= ulp(2 q^2)/2 <= 2^47; h - k q = r - l is an integer below 2^53,
-    so the second fma does not round; nor does the sum, r itself.
+    r = y w - k q:  |r| <= q/2 + u |y| |w| <= q/2 + 2^-53 |y| q/2, where |y| <= A q < A 2^50.
+    Exactness: h + l = y w exactly, with |l| <= ulp(2^101)/2 = 2^48; h - k q = r - l is an integer below 2^53, so
+    the second fma does not round; nor does the sum, r itself. r is never -0, since l is not.
     """
     h = y * w
     k = fma(y, v, spread(ROUNDER)) - spread(ROUNDER)
@@ -76,11 +78,11 @@ def mulmod_words(x, y, q, inverse):  # type: ignore[no-untyped-def]
 
 @helper
 def reduce(x, q, inverse):  # type: ignore[no-untyped-def]
-    """Return x mod q for integers |x| <= 8 q, inverse = fl(1/q): |r| <= (q + 1)/2.
+    """Return r = x mod q for integers |x| <= 2^53, inverse = fl(1/q), q > 4: |r| <= (q + 1)/2.
 
-    |x| <= 8 q < 2^53, and |x inverse| < 9 < 2^51.
-    |x inverse - x/q| <= u |x|/q, so |r| <= q/2 + u |x| < q/2 + 1; r is an integer and q odd: |r| <= (q + 1)/2.
-    A sum of `GROUP` products and one reduced term: 8 (0.76 q) + (q + 1)/2 <= 6.6 q + 1/2 < 8 q.
+    |x inverse| <= 2^53/5 (1 + u) < 2^51; |x inverse - x/q| <= u |x|/q, so |r| <= q/2 + u |x| <= q/2 + 1; r is an
+    integer and q odd, so |r| <= (q + 1)/2. Sums of `GROUP` products and one reduced term are well within:
+    8 (0.76 q) + (q + 1)/2 < 8 q < 2^53.
     """
     k = fma(x, inverse, spread(ROUNDER)) - spread(ROUNDER)
     return fma(-k, q, x)

@@ -24,7 +24,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model, ty
 LANES = 4
 
 
-class Lanes(types.Type):
+class Lanes(types.Type):  # type: ignore[misc]
     """The numba type of a vector of `LANES` elements."""
 
     def __init__(self, name: str, element: ir.Type) -> None:
@@ -34,7 +34,7 @@ class Lanes(types.Type):
         self.element = element
 
 
-class DoubleWord(types.Type):
+class DoubleWord(types.Type):  # type: ignore[misc]
     """The numba type of an unsigned 128-bit integer."""
 
 
@@ -69,7 +69,12 @@ def _operator(python: Any, kind: types.Type, instruction: str) -> None:
         return getattr(builder, instruction)(*args)
 
 
-for _python, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _python, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _operator(_python, reals, _instruction)
 for _python, _instruction in (
     (operator.add, "add"),

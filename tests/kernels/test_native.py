@@ -1,0 +1,176 @@
+"""The compiled kernels against the reference and against each other: equal words, at the edges of every range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernels import compare, native_builds
+
+from ckks.arith import ntt_primes
+from ckks.errors import BackendError, ParameterError
+from ckks.kernels import native_backend, reference
+from ckks.kernels.interface import Plan, make_plan
+from ckks.kernels.native_backend import NativeKernels
+
+VARIANTS = ("portable", "avx2", "ifma")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where test builds go."""
+    return tmp_path_factory.mktemp("native")
+
+
+@pytest.fixture(params=[*VARIANTS, "checked portable", "checked avx2", "checked ifma"])
+def source(request: pytest.FixtureRequest, folder: Path) -> NativeKernels:
+    """Each variant of `ckks._native`, and of a build that asserts every range contract."""
+    kind, _, variant = request.param.rpartition(" ")
+    if kind:
+        return native_builds.kernels(kind, folder, variant)
+    try:
+        return native_backend.load(variant)
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def portable(folder: Path) -> NativeKernels:
+    """Return the oracle for rings that are too large for the reference."""
+    try:
+        return native_backend.load("portable")
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("n", [8, 16, 64])
+def test_equals_reference(source: NativeKernels, n: int, values: np.random.Generator) -> None:
+    """Every kernel, every class of prime."""
+    compare.everything(source, reference, compare.mixed_plan(n), values)
+
+
+@pytest.mark.parametrize("n", [32, 128, 256, 512, 2048, 2**13, 2**14])
+def test_transforms_equal_portable(
+    source: NativeKernels, portable: NativeKernels, n: int, values: np.random.Generator
+) -> None:
+    """All depths of the recursion, log n even and odd."""
+    compare.transforms(source, portable, compare.mixed_plan(n), values)
+
+
+@pytest.mark.parametrize("n", [128, 2**13])
+def test_the_rest_equals_portable(
+    source: NativeKernels, portable: NativeKernels, n: int, values: np.random.Generator
+) -> None:
+    """Rows of more than one block."""
+    plan = compare.mixed_plan(n, (40, 50, 61))
+    compare.pointwise(source, portable, plan, values)
+    compare.sums(source, portable, plan, values, (3, 9))
+    compare.permutations(source, portable, plan, values)
+    compare.signed(source, portable, plan, values)
+    if n < 1024:
+        compare.conversions(source, portable, n, values)
+
+
+def test_longest_sums(source: NativeKernels, values: np.random.Generator) -> None:
+    """1024 products of (q-1)^2, and 4096 weighted terms: no accumulator overflows."""
+    plan = compare.mixed_plan(16, (30, 50, 61))
+    compare.sums(source, reference, plan, values, (1024,))
+    top = compare.largest(plan, 4096, 1)
+    compare.same(source, reference, "weighted_sum", top.shape[1:], plan, top, top[:, 0, :, 0])
+
+
+@pytest.mark.parametrize("bits", range(28, 62))
+def test_every_prime_size(source: NativeKernels, bits: int, values: np.random.Generator) -> None:
+    """The largest and the smallest prime of each size: the passes that reduce differ."""
+    n = 1024
+    largest = ntt_primes(bits=bits, count=1, n=n)[0]
+    above = next(q for q in range(2 ** (bits - 1) + 1, 2**bits, 2 * n) if pow(2, q - 1, q) == 1)
+    plan = make_plan(n, (largest, above))
+    x = np.concatenate([compare.extremes(plan, values), plan.q[:, None] - compare.extremes(plan, values)[1:2]])
+    y = compare.run(source, "ntt", x.shape, plan, x)
+    # Evaluation at psi, by Horner in Python integers: the oracle at one point, the inverse for all others.
+    for limb, (q, psi) in enumerate(zip(plan.moduli, plan.roots, strict=True)):
+        for row in range(len(x)):
+            value = 0
+            for coefficient in x[row, limb, ::-1].tolist():
+                value = (value * psi + coefficient) % q
+            assert y[row, limb, 0] == value
+    compare.assert_equal(compare.run(source, "intt", x.shape, plan, y), x, "intt of ntt")
+
+
+def test_other_roots(source: NativeKernels, values: np.random.Generator) -> None:
+    """A root other than the least one is a table of its own."""
+    q = 97 * 2**10 + 1  # a prime, 1 mod 32
+    for psi in (pow(g, (q - 1) // 32, q) for g in range(2, 60)):
+        if pow(psi, 16, q) == q - 1:
+            plan = make_plan(16, (q,), (psi,))
+            compare.transforms(source, reference, plan, values)
+
+
+def test_moduli_that_are_not_prime(source: NativeKernels, values: np.random.Generator) -> None:
+    """Without roots any odd modulus will do, for everything but the transforms."""
+    plan = Plan(32, (3, 9, 2**50 - 1, 2**61 - 1), (0, 0, 0, 0))
+    compare.pointwise(source, reference, plan, values)
+    compare.sums(source, reference, plan, values, (9, 40))
+    x = np.zeros((1, 4, 32), dtype=np.uint64)
+    with pytest.raises(ParameterError, match="no NTT roots"):
+        source.ntt(plan, x, x)
+    with pytest.raises(ParameterError, match="odd"):
+        source.add(Plan(32, (4, 9, 2, 5), (0, 0, 0, 0)), x, x, x)
+
+
+def test_contract_of_arrays(source: NativeKernels) -> None:
+    """What would be a wild read or write is an error."""
+    plan = compare.mixed_plan(16, (30, 61))
+    good = np.zeros((2, 2, 16), dtype=np.uint64)
+    frozen = good.copy()
+    frozen.flags.writeable = False
+    source.add(plan, frozen, good, good)
+    for x, out, error in [
+        (good.astype(np.int64), good, TypeError),
+        (good.astype(np.float64), good, TypeError),
+        (good[:1], good, ValueError),
+        (good[..., :8], good, ValueError),
+        (good[0], good, ValueError),
+        (np.zeros((2, 2, 32), dtype=np.uint64)[..., ::2], good, ValueError),
+        (good, frozen, ValueError),
+        (good, good[:, :1], ValueError),
+        (good, good[0], ValueError),
+        (good, good.view(np.float64), TypeError),
+    ]:
+        with pytest.raises(error):
+            source.add(plan, x, good, out)
+    with pytest.raises(ValueError, match="at least one"):
+        source.dot(plan, good[None][:0], good[None][:0], good)
+    with pytest.raises(TypeError):
+        source.gather(good, np.arange(16, dtype=np.int32), good)
+    empty = good[:0]
+    source.ntt(plan, empty, empty)
+
+
+def test_describes_itself(source: NativeKernels) -> None:
+    """The doctor is told what runs."""
+    facts = source.describe()
+    assert facts["variant"] in facts["runnable"]
+    assert set(facts["runnable"]) <= set(facts["variants"])
+    assert facts["cpu_features"].keys() >= {"avx2", "fma", "avx512ifma"}
+    plan = compare.mixed_plan(64, (30, 50, 61))
+    expected = {
+        "portable": ("portable", "portable", "portable"),
+        "avx2": ("avx2", "avx2", "avx2-wide"),
+        "ifma": ("ifma", "ifma", "avx2-wide"),
+    }
+    assert source.rows(plan) == expected[source.variant]
+
+
+def test_unknown_variant_is_refused() -> None:
+    """And the message names the known ones."""
+    if not native_backend.compiled_variants():
+        pytest.skip("no compiled kernels")
+    with pytest.raises(BackendError, match="portable, avx2, ifma"):
+        native_backend.load("sse9")
+    for name in native_backend.compiled_variants():
+        if name not in native_backend.load().describe()["runnable"]:
+            with pytest.raises(BackendError, match="CPU features"):
+                native_backend.load(name)
