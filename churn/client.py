@@ -51,6 +51,8 @@ Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
 
+_WIDEST: dict[str, tuple[float, float]] = {PROBABILITY: (-0.5, 1.5), LOGIT: (-1e4, 1e4)}
+
 
 @dataclass
 class Usage:
@@ -100,7 +102,7 @@ class ScoringModel:
         The host declares the range of its results; one that would let anything pass is refused.
         """
         about, output = description.about, description.output
-        widest = {PROBABILITY: (-0.5, 1.5), LOGIT: (-1e4, 1e4)}.get(output.kind)
+        widest = _WIDEST.get(output.kind)
         if widest is None or not widest[0] <= output.low < output.high <= widest[1]:
             raise ModelError(
                 f"model {description.name!r} returns {output.kind[:40]!r} from {output.low:g} to "

@@ -86,7 +86,7 @@ never seen were scored twice: once in the clear, once without B seeing a single 
 </div>
 
 <section>
-<h2>The same answer in both worlds</h2>
+<h2>Both worlds side by side</h2>
 <p>$differ_text</p>
 <table class="summary"><thead><tr><th></th><th scope="col">in the clear</th>
 <th scope="col">encrypted</th><th scope="col">difference</th></tr></thead>

@@ -58,9 +58,7 @@ def render(results: Results) -> str:
         encrypted=f"{results.encrypted.accuracy:.1%}",
         differ=f"{results.labels_differ:,}",
         differ_class="good" if same else "warn",
-        differ_text="Every single prediction is the same in both worlds." if same else
-        f"{results.rows - results.labels_differ:,} of {results.rows:,} predictions are the same in "
-        "both worlds; the others lie so close to one half that the error tips them.",
+        differ_text=_differ_text(results),
         summary=_rows(_summary(results)),
         confusion=_confusion("In the clear", results.labels, results.p_plain)
         + _confusion("Encrypted", results.labels, results.p_encrypted),
@@ -85,6 +83,16 @@ def render(results: Results) -> str:
         parameters=_rows(_parameters(results)),
         notes=_notes(results.notes),
     )
+
+
+def _differ_text(results: Results) -> str:
+    changed = (results.p_plain >= 0.5) != (results.p_encrypted >= 0.5)
+    if not changed.any():
+        return "Every single prediction is the same in both worlds."
+    furthest = float(np.abs(results.p_plain[changed] - 0.5).max())
+    return (f"{results.rows - results.labels_differ:,} of {results.rows:,} predictions are the same "
+            f"in both worlds; the others changed sides, from at most {_power(furthest)} away from one "
+            "half.")
 
 
 def _rows(rows: Iterable[Iterable[str]]) -> str:

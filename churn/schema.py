@@ -220,6 +220,7 @@ class Schema:
         if doubled:
             raise ColumnError(f"the table has more than one column {doubled[0]!r}",
                               "one is needed", "Remove or rename the others")
+        records = records.set_axis(present, axis="columns")  # names that are numbers become text
         x = np.empty((len(records), self.width), np.float64)  # (rows, d)
         start = 0
         for column in self.columns:

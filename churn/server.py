@@ -21,6 +21,7 @@ from churn.hosting.app import create_app
 from churn.hosting.limits import Limits
 from churn.hosting.store import FileStore, KeyStore
 from churn.model import LinearModel
+from ckks import kernels
 
 __all__ = ["build", "load_models", "run"]
 
@@ -67,9 +68,13 @@ def run(
 ) -> None:
     """Serve until interrupted; port 0 takes a free one. `ready` is given the URL before the start.
 
+    Kernels that compile at run time are compiled first, so that no request has to wait for that.
     With `until_stdin_closes` the service also ends when whoever started it is gone.
     """
     listener = _listen(host, port)
+    warmup = getattr(kernels.active(), "warmup", None)
+    if warmup is not None:
+        warmup()
     server = uvicorn.Server(uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS,
         server_header=False))

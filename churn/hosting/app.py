@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
 
 import anyio
 from anyio.to_thread import run_sync
@@ -196,7 +197,7 @@ class _Service:
         clock.append(time.perf_counter())
         return answer, dict(zip(
             ("read", "evaluate", "write"),
-            (b - a for a, b in zip(clock, clock[1:], strict=False)), strict=True))
+            (b - a for a, b in pairwise(clock)), strict=True))
 
     # ---- helpers ---------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
     if plan.center:
         x = evaluator.subtract(x, plan.center)
     if plan.radius != 1 and plan.depth:
-        if plan.growth_bits <= _SPARE_BITS:
+        if abs(plan.growth_bits) <= _SPARE_BITS:
             x = evaluator.with_scale(x, EXACT.multiply(meta_of(x).scale, Decimal(plan.radius)))
         elif x.level > plan.depth:
             x = evaluator.multiply(x, 1 / plan.radius)

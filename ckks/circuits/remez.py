@@ -119,7 +119,7 @@ def _pose(f: Function, interval: tuple[float, float], degree: int) -> _Problem:
 def _exchange(problem: _Problem) -> tuple[Reals, float]:
     """Coefficients of the best polynomial met; the largest levelled error, a proven lower bound."""
     count = len(problem.indices) + 1
-    alternation = np.cos(np.pi * np.arange(count)).astype(np.float64)  # 1, -1, 1, ... exactly
+    alternation = ((-1.0) ** np.arange(count)).astype(np.float64)
     reference = problem.first_reference()
     basis_on_grid = np.cos(np.outer(problem.angles, problem.indices))
     scale = float(np.abs(problem.values).max())

@@ -79,9 +79,7 @@ def read_head(data: Buffer) -> Head:
     """
     view = memoryview(data).cast("B")
     if len(view) < HEAD_BYTES:
-        raise SerializationError(
-            f"frame of {len(view)} bytes is cut short; needed at least {HEAD_BYTES}"
-        )
+        raise SerializationError(f"frame of {len(view)} bytes is cut short; needed at least {HEAD_BYTES}")
     magic, version, kind, digest, fields, scheme, length = _HEAD.unpack_from(view)
     if magic != MAGIC:
         raise SerializationError("not an object of this library: wrong magic bytes")
@@ -119,7 +117,5 @@ def read_body(data: Buffer, kind: Kind, length: int) -> Bytes:
     if len(view) != needed:
         raise SerializationError(f"{kind}: frame of {len(view)} bytes; needed exactly {needed}")
     if hashlib.sha256(view[:-CHECKSUM_BYTES]).digest() != view[-CHECKSUM_BYTES:]:
-        raise SerializationError(
-            f"{kind}: the checksum does not match; the object was damaged on its way"
-        )
+        raise SerializationError(f"{kind}: the checksum does not match; the object was damaged on its way")
     return np.frombuffer(view, dtype=np.uint8)[HEAD_BYTES:-CHECKSUM_BYTES]

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from math import prod
 
 from ckks.errors import SerializationError
+from ckks.ring.csprng import SEED_BYTES
 from ckks.rlwe.frame import CHECKSUM_BYTES, HEAD_BYTES, NO_SCHEME, Buffer, Head, Kind, read_head
 from ckks.rlwe.packing import item_bytes
 from ckks.rlwe.params import RLWEParams
@@ -25,7 +26,6 @@ from ckks.rlwe.params import RLWEParams
 MAX_AXES = 4
 """Batches of more axes than this are not stored; flatten them."""
 
-SEED_BYTES = 32
 
 _FIELDS = struct.Struct("<HHBBHI4I")
 _SEEDED, _RELIN = 1, 2
@@ -75,13 +75,9 @@ class Header:
                 raise SerializationError(f"{kind} header: {field.name} is set; needed zeros")
         for level in (self.level, self.relin_level):
             if not 0 <= level <= params.top_level:
-                raise SerializationError(
-                    f"{kind} header: level {level}; needed 0 to {params.top_level}"
-                )
+                raise SerializationError(f"{kind} header: level {level}; needed 0 to {params.top_level}")
         if len(self.batch) > MAX_AXES or not all(0 < size < 2**32 for size in self.batch):
-            raise SerializationError(
-                f"{kind} header: batch {self.batch}; needed at most {MAX_AXES} axes of at least 1"
-            )
+            raise SerializationError(f"{kind} header: batch {self.batch}; needed at most {MAX_AXES} axes of at least 1")
         if kind in _PARTS and self.parts not in _PARTS[kind]:
             needed = "2" if kind is Kind.SEEDED_CIPHERTEXT else "2 to 255"
             raise SerializationError(f"{kind} header: {self.parts} parts; needed {needed}")
@@ -93,8 +89,7 @@ class Header:
     def _check_keys(self, params: RLWEParams) -> None:
         if self.galois_count > params.ring_degree:
             raise SerializationError(
-                f"{self.kind} header: {self.galois_count} Galois keys; "
-                f"needed at most {params.ring_degree}"
+                f"{self.kind} header: {self.galois_count} Galois keys; needed at most {params.ring_degree}"
             )
         if (self.relin or self.galois_count) and not params.special_moduli:
             raise SerializationError(f"{self.kind}: parameters without special primes have none")
@@ -104,9 +99,7 @@ class Header:
             self.seeded if not self.relin and not self.galois_count else 0,
         )
         if any(absent):
-            raise SerializationError(
-                f"{self.kind} header: level or flag of an absent key; needed zeros"
-            )
+            raise SerializationError(f"{self.kind} header: level or flag of an absent key; needed zeros")
 
     def key_bytes(self, params: RLWEParams, level: int, rows: int) -> int:
         """Return the bytes of a key of `rows` (b, a) pairs: seed and b, or both halves."""
@@ -152,9 +145,7 @@ class Header:
         """Return the header of a head; raise SerializationError where unused bytes are not zero."""
         level, relin_level, parts, axes, flags, count, *shape = _FIELDS.unpack(head.fields)
         if axes > MAX_AXES:
-            raise SerializationError(
-                f"{head.kind} header: {axes} batch axes; needed at most {MAX_AXES}"
-            )
+            raise SerializationError(f"{head.kind} header: {axes} batch axes; needed at most {MAX_AXES}")
         header = cls(
             kind=head.kind,
             level=level,
@@ -167,9 +158,7 @@ class Header:
             scheme=head.scheme,
         )
         if header.pack() != head.fields:
-            raise SerializationError(
-                f"{head.kind} header: an unused flag or batch axis is set; needed 0"
-            )
+            raise SerializationError(f"{head.kind} header: an unused flag or batch axis is set; needed 0")
         return header
 
 
@@ -190,13 +179,10 @@ def read_header(data: Buffer, params: RLWEParams, *kinds: Kind) -> Header:
         raise SerializationError(f"found {head.kind}; needed {wanted}")
     if head.digest != params.digest:
         raise SerializationError(
-            f"{head.kind} belongs to the parameters {head.digest.hex()[:16]}...; "
-            f"needed {params.digest.hex()[:16]}..."
+            f"{head.kind} belongs to the parameters {head.digest.hex()[:16]}...; needed {params.digest.hex()[:16]}..."
         )
     header = Header.of(head)
     header.check(params)
     if head.body_length != (needed := header.body_length(params)):
-        raise SerializationError(
-            f"{head.kind}: body length {head.body_length}; this header needs {needed}"
-        )
+        raise SerializationError(f"{head.kind}: body length {head.body_length}; this header needs {needed}")
     return header

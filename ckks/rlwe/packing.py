@@ -59,9 +59,7 @@ def unpack(basis: RNSBasis, data: Bytes, out: Words, *, what: str) -> None:
         for chunk in _chunks(len(out), basis.n):
             values = _unpack_rows(rows[chunk, span], q.bit_length(), basis.n)
             if values[:, basis.n :].any():
-                raise SerializationError(
-                    f"{what}: padding bits of limb {limb} are set; needed zeros"
-                )
+                raise SerializationError(f"{what}: padding bits of limb {limb} are set; needed zeros")
             bad = values[:, : basis.n] >= np.uint64(q)
             if bad.any():
                 item, word = (int(i) for i in np.argwhere(bad)[0])
@@ -97,9 +95,7 @@ def _pack_rows(values: Words, bits: int) -> Bytes:
     count, n = values.shape
     inner, outer, groups = _period(bits, n)
     if n % inner:
-        values = np.concatenate(
-            [values, np.zeros((count, groups * inner - n), dtype=np.uint64)], axis=1
-        )
+        values = np.concatenate([values, np.zeros((count, groups * inner - n), dtype=np.uint64)], axis=1)
     columns = np.ascontiguousarray(values.reshape(count * groups, inner).T)
     packed = np.zeros((outer, count * groups), dtype=np.uint64)
     shifted = np.empty(count * groups, dtype=np.uint64)

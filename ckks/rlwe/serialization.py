@@ -26,10 +26,11 @@ import numpy as np
 from ckks import kernels
 from ckks.errors import SerializationError
 from ckks.kernels import Words
+from ckks.ring.csprng import SEED_BYTES
 from ckks.rlwe import noise as sizes
 from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.frame import NO_SCHEME, Buffer, Kind, read_body, write_frame
-from ckks.rlwe.header import SEED_BYTES, Header, read_header
+from ckks.rlwe.header import Header, read_header
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.noise import Noise
 from ckks.rlwe.packing import Bytes, pack, unpack
@@ -42,9 +43,7 @@ from ckks.rlwe.seeds import ciphertext_half, public_key_half, switching_key_halv
 def public_key_to_bytes(key: PublicKey) -> bytes:
     """Return a public key as bytes: b, and the seed of a where it is known."""
     header = Header(kind=Kind.PUBLIC_KEY, level=key.level, seeded=key.seed is not None)
-    return _store(
-        key.params, header, lambda out: _write_key(key, key.words[None], header.seeded, out)
-    )
+    return _store(key.params, header, lambda out: _write_key(key, key.words[None], header.seeded, out))
 
 
 def public_key_from_bytes(data: Buffer, params: RLWEParams) -> PublicKey:
@@ -103,12 +102,8 @@ def evaluation_keys_from_bytes(data: Buffer, params: RLWEParams) -> EvaluationKe
     header, body = _load(data, params, Kind.EVALUATION_KEYS)
     start, n = 4 * header.galois_count, params.ring_degree
     elements = body[:start].view("<u4").tolist()
-    if any(g % 2 == 0 or g >= 2 * n for g in elements) or any(
-        a >= b for a, b in pairwise(elements)
-    ):
-        raise SerializationError(
-            f"evaluation keys: Galois elements must be odd, increasing and below {2 * n}"
-        )
+    if any(g % 2 == 0 or g >= 2 * n for g in elements) or any(a >= b for a, b in pairwise(elements)):
+        raise SerializationError(f"evaluation keys: Galois elements must be odd, increasing and below {2 * n}")
 
     def take(level: int, what: str) -> SwitchingKey:
         nonlocal start
@@ -117,9 +112,7 @@ def evaluation_keys_from_bytes(data: Buffer, params: RLWEParams) -> EvaluationKe
         return _read_switching_key(params, header, level, body[start - size : start], what)
 
     relin = take(header.relin_level, "relinearisation key") if header.relin else None
-    return EvaluationKeys(
-        params, relin, {g: take(header.level, f"Galois key {g}") for g in elements}
-    )
+    return EvaluationKeys(params, relin, {g: take(header.level, f"Galois key {g}") for g in elements})
 
 
 def _write_key(key: PublicKey | SwitchingKey, words: Words, seeded: bool, out: Bytes) -> None:
@@ -130,13 +123,9 @@ def _write_key(key: PublicKey | SwitchingKey, words: Words, seeded: bool, out: B
         return
     assert key.seed is not None
     public = isinstance(key, PublicKey)
-    expected = (public_key_half if public else switching_key_halves)(
-        key.params, key.level, key.seed
-    )
+    expected = (public_key_half if public else switching_key_halves)(key.params, key.level, key.seed)
     if not np.array_equal(words[:, 1], expected[None] if public else expected):
-        raise SerializationError(
-            f"{key!r}: its seed does not expand to its uniform half; store it without the seed"
-        )
+        raise SerializationError(f"{key!r}: its seed does not expand to its uniform half; store it without the seed")
     out[:SEED_BYTES] = np.frombuffer(key.seed, dtype=np.uint8)
     pack(key.basis, words[:, 0], out[SEED_BYTES:])
 
@@ -156,9 +145,7 @@ def _read_key(
     return words, None
 
 
-def _read_switching_key(
-    params: RLWEParams, header: Header, level: int, body: Bytes, what: str
-) -> SwitchingKey:
+def _read_switching_key(params: RLWEParams, header: Header, level: int, body: Bytes, what: str) -> SwitchingKey:
     words, seed = _read_key(params, header, level, len(params.digits(level)), body, what)
     if seed is not None:
         words[:, 1] = switching_key_halves(params, level, seed)
@@ -170,25 +157,17 @@ def _read_switching_key(
 
 def ciphertext_to_bytes(ct: Ciphertext, scheme: bytes = NO_SCHEME) -> bytes:
     """Return all parts of a ciphertext as bytes; `scheme` is what the scheme above adds."""
-    header = Header(
-        kind=Kind.CIPHERTEXT, level=ct.level, parts=ct.parts, batch=ct.shape, scheme=scheme
-    )
+    header = Header(kind=Kind.CIPHERTEXT, level=ct.level, parts=ct.parts, batch=ct.shape, scheme=scheme)
     _refuse_constant_rows(ct.words[..., 1:, :, :], "ciphertext")
     return _store(ct.params, header, lambda out: pack(ct.basis, _flat(ct.words), out))
 
 
 def seeded_ciphertext_to_bytes(ct: Ciphertext, seed: bytes, scheme: bytes = NO_SCHEME) -> bytes:
     """Return a secret-key encryption at half the size: c_0 and the seed that c_1 was expanded from."""
-    header = Header(
-        kind=Kind.SEEDED_CIPHERTEXT, level=ct.level, parts=ct.parts, batch=ct.shape, scheme=scheme
-    )
+    header = Header(kind=Kind.SEEDED_CIPHERTEXT, level=ct.level, parts=ct.parts, batch=ct.shape, scheme=scheme)
     header.check(ct.params)
-    if not np.array_equal(
-        ct.words[..., 1, :, :], ciphertext_half(ct.params, ct.level, ct.shape, seed)
-    ):
-        raise SerializationError(
-            "the seed does not expand to the second half of this ciphertext; store it in full"
-        )
+    if not np.array_equal(ct.words[..., 1, :, :], ciphertext_half(ct.params, ct.level, ct.shape, seed)):
+        raise SerializationError("the seed does not expand to the second half of this ciphertext; store it in full")
 
     def fill(out: Bytes) -> None:
         out[:SEED_BYTES] = np.frombuffer(seed, dtype=np.uint8)
@@ -234,19 +213,13 @@ def seeded_ciphertext_from_bytes(
         words[:, 1] = ciphertext_half(params, header.level, (len(words),), seed)
     if noise is None:
         noise = sizes.fresh_public(params) if seed is None else sizes.fresh_secret(params)
-    return Ciphertext.of(
-        params, words.reshape(*header.batch, *shape), header.level, meta, noise
-    ), seed
+    return Ciphertext.of(params, words.reshape(*header.batch, *shape), header.level, meta, noise), seed
 
 
 def plaintext_to_bytes(plaintext: Plaintext, scheme: bytes = NO_SCHEME) -> bytes:
     """Return a plaintext as bytes. It is not encrypted: whoever has the bytes has the values."""
-    header = Header(
-        kind=Kind.PLAINTEXT, level=plaintext.level, batch=plaintext.shape, scheme=scheme
-    )
-    return _store(
-        plaintext.params, header, lambda out: pack(plaintext.basis, _flat(plaintext.words), out)
-    )
+    header = Header(kind=Kind.PLAINTEXT, level=plaintext.level, batch=plaintext.shape, scheme=scheme)
+    return _store(plaintext.params, header, lambda out: pack(plaintext.basis, _flat(plaintext.words), out))
 
 
 def plaintext_from_bytes(
@@ -265,9 +238,7 @@ def plaintext_from_bytes(
 
 def _store(params: RLWEParams, header: Header, fill: Callable[[Bytes], None]) -> bytes:
     header.check(params)
-    return write_frame(
-        header.kind, params.digest, header.pack(), header.scheme, header.body_length(params), fill
-    )
+    return write_frame(header.kind, params.digest, header.pack(), header.scheme, header.body_length(params), fill)
 
 
 def _load(data: Buffer, params: RLWEParams, *kinds: Kind) -> tuple[Header, Bytes]:

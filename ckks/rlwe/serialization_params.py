@@ -43,9 +43,7 @@ def params_to_bytes(params: RLWEParams, scheme: bytes = NO_SCHEME) -> bytes:
     digits, roots = params.digit_sizes or (), params.roots or ()
     levels, primes, special = len(params.levels), len(params.moduli), params.num_special
     if primes + special > MAX_PRIMES:
-        raise SerializationError(
-            f"parameters of {primes}+{special} primes; at most {MAX_PRIMES} can be stored"
-        )
+        raise SerializationError(f"parameters of {primes}+{special} primes; at most {MAX_PRIMES} can be stored")
     flags = _CENTRED * params.centred_digits | _ROOTS * bool(roots)
     fields = _FIELDS.pack(
         params.ring_degree,
@@ -89,22 +87,16 @@ def params_length(head: Buffer) -> int:
         )
     length = levels + 8 * (primes + special) * (2 if flags & _ROOTS else 1) + 2 * digits
     if found.body_length != length:
-        raise SerializationError(
-            f"parameters: body length {found.body_length}; this header needs {length}"
-        )
-    return HEAD_BYTES + length + CHECKSUM_BYTES
+        raise SerializationError(f"parameters: body length {found.body_length}; this header needs {length}")
+    return HEAD_BYTES + int(length) + CHECKSUM_BYTES
 
 
-def params_from_bytes(
-    data: Buffer, *, allow_insecure: bool = False, largest_ring_degree: int = 2**17
-) -> RLWEParams:
+def params_from_bytes(data: Buffer, *, allow_insecure: bool = False, largest_ring_degree: int = 2**17) -> RLWEParams:
     """Return plain RLWE parameters from bytes; see `load_params` for arguments and errors."""
 
     def build(arguments: dict[str, Any], scheme: bytes) -> RLWEParams:
         if scheme != NO_SCHEME:
-            raise SerializationError(
-                "parameters of a scheme above RLWE; load them with that scheme's function"
-            )
+            raise SerializationError("parameters of a scheme above RLWE; load them with that scheme's function")
         return RLWEParams(**arguments)
 
     return load_params(
@@ -141,13 +133,9 @@ def load_params(
     head = read_head(data)
     n, levels, primes, special, digits, security, flags, _ = _FIELDS.unpack(head.fields)
     if n > largest_ring_degree:
-        raise SerializationError(
-            f"parameters of ring degree {n}; needed at most {largest_ring_degree}"
-        )
+        raise SerializationError(f"parameters of ring degree {n}; needed at most {largest_ring_degree}")
     if not security and not allow_insecure:
-        raise SerializationError(
-            "parameters are marked insecure; allow_insecure=True loads them, for tests only"
-        )
+        raise SerializationError("parameters are marked insecure; allow_insecure=True loads them, for tests only")
     body = read_body(data, Kind.PARAMETERS, length).tobytes()
     roots = primes + special if flags & _ROOTS else 0
     values = iter(struct.unpack(f"<{levels}B{primes + special}Q{digits}H{roots}Q", body))
@@ -157,14 +145,10 @@ def load_params(
 
     groups, q = take(levels), take(primes)
     if sum(groups) != primes or min(groups) < 1:
-        raise SerializationError(
-            f"parameters: the levels do not cover the {primes} primes of Q exactly"
-        )
+        raise SerializationError(f"parameters: the levels do not cover the {primes} primes of Q exactly")
     arguments: dict[str, Any] = dict(
         ring_degree=n,
-        levels=tuple(
-            q[end - size : end] for end, size in zip(accumulate(groups), groups, strict=True)
-        ),
+        levels=tuple(q[end - size : end] for end, size in zip(accumulate(groups), groups, strict=True)),
         special_moduli=take(special),
         digit_sizes=take(digits),
         centred_digits=bool(flags & _CENTRED),
@@ -178,11 +162,7 @@ def load_params(
         raise
     except (HEError, ArithmeticError) as error:
         # Cut short: the text may list every prime, and a log is not a place for what strangers choose.
-        raise SerializationError(
-            f"parameters refused, {type(error).__name__}: {str(error)[:160]}"
-        ) from None
+        raise SerializationError(f"parameters refused, {type(error).__name__}: {str(error)[:160]}") from None
     if not same:
-        raise SerializationError(
-            "parameters: digest or form differs from what this library writes for them"
-        )
+        raise SerializationError("parameters: digest or form differs from what this library writes for them")
     return params

@@ -91,9 +91,7 @@ def seeded_to_bytes(ct: Ciphertext, seed: bytes) -> bytes:
 # Loading
 
 
-def params_from_bytes(
-    data: Buffer, *, allow_insecure: bool = False, largest_ring_degree: int = 2**17
-) -> CKKSParams:
+def params_from_bytes(data: Buffer, *, allow_insecure: bool = False, largest_ring_degree: int = 2**17) -> CKKSParams:
     """Return parameters, validated by their constructor.
 
     Args:
@@ -208,18 +206,12 @@ def ciphertext_length(
 ) -> int:
     """Return the bytes of a stored ciphertext, or batch; `level` is the top unless given."""
     kind = Kind.SEEDED_CIPHERTEXT if seeded else Kind.CIPHERTEXT
-    return Header(kind=kind, level=_level(params, level), batch=batch, parts=parts).frame_length(
-        params
-    )
+    return Header(kind=kind, level=_level(params, level), batch=batch, parts=parts).frame_length(params)
 
 
-def plaintext_length(
-    params: RLWEParams, level: int | None = None, batch: tuple[int, ...] = ()
-) -> int:
+def plaintext_length(params: RLWEParams, level: int | None = None, batch: tuple[int, ...] = ()) -> int:
     """Return the bytes of a stored plaintext, or batch; `level` is the top unless given."""
-    return Header(kind=Kind.PLAINTEXT, level=_level(params, level), batch=batch).frame_length(
-        params
-    )
+    return Header(kind=Kind.PLAINTEXT, level=_level(params, level), batch=batch).frame_length(params)
 
 
 def public_key_length(params: RLWEParams, *, seeded: bool = True) -> int:
@@ -227,13 +219,9 @@ def public_key_length(params: RLWEParams, *, seeded: bool = True) -> int:
     return Header(kind=Kind.PUBLIC_KEY, level=params.top_level, seeded=seeded).frame_length(params)
 
 
-def switching_key_length(
-    params: RLWEParams, level: int | None = None, *, seeded: bool = True
-) -> int:
+def switching_key_length(params: RLWEParams, level: int | None = None, *, seeded: bool = True) -> int:
     """Return the bytes of one stored switching key; `level` is the top unless given."""
-    return Header(kind=Kind.SWITCHING_KEY, level=_level(params, level), seeded=seeded).frame_length(
-        params
-    )
+    return Header(kind=Kind.SWITCHING_KEY, level=_level(params, level), seeded=seeded).frame_length(params)
 
 
 def evaluation_keys_length(

@@ -32,7 +32,7 @@ _REAL = 1
 _PARAMS = struct.Struct("<B7sd48s")
 _META = struct.Struct("<BBHIII48s")
 _SCALE = re.compile(rb"([1-9][0-9]{0,39}E(?:0|-?[1-9][0-9]{0,2}))\0*")
-_SMALLEST_SCALE, _LARGEST_SCALE = Decimal(2) ** -256, Decimal(2) ** 256
+_SMALLEST_SCALE, _LARGEST_SCALE = EXACT.divide(Decimal(1), Decimal(2**256)), Decimal(2**256)
 
 
 def params_field(params: CKKSParams) -> bytes:
@@ -46,7 +46,7 @@ def params_from_field(field: bytes) -> tuple[Decimal, float]:
     if scheme != _CKKS:
         raise SerializationError(f"parameters of scheme {scheme}; needed {_CKKS} (CKKS)")
     scale = _scale_from_text(text)
-    if not Decimal(2) ** 10 <= scale <= Decimal(2) ** 100 or not isfinite(value_range):
+    if not 2**10 <= scale <= 2**100 or not isfinite(value_range):
         raise SerializationError(
             f"parameters: scale {scale:.6g}, value range {value_range:g}; needed a scale of 2^10 to "
             "2^100 and a finite range"
@@ -74,9 +74,7 @@ def meta_from_field(header: Header, params: CKKSParams, bound: float | None) -> 
         raise SerializationError(f"{kind} without CKKS metadata; needed scale and slots")
     scheme, flags, degree, slots, length, zero, text = _META.unpack(header.scheme)
     if scheme != _CKKS or flags & ~_REAL or zero:
-        raise SerializationError(
-            f"{kind}: scheme {scheme}, flags {flags}; needed {_CKKS} (CKKS), 0 or 1, and zeros"
-        )
+        raise SerializationError(f"{kind}: scheme {scheme}, flags {flags}; needed {_CKKS} (CKKS), 0 or 1, and zeros")
     if not 0 < slots <= params.slots or slots & (slots - 1) or length > slots:
         raise SerializationError(
             f"{kind}: {length} values in {slots} slots; needed a power of two of slots, at most "
@@ -111,9 +109,7 @@ def _scale_text(scale: Decimal) -> bytes:
     sign, digits, exponent = scale.as_tuple()
     text = f"{''.join(map(str, digits))}E{exponent}".encode("ascii").ljust(48, b"\0")
     if sign or not _SCALE.fullmatch(text):
-        raise SerializationError(
-            f"scale {scale:.6g} of {len(digits)} digits; needed a positive one of at most 40"
-        )
+        raise SerializationError(f"scale {scale:.6g} of {len(digits)} digits; needed a positive one of at most 40")
     return text
 
 

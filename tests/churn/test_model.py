@@ -85,6 +85,12 @@ def test_transform_by_hand():
     assert toy().probabilities(x)[0] == pytest.approx(1 / (1 + np.exp(-0.5)), abs=1e-15)
 
 
+def test_column_names_may_be_numbers():
+    table = pd.DataFrame({0: np.arange(40) % 7, 1: ["a", "b"] * 20})
+    trained = train(table, np.arange(40) % 3 == 0, **NAMES)
+    assert trained.model.schema.feature_names == ("0", "1=b")
+
+
 def test_transform_of_no_rows():
     assert toy().schema.transform(pd.DataFrame({"age": [], "team": []})).shape == (0, 3)
 

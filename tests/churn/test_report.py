@@ -63,13 +63,13 @@ def page():
 def test_compare_measures_both_worlds():
     y = [True, True, False, False]
     found = Results.compare(y, [0.9, 0.51, 0.4, 0.1], [0.9, 0.505, 0.41, 0.1],
-                            [0.9, 0.49, 0.41, 0.12], seconds=SECONDS, traffic=TRAFFIC, params=PARAMS)
+                            [0.9, 0.49, 0.41, 0.11], seconds=SECONDS, traffic=TRAFFIC, params=PARAMS)
     assert (found.plain.accuracy, found.encrypted.accuracy) == (1.0, 0.75)
     assert found.labels_differ == 1 and found.rows == 4
     error = found.probability_error
     assert error.total == pytest.approx(0.02)
     assert error.polynomial == pytest.approx(0.01)
-    assert error.encryption == pytest.approx(0.02)
+    assert error.encryption == pytest.approx(0.015)
     with pytest.raises(ValueError, match="read-only"):
         found.p_plain[0] = 0
 
@@ -137,11 +137,13 @@ def test_page_says_what_the_results_say(page):
     assert f"{results.plain.roc_auc:.4f}" in page
     assert "8,192" in page and "198.7" in page and "12.3 MB" in page and "42.1 ms" in page
     assert "Who saw what" in page and "Secret key" in page
-    said = results.p_plain >= 0.5
-    for truth in (True, False):
-        for guess in (True, False):
-            count = int(((results.labels == truth) & (said == guess)).sum())
-            assert f"<b>{count:,}</b>" in page
+    # both confusion matrices, read row by row: left, stayed; predicted to leave, to stay
+    counts = [int(count.replace(",", "")) for count in re.findall(r"<b>([\d,]+)</b><small>", page)]
+    assert counts == [
+        int(((results.labels == truth) & ((p >= 0.5) == guess)).sum())
+        for p in (results.p_plain, results.p_encrypted)
+        for truth in (True, False) for guess in (True, False)]
+    assert "really left" in page.split("really stayed")[0]
 
 
 def test_everything_from_outside_is_escaped(page, no_pictures):
@@ -175,7 +177,7 @@ def test_steps_too_short_to_measure(no_pictures):
 
 
 def test_large_tables_are_thinned_out():
-    assert len(charts.scatter(make(rows=50_000))) < 1_500_000
+    assert len(charts.scatter(make(rows=50_000))) < 400_000
 
 
 def test_report_is_written_where_asked(tmp_path, no_pictures):

@@ -238,6 +238,13 @@ def test_symmetric_functions_get_exact_zeros(fit, degree):
         assert fit(np.cos, (-2, 2.5), degree).parity == "none"
 
 
+@pytest.mark.parametrize("fit", [minimax, chebyshev_interpolant, least_squares])
+def test_nearly_symmetric_functions_are_not_symmetric(fit):
+    p = fit(lambda x: np.sin(x) + 1e-11 * x * x, (-2, 2), 5)
+    assert p.parity == "none"
+    assert not p.is_odd_up_to_constant
+
+
 def test_an_asymmetric_weight_breaks_the_symmetry():
     assert least_squares(np.sin, (-2, 2), 3, np.exp).parity == "none"
     assert least_squares(np.sin, (-2, 2), 3, np.cosh).parity == "odd"

@@ -238,8 +238,11 @@ def test_execution_agrees_with_the_polynomial(coefficients, basis, interval, mor
 def test_sparse_polynomials_cost_no_more_than_dense_ones(support, basis):
     n = max(support)
     p = Polynomial(tuple(1.0 if k in support else 0.0 for k in range(n + 1)), basis)
+    depth, value = simulate(plan := evaluation_plan(p))
+    assert depth == plan.depth == least_depth(n)
+    assert {k for k, v in value.items() if v} == support
     odd_or_even = "even" if p.parity == "even" else "odd" if p.is_odd_up_to_constant else "none"
-    assert evaluation_plan(p).cost <= evaluation_plan(dense(n, odd_or_even, basis)).cost
+    assert plan.cost <= evaluation_plan(dense(n, odd_or_even, basis)).cost
 
 
 def test_a_single_power_is_made_by_squaring():

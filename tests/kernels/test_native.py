@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from kernels import compare, native_builds
 
-from ckks.arith import ntt_primes
+from ckks.arith import is_prime, ntt_primes
 from ckks.errors import BackendError, ParameterError
 from ckks.kernels import native_backend, reference
 from ckks.kernels.interface import Plan, make_plan
 from ckks.kernels.native_backend import NativeKernels
 
 VARIANTS = ("portable", "avx2", "ifma")
+KIND = os.environ.get("CKKS_TEST_BUILD", "checked")
+"""The build of native/standalone.py that is tested beside `ckks._native`; native/check.py sets another."""
+
+
+def _runnable() -> list[str]:
+    """Return the variants of this CPU; all of them when nothing is compiled, to be skipped one by one."""
+    try:
+        runnable: list[str] = native_backend.load().describe()["runnable"]
+    except BackendError:
+        return list(VARIANTS)
+    return runnable
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +35,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("native")
 
 
-@pytest.fixture(params=[*VARIANTS, "checked portable", "checked avx2", "checked ifma"])
+@pytest.fixture(params=[f"{kind}{variant}" for kind in ("", f"{KIND} ") for variant in _runnable()])
 def source(request: pytest.FixtureRequest, folder: Path) -> NativeKernels:
-    """Each variant of `ckks._native`, and of a build that asserts every range contract."""
+    """Each variant that runs here, of `ckks._native` and of a build that asserts every range contract."""
     kind, _, variant = request.param.rpartition(" ")
     if kind:
         return native_builds.kernels(kind, folder, variant)
     try:
         return native_backend.load(variant)
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variant_runs_here(variant: str) -> None:
+    """Which variants the tests below cover on this machine, and why not the others."""
+    try:
+        assert native_backend.load(variant).variant == variant
     except BackendError as error:
         pytest.skip(str(error))
 
@@ -56,6 +77,11 @@ def test_transforms_equal_portable(
 ) -> None:
     """All depths of the recursion, log n even and odd."""
     compare.transforms(source, portable, compare.mixed_plan(n), values)
+
+
+def test_largest_ring(source: NativeKernels, portable: NativeKernels, values: np.random.Generator) -> None:
+    """2^17: the longest chain of passes, where bounds have grown most."""
+    compare.transforms(source, portable, compare.mixed_plan(2**17, (46, 48, 50)), values)
 
 
 @pytest.mark.parametrize("n", [128, 2**13])
@@ -85,7 +111,7 @@ def test_every_prime_size(source: NativeKernels, bits: int, values: np.random.Ge
     """The largest and the smallest prime of each size: the passes that reduce differ."""
     n = 1024
     largest = ntt_primes(bits=bits, count=1, n=n)[0]
-    above = next(q for q in range(2 ** (bits - 1) + 1, 2**bits, 2 * n) if pow(2, q - 1, q) == 1)
+    above = next(q for q in range(2 ** (bits - 1) + 1, 2**bits, 2 * n) if is_prime(q))
     plan = make_plan(n, (largest, above))
     x = np.concatenate([compare.extremes(plan, values), plan.q[:, None] - compare.extremes(plan, values)[1:2]])
     y = compare.run(source, "ntt", x.shape, plan, x)

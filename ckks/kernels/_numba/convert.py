@@ -70,8 +70,9 @@ _HALF, _V_SHIFT = np.uint64(2**50), np.uint64(51)
 _ZERO, _TWELVE, _FRACTION_SHIFT = np.uint64(0), np.uint64(12), np.uint64(52)
 _GROUP, _GROUP_WIDE = floating.GROUP, integer.GROUP
 
-_mulmod, _reduce, _to_reals, _to_words = floating.mulmod, floating.reduce, floating.to_reals, floating.to_words
+_mulmod, _to_reals = floating.mulmod, floating.to_reals
 _mulmod_wide = integer.mulmod
+_reduce_sums, _finish_sums = sums.reduce_sums, sums.finish_sums
 _clear_wide, _add_wide, _reduce_wide_sums, _wipe = sums.clear_wide, sums.add_wide, sums.reduce_wide_sums, sums.wipe
 
 
@@ -199,27 +200,24 @@ def _sources_wide(rows, sources, a, centred, width, tile, x, x_l, y, count):  # 
 
 @helper
 def _target(row, weights, a, width, tile, y, count, out):  # type: ignore[no-untyped-def]
-    """One target row from y_i as reals, eight columns at a time with the sum in registers.
+    """One target row from y_i as reals: the term of v <= 1024 first, then those of y_i.
 
-    The first term is that of v <= 1024; then come groups of `GROUP`, with a reduction before each but the first.
-    y_i < 2^50 whatever the size of p, which `mulmod` allows.
+    y_i < 2^50 whatever the size of p, which `mulmod` allows. Keeping the sum in registers instead of the output
+    tile, with the loop over i inside, takes up to twice as long: short dependent loops.
     """
-    p, inverse, whole = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE)), spread(load_word(row, Q))
-    last = weights + _WEIGHT * a
-    last_w, last_v = spread(load_real(last, 1)), spread(load_real(last, 2))
-    for k in range(0, width, 2 * LANES):
-        sum0 = _mulmod(_to_reals(load_words(count, k)), last_w, last_v, p)
-        sum1 = _mulmod(_to_reals(load_words(count, k + LANES)), last_w, last_v, p)
-        for group in range(0, a, _GROUP):
-            if group > 0:
-                sum0, sum1 = _reduce(sum0, p, inverse), _reduce(sum1, p, inverse)
-            for i in range(group, min(group + _GROUP, a)):
-                constants, u = weights + _WEIGHT * i, y + 8 * tile * i
-                w, v = spread(load_real(constants, 1)), spread(load_real(constants, 2))
-                sum0 = sum0 + _mulmod(load_reals(u, k), w, v, p)
-                sum1 = sum1 + _mulmod(load_reals(u, k + LANES), w, v, p)
-        store_words(out, k, _to_words(_reduce(sum0, p, inverse), whole))
-        store_words(out, k + LANES, _to_words(_reduce(sum1, p, inverse), whole))
+    p, inverse = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE))
+    constants = weights + _WEIGHT * a
+    w, v = spread(load_real(constants, 1)), spread(load_real(constants, 2))
+    for k in range(0, width, LANES):
+        store_reals(out, k, _mulmod(_to_reals(load_words(count, k)), w, v, p))
+    for i in range(a):
+        if i > 0 and i % _GROUP == 0:
+            _reduce_sums(width, out, p, inverse)
+        constants, u = weights + _WEIGHT * i, y + 8 * tile * i
+        w, v = spread(load_real(constants, 1)), spread(load_real(constants, 2))
+        for k in range(0, width, LANES):
+            store_reals(out, k, load_reals(out, k) + _mulmod(load_reals(u, k), w, v, p))
+    _finish_sums(row, width, out)
 
 
 @helper
@@ -227,7 +225,7 @@ def _target_wide(row, weights, a, width, tile, y, count, high, out):  # type: ig
     """One target row from y_i as words."""
     _clear_wide(width, out, high)
     for i in range(a + 1):
-        if i % _GROUP_WIDE == 0:
+        if i > 0 and i % _GROUP_WIDE == 0:
             _reduce_wide_sums(row, width, out, high)
         _add_wide(width, y + 8 * tile * i if i < a else count, load_word(weights + _WEIGHT * i, 0), out, high)
     _reduce_wide_sums(row, width, out, high)

@@ -78,9 +78,9 @@ def mulmod_words(x, y, q, inverse):  # type: ignore[no-untyped-def]
 
 @helper
 def reduce(x, q, inverse):  # type: ignore[no-untyped-def]
-    """Return r = x mod q for integers |x| <= 2^53, inverse = fl(1/q), q > 4: |r| <= (q + 1)/2.
+    """Return r = x mod q for integers |x| <= 2^53 with |x| < 2^50 q, inverse = fl(1/q): |r| <= (q + 1)/2.
 
-    |x inverse| <= 2^53/5 (1 + u) < 2^51; |x inverse - x/q| <= u |x|/q, so |r| <= q/2 + u |x| <= q/2 + 1; r is an
+    |x inverse| < 2^50 (1 + u) < 2^51; |x inverse - x/q| <= u |x|/q, so |r| <= q/2 + u |x| <= q/2 + 1; r is an
     integer and q odd, so |r| <= (q + 1)/2. Sums of `GROUP` products and one reduced term are well within:
     8 (0.76 q) + (q + 1)/2 < 8 q < 2^53.
     """

@@ -7,26 +7,28 @@ layers m and 2m: four quarters x0..x3 of each block,
     y0, y2 = x0 +- W[m+i] x2     y1, y3 = x1 +- W[m+i] x3
     out0, out1 = y0 +- W[2(m+i)] y1     out2, out3 = y2 +- W[2(m+i)+1] y3
 
-First come passes over the whole row, until blocks fit in the first-level cache; then all remaining passes over one
-block before the next is touched. The last four layers work on sixteen words at a time: quarters of four words are
-one vector each, and for the last two layers a 4 x 4 transposition brings four neighbouring quarters into lanes.
+The first pass (of one layer, when their number is odd) reads words. Passes over the whole row follow until blocks
+fit in the first-level cache, then all remaining passes over one block before the next is touched. In the last two
+layers blocks are four words long: a 4 x 4 transposition brings four of them into lanes. That pass and the final
+reduction are loops of their own, because a longer chain of dependent instructions per iteration ran slower.
 
 The inverse runs backwards through the same tables, since the mirror image of a twiddle is its negated inverse:
 brv(m + i) + brv(m + (m-1-i)) = N, so W[m+i]^-1 = psi^-brv(m+i) = -psi^(N - brv(m+i)) = -W[2m-1-i]. The minus sign
 turns (u - v) w into (v - u) w.
 
-Ranges, in units of q, by the bounds of `floating` (u = u(A) = 1/2 + A/16 for a product with input up to A <= 4):
+Ranges, in units of q, by the bounds of `floating`, u(A) = 1/2 + A/16 for a product with input up to A <= 4; a test
+recomputes them:
 
-  forward   words enter the first pass below 1; every pass takes and leaves |x| < 2.
-            radix 2 on words:  1 + u(1) = 1.57
-            radix 4:  x0 reduced to 1/2, y0, y2 <= 1/2 + u(2) = 1.13, y1, y3 <= 2 + u(2) = 2.63 (<= 4),
-                      out <= 1.13 + u(2.63) = 1.79
-            radix 4 on words, x0 not reduced:  y0 <= 1 + u(1) = 1.57, out <= 1.57 + u(1.57) = 2.17: so x0 is reduced there too
-            last two layers, x0 not reduced:  y <= 2 + u(2) = 2.63, out <= 2.63 + u(2.63) = 3.29 (<= 8), reduced and stored
-  inverse   every pass takes and leaves |x| <= 1.
-            y0, y2 <= 2, y1, y3 <= u(2) = 0.63; out0 <= 4 and out1 <= 1.25 are reduced to 1/2,
-            out2 <= u(4) = 0.75, out3 <= u(1.25) = 0.58
-            last pass: all four are products, of inputs up to 4, so below 0.75: stored without reduction.
+  forward  words enter the first pass below 1; every pass leaves |x| < 2 and takes as much.
+           radix 2 on words        1 + u(1) = 1.57
+           radix 4                 x0 reduced to 1/2; y0, y2 <= 1/2 + u(2) = 1.13; x1 +- W x3 <= 2 + u(2) = 2.63;
+                                   out <= 1.13 + u(2.63) = 1.79
+           last two layers         x0 not reduced: y0, y2 <= 2 + u(2) = 2.63, out <= 2.63 + u(2.63) = 3.29,
+                                   then reduced and stored
+  inverse  every pass takes and leaves |x| <= 1.
+           radix 4                 sums of two <= 2, products of their differences u(2) = 0.63;
+                                   out0 <= 4 and out1 <= 1.25 reduced to 1/2; out2 <= u(4) = 0.75, out3 <= u(1.25)
+           last pass               all outputs are products of inputs up to 4, so below 0.75: stored as they are
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ from ckks.kernels._numba.lanes import (
 )
 
 SMALLEST_N = 16
-"""The last four layers are one piece."""
+"""The last pass takes sixteen words at a time."""
 
 _NEAR = 2048
 """Blocks of so many words (16 KiB) are finished one at a time: half a first-level cache, twiddles beside them."""

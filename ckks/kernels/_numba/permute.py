@@ -24,6 +24,7 @@ from ckks.kernels._numba.constants import (
 from ckks.kernels._numba.lanes import (
     LANES,
     load_int,
+    load_real,
     load_word,
     load_words,
     shift_right,

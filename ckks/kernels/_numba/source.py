@@ -192,7 +192,7 @@ def _scratch_in_place(n: int, source: tuple[int, ...], target: tuple[int, ...]) 
 
 
 def _memory(x: NDArray[Any]) -> tuple[int, ...]:
-    """Return the address of an array and its strides in bytes, the last axis (contiguous) left out, if it has others."""
+    """Return the address of an array and its strides in bytes; of several axes, not the last, which is contiguous."""
     strides = x.strides
     return (_address(x), *(strides if len(strides) == 1 else strides[:-1]))
 

@@ -76,7 +76,7 @@ def _dot_tile_wide(row, width, terms, x, x_k, y, y_k, out, high):  # type: ignor
     clear_wide(width, out, high)
     for k in range(terms):
         u, v = x + k * x_k, y + k * y_k
-        if k % _GROUP_WIDE == 0:
+        if k > 0 and k % _GROUP_WIDE == 0:
             reduce_wide_sums(row, width, out, high)
         for i in range(width):
             z = join(load_word(high, i), load_word(out, i)) + wide(load_word(u, i), load_word(v, i))
@@ -121,7 +121,7 @@ def _weighted_tile(row, width, terms, x, x_k, weights, w_k, out):  # type: ignor
 def _weighted_tile_wide(row, width, terms, x, x_k, weights, w_k, out, high):  # type: ignore[no-untyped-def]
     clear_wide(width, out, high)
     for k in range(terms):
-        if k % _GROUP_WIDE == 0:
+        if k > 0 and k % _GROUP_WIDE == 0:
             reduce_wide_sums(row, width, out, high)
         add_wide(width, x + k * x_k, load_word(weights + k * w_k, 0), out, high)
     reduce_wide_sums(row, width, out, high)

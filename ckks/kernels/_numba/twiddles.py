@@ -19,9 +19,7 @@ from ckks.kernels.interface import Plan
 def plan_table(plan: Plan, fast_limit: int) -> Table:
     """Return the rows of a plan's limbs, NTT tables included."""
     fast = [q < fast_limit and plan.n >= ntt_floating.SMALLEST_N for q in plan.moduli]
-    tables = [
-        _ntt_tables(plan.n, q, psi, f) for q, psi, f in zip(plan.moduli, plan.roots, fast, strict=True)
-    ]
+    tables = [_ntt_tables(plan.n, q, psi, f) for q, psi, f in zip(plan.moduli, plan.roots, fast, strict=True)]
     return Table(np.stack([row for row, _ in tables]), tables)
 
 

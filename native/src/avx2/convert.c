@@ -10,7 +10,7 @@
 #define SCRATCH 4096
 #define WIDEST 128
 
-/* Below 5, a sum of eight errors of 2^50 (sum.h) over the prime would exceed 2^51, and reduce() fail. */
+/* For q = 3 the errors of a sum (sum.h), 6 2^50, over the prime would reach 2^51, and reduce() fail. */
 #define SMALLEST_TARGET 5
 
 int avx2_converts(const conversion *c) {
@@ -66,7 +66,7 @@ AVX2_INLINE void split(const conversion *c, size_t width, const uint64_t *x, ptr
 AVX2_INLINE void combine(const modulus *p, size_t lanes, size_t a, size_t width, const uint64_t *weights,
                          uint64_t product, const double *y, const uint64_t *v, uint64_t *out) {
     const field f = field_of(p);
-    const vec two51 = _mm256_set1_pd(p->two51), minus_product = _mm256_set1_pd((double)(p->q - product));
+    const vec factor = high_factor(p), minus_product = _mm256_set1_pd((double)(p->q - product));
     vec total[4];
     lazy_sum sum[4];
     for (size_t i = 0; i < lanes; i++) {
@@ -78,7 +78,7 @@ AVX2_INLINE void combine(const modulus *p, size_t lanes, size_t a, size_t width,
     for (size_t k = 0, room = SUM_TERMS - 1; k < a; k++, y += width, room--) {
         if (room == 0) {
             for (size_t i = 0; i < lanes; i++) {
-                total[i] = fold_sum(&sum[i], total[i], two51, &f);
+                total[i] = fold_sum(&sum[i], total[i], factor, &f);
                 sum[i] = empty_sum();
             }
             room = SUM_TERMS;
@@ -89,7 +89,7 @@ AVX2_INLINE void combine(const modulus *p, size_t lanes, size_t a, size_t width,
         }
     }
     for (size_t i = 0; i < lanes; i++) {
-        store_words(out + 4 * i, fold_sum(&sum[i], total[i], two51, &f), &f);
+        store_words(out + 4 * i, fold_sum(&sum[i], total[i], factor, &f), &f);
     }
 }
 

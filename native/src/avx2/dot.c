@@ -13,7 +13,7 @@
 AVX2_INLINE void columns(const modulus *m, size_t lanes, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                          const uint64_t *y, ptrdiff_t y_term, int scalar, uint64_t *out) {
     const field f = field_of(m);
-    const vec two51 = _mm256_set1_pd(m->two51);
+    const vec factor = high_factor(m);
     vec total[LANES];
     for (size_t i = 0; i < lanes; i++) {
         total[i] = _mm256_setzero_pd();
@@ -31,7 +31,7 @@ AVX2_INLINE void columns(const modulus *m, size_t lanes, size_t terms, const uin
             }
         }
         for (size_t i = 0; i < lanes; i++) {
-            total[i] = fold_sum(&sum[i], total[i], two51, &f);
+            total[i] = fold_sum(&sum[i], total[i], factor, &f);
         }
         terms -= now;
     }

@@ -78,6 +78,8 @@ AVX2_INLINE void store_words(uint64_t *out, vec v, const field *f) {
  * |v - k q| <= q/2 + |v| u <= q/2 + 1; it is an integer below 2^53, so the last fma is exact.
  */
 AVX2_INLINE vec reduce(vec v, const field *f) {
+    check_bound(v, 0x1p53);
+    check_bound(_mm256_div_pd(v, f->q), 0x1p51);
     vec k = _mm256_sub_pd(_mm256_fmadd_pd(v, f->q_inverse, f->round), f->round);
     return _mm256_fnmadd_pd(k, f->q, v);
 }
@@ -94,6 +96,7 @@ AVX2_INLINE vec reduce(vec v, const field *f) {
  */
 AVX2_INLINE vec mul(vec a, vec b, const field *f) {
     vec h = _mm256_mul_pd(a, b);
+    check_bound(_mm256_div_pd(h, f->q), 0x1p51);
     vec l = _mm256_fmsub_pd(a, b, h);
     vec k = _mm256_sub_pd(_mm256_fmadd_pd(h, f->q_inverse, f->round), f->round);
     return _mm256_add_pd(_mm256_fnmadd_pd(k, f->q, h), l);

@@ -1,0 +1,700 @@
+"""Frames, packed residues, seeds: what goes in comes out, and nothing else goes in."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ckks import kernels
+from ckks.arith import least_root
+from ckks.errors import HEError, SerializationError
+from ckks.ring import Rng, RNSBasis, expand_uniform, nearest_primes, ntt_primes, primes_below
+from ckks.rlwe import Ciphertext, EvaluationKeys, Plaintext, PublicKey, RLWEParams, SwitchingKey, noise
+from ckks.rlwe import serialization as wire
+from ckks.rlwe.frame import HEAD_BYTES, MAGIC, VERSION, Kind, read_body, read_head
+from ckks.rlwe.header import Header, read_header
+from ckks.rlwe.packing import item_bytes, pack, row_bytes, unpack
+from ckks.rlwe.secret import KeyGenerator, decrypt, encrypt_secret
+from ckks.rlwe.seeds import CIPHERTEXT_LABEL, PUBLIC_KEY_LABEL, SWITCHING_KEY_LABEL
+from ckks.rlwe.serialization_params import params_from_bytes, params_length, params_to_bytes
+
+# Objects, all deterministic. N = 8 keeps "every bit" and "every length" short.
+
+
+@cache
+def tiny(n: int = 8, levels: int = 3, special: int = 1) -> RLWEParams:
+    """Primes of 30, 31, 41 bits and a special one of 45: no two rows are of one width."""
+    q = [ntt_primes(bits=bits, count=1, n=n)[0] for bits in (41, 30, 31)[:levels]]
+    return RLWEParams.insecure(
+        ring_degree=n, levels=tuple((x,) for x in q), special_moduli=ntt_primes(bits=45, count=special, n=n)
+    )
+
+
+def keygen(n: int = 8) -> KeyGenerator:
+    return KeyGenerator(tiny(n), Rng(1))
+
+
+@cache
+def secret(n: int = 8) -> Any:
+    return KeyGenerator(tiny(n), Rng(2)).secret_key()
+
+
+def other_roots(*moduli: int) -> tuple[int, ...]:
+    """Primitive 16th roots of unity, not the least."""
+    return tuple(pow(least_root(8, q), 3, q) for q in moduli)
+
+
+def some_plaintext(batch: tuple[int, ...] = (), level: int = 2, n: int = 8) -> Plaintext:
+    words = expand_uniform(tiny(n).basis(level), b"m" * 32, shape=batch).residues
+    return Plaintext(params=tiny(n), words=words, level=level)
+
+
+def some_ciphertext(batch: tuple[int, ...] = (), level: int = 2, n: int = 8) -> tuple[Ciphertext, bytes]:
+    return encrypt_secret(some_plaintext(batch, level, n), secret(n), Rng(3))
+
+
+@cache
+def stored(kind: Kind) -> bytes:
+    """One small object of each kind."""
+    ct, seed = some_ciphertext()
+    generate: dict[Kind, Callable[[], bytes]] = {
+        Kind.PARAMETERS: lambda: params_to_bytes(tiny()),
+        Kind.PUBLIC_KEY: lambda: wire.public_key_to_bytes(keygen().public_key(secret())),
+        Kind.SWITCHING_KEY: lambda: wire.switching_key_to_bytes(keygen().relin_key(secret(), 0)),
+        Kind.EVALUATION_KEYS: lambda: wire.evaluation_keys_to_bytes(
+            keygen().evaluation_keys(secret(), rotations=[1], level=0)
+        ),
+        Kind.CIPHERTEXT: lambda: wire.ciphertext_to_bytes(ct),
+        Kind.SEEDED_CIPHERTEXT: lambda: wire.seeded_ciphertext_to_bytes(ct, seed),
+        Kind.PLAINTEXT: lambda: wire.plaintext_to_bytes(some_plaintext()),
+    }
+    return generate[kind]()
+
+
+def load(kind: Kind, data: bytes, params: RLWEParams) -> Any:
+    if kind is Kind.PARAMETERS:
+        return params_from_bytes(data, allow_insecure=True)
+    functions = {
+        Kind.PUBLIC_KEY: wire.public_key_from_bytes,
+        Kind.SWITCHING_KEY: wire.switching_key_from_bytes,
+        Kind.EVALUATION_KEYS: wire.evaluation_keys_from_bytes,
+        Kind.CIPHERTEXT: wire.ciphertext_from_bytes,
+        Kind.SEEDED_CIPHERTEXT: wire.seeded_ciphertext_from_bytes,
+        Kind.PLAINTEXT: wire.plaintext_from_bytes,
+    }
+    return functions[kind](data, params)
+
+
+def store(kind: Kind, obj: Any) -> bytes:
+    functions: dict[Kind, Callable[..., bytes]] = {
+        Kind.PARAMETERS: params_to_bytes,
+        Kind.PUBLIC_KEY: wire.public_key_to_bytes,
+        Kind.SWITCHING_KEY: wire.switching_key_to_bytes,
+        Kind.EVALUATION_KEYS: wire.evaluation_keys_to_bytes,
+        Kind.CIPHERTEXT: wire.ciphertext_to_bytes,
+        Kind.SEEDED_CIPHERTEXT: lambda pair: wire.seeded_ciphertext_to_bytes(*pair),
+        Kind.PLAINTEXT: wire.plaintext_to_bytes,
+    }
+    return functions[kind](obj)
+
+
+def resealed(data: bytes | bytearray) -> bytes:
+    """The same frame with the checksum that belongs to it: what a sender of ill will would send."""
+    return bytes(data[:-32]) + hashlib.sha256(data[:-32]).digest()
+
+
+def with_bytes(data: bytes, offset: int, new: bytes) -> bytes:
+    return resealed(data[:offset] + new + data[offset + len(new) :])
+
+
+# Packing against plain integers
+
+
+def packed_by_hand(values: list[int], q: int) -> bytes:
+    """A row as one big integer: word i at bit i w."""
+    total = sum(value << i * q.bit_length() for i, value in enumerate(values))
+    return total.to_bytes(row_bytes(q, len(values)), "little")
+
+
+@pytest.mark.parametrize("n", [2, 4, 8, 32, 64, 256])
+def test_packing_is_the_documented_bit_layout_for_every_width(n: int, values: np.random.Generator) -> None:
+    for bits in range(max(3, n.bit_length() + 1), 62):
+        q = next(primes_below(2**bits, n=n), 0)
+        if q.bit_length() != bits:
+            continue
+        basis = RNSBasis(n, [q])
+        words = values.integers(0, q, (3, 1, n), dtype=np.uint64)
+        words[0], words[1, 0, ::2] = q - 1, 0
+        out = np.zeros(3 * row_bytes(q, n), dtype=np.uint8)
+        pack(basis, words, out)
+        assert out.tobytes() == b"".join(packed_by_hand(row.tolist(), q) for row in words[:, 0])
+        back = kernels.empty(words.shape)
+        unpack(basis, out, back, what="row")
+        assert np.array_equal(back, words)
+
+
+def test_packing_is_the_same_whatever_the_chunks_are(
+    values: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basis = tiny(64).basis_qp
+    words = np.stack([values.integers(0, q, (7, 64), dtype=np.uint64) for q in basis.moduli], axis=1)
+    size = 7 * item_bytes(basis.moduli, 64)
+    results = []
+    for chunk in (2**16, 128, 1):
+        monkeypatch.setattr("ckks.rlwe.packing._CHUNK", chunk)
+        out = np.zeros(size, dtype=np.uint8)
+        pack(basis, words, out)
+        back = kernels.empty(words.shape)
+        unpack(basis, out, back, what="words")
+        assert np.array_equal(back, words)
+        results.append(out.tobytes())
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_padding_bits_must_be_zero(n: int) -> None:
+    q = ntt_primes(bits=33, count=1, n=n)[0]
+    basis, out = RNSBasis(n, [q]), kernels.empty((1, 1, n))
+    for bit in range(n * 33, 8 * row_bytes(q, n)):
+        data = np.zeros(row_bytes(q, n), dtype=np.uint8)
+        data[bit // 8] = 1 << bit % 8
+        with pytest.raises(SerializationError, match="padding"):
+            unpack(basis, data, out, what="row")
+
+
+# Seeds
+
+
+# Made without this library: the key by hashlib, the keystream by `openssl enc -aes-256-ctr`, the words by Python
+# integers (64 bits little endian, lowest bits(q) bits, those below q in order). N = 64, q the prime nearest
+# 3/4 2^bits, so that a quarter is rejected. (bits, label, batch index, limb index, seed, first words, SHA-256 of all)
+_SEEDS = (bytes(32), bytes(range(32)), b"\xff" * 32)
+EXPANDED = [
+    (30, 0, (44714340, 366529240, 676993838), "decf85ae41ada6211b83a6c1e2e77cc2e248d073c9d81aa6a040ea4e950711c3"),
+    (30, 1, (570590296, 614480110, 300332160), "85c6c9244a56cfe515b574cda230b88bbbf39cfbd87529bf7e467c151e86e4eb"),
+    (30, 2, (398387383, 161861868, 81681078), "09cbe180f27ff1e3731454cea828bcc79abf0c4989d84ab92c34da409564cbb1"),
+    (
+        45,
+        0,
+        (9346967292260, 21549291195096, 2699998879235),
+        "03940ee27677d7c7469b9591c7483bf9f9be6f923bfb00e0fc706cd1849d5dba",
+    ),
+    (
+        45,
+        1,
+        (9794169767000, 9059774249198, 15970062480512),
+        "72ee65d84b4f0c40a628ae894ac80d79c04f91311b65cedbe57a01ae940caeea",
+    ),
+    (
+        45,
+        2,
+        (13194537920695, 11678097758902, 12038286360615),
+        "12fbc82c31e2c660f298d3c5987ec4b6564854a81a2d1105d8a513de0bb85f2b",
+    ),
+    (
+        60,
+        0,
+        (210834104523573604, 800817858033011416, 117020317772815150),
+        "7780eeb65d6cf4a787ffde9c000ba04229f9dd5855942b998aee6c508cd0b979",
+    ),
+    (
+        60,
+        1,
+        (129453099084579928, 703168735969556718, 617866544369961815),
+        "d1ae988ced66ec6a78141b41765e132a52d43e328807f715148cf142b2aebcbf",
+    ),
+    (
+        60,
+        2,
+        (182092320097626295, 414752304603189484, 574466921192118966),
+        "3dc8c9caad3d178707e3a26f26284f7bbc47b8cec64ed7b9673cf8bed89a3595",
+    ),
+]
+_PLACES = ((PUBLIC_KEY_LABEL, 0, 0), (SWITCHING_KEY_LABEL, 1, 2), (CIPHERTEXT_LABEL, 7, 3))
+
+
+@pytest.mark.parametrize(("bits", "which", "first", "digest"), EXPANDED)
+def test_seeds_expand_to_frozen_words(bits: int, which: int, first: tuple[int, ...], digest: str) -> None:
+    q = next(nearest_primes(3 * 2 ** (bits - 2), n=64))
+    label, batch, limb = _PLACES[which]
+    poly = expand_uniform(RNSBasis(64, [q]), _SEEDS[which], label=label, shape=(batch + 1,), first_limb=limb)
+    words = poly.residues[batch, 0]
+    assert tuple(map(int, words[:3])) == first
+    assert hashlib.sha256(words.astype("<u8").tobytes()).hexdigest() == digest
+
+
+def test_labels_are_frozen() -> None:
+    assert (PUBLIC_KEY_LABEL, SWITCHING_KEY_LABEL, CIPHERTEXT_LABEL) == ("public key", "switching key", "ciphertext")
+
+
+def test_loading_needs_no_secret_key_code() -> None:
+    code = "import sys, ckks.rlwe.serialization, ckks.rlwe.serialization_params; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in modules if name.startswith("ckks.rlwe.secret")]
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_load_then_store_gives_the_same_bytes(kind: Kind) -> None:
+    data = stored(kind)
+    obj = load(kind, data, tiny())
+    assert store(kind, obj) == data
+    for buffer in (bytearray(data), memoryview(data)):
+        assert store(kind, load(kind, buffer, tiny())) == data  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 3), (1, 2, 1, 2)])
+def test_ciphertexts_and_plaintexts_of_every_level_and_batch(batch: tuple[int, ...], level: int) -> None:
+    ct, seed = some_ciphertext(batch, level)
+    full, seeded = wire.ciphertext_to_bytes(ct), wire.seeded_ciphertext_to_bytes(ct, seed)
+    plaintext = some_plaintext(batch, level)
+    for data in (full, seeded):
+        back = wire.ciphertext_from_bytes(data, tiny())
+        assert (back.shape, back.parts, back.level) == (batch, 2, level)
+        assert np.array_equal(back.words, ct.words) and not back.words.flags.writeable
+        header = read_header(data[:HEAD_BYTES], tiny())
+        assert header.frame_length(tiny()) == len(data)
+    assert wire.seeded_ciphertext_from_bytes(seeded, tiny())[1] == seed
+    assert wire.seeded_ciphertext_from_bytes(full, tiny())[1] is None
+    again = wire.plaintext_from_bytes(wire.plaintext_to_bytes(plaintext), tiny())
+    assert again.shape == batch and np.array_equal(again.words, plaintext.words)
+
+
+def test_ciphertexts_of_three_parts() -> None:
+    words = expand_uniform(tiny().basis(1), bytes(32), shape=(2, 3)).residues
+    ct = Ciphertext(params=tiny(), words=words, level=1)
+    back = wire.ciphertext_from_bytes(wire.ciphertext_to_bytes(ct), tiny())
+    assert back.parts == 3 and np.array_equal(back.words, words)
+    with pytest.raises(SerializationError, match="3 parts"):
+        wire.seeded_ciphertext_to_bytes(ct, bytes(32))
+
+
+def test_noise_is_the_receivers() -> None:
+    ct, seed = some_ciphertext()
+    full, seeded = wire.ciphertext_to_bytes(ct), wire.seeded_ciphertext_to_bytes(ct, seed)
+    assert wire.ciphertext_from_bytes(full, tiny()).noise == noise.fresh_public(tiny())
+    assert wire.ciphertext_from_bytes(seeded, tiny()).noise == noise.fresh_secret(tiny())
+    stated = noise.Noise(3.0, 7.0)
+    assert wire.ciphertext_from_bytes(full, tiny(), noise=stated).noise == stated
+    assert wire.plaintext_from_bytes(stored(Kind.PLAINTEXT), tiny(), noise=stated).noise == stated
+
+
+def test_strided_views_are_stored_like_copies() -> None:
+    ct, _ = some_ciphertext((4, 3))
+    views = [ct.at_level(1), ct[1:3], ct[2], ct[::2, 1], ct[:, ::-1].at_level(0)]
+    for view in views:
+        copy = Ciphertext(params=view.params, words=np.ascontiguousarray(view.words), level=view.level)
+        assert wire.ciphertext_to_bytes(view) == wire.ciphertext_to_bytes(copy)
+    key = keygen().relin_key(secret())
+    digits, limbs = len(tiny().digits(0)), tiny().num_special + tiny().limbs(0)
+    lower = SwitchingKey.of(tiny(), key.words[:digits, :, :limbs], 0, key.seed)  # a prefix view
+    assert not lower.words.flags.c_contiguous
+    assert np.array_equal(wire.switching_key_from_bytes(wire.switching_key_to_bytes(lower), tiny()).words, lower.words)
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("seeded", [True, False])
+def test_keys_of_every_level_with_and_without_seeds(level: int, seeded: bool) -> None:
+    params, make = tiny(), keygen()
+    keys = make.evaluation_keys(secret(), rotations=[1, 3], conjugation=True, level=level)
+
+    def bare(key: SwitchingKey) -> SwitchingKey:
+        return key if seeded else SwitchingKey(params, key.words, key.level)
+
+    assert keys.relin is not None
+    keys = EvaluationKeys(params, bare(keys.relin), {g: bare(key) for g, key in keys.galois.items()})
+    data = wire.evaluation_keys_to_bytes(keys)
+    back = wire.evaluation_keys_from_bytes(data, params)
+    assert back.relin is not None and np.array_equal(back.relin.words, keys.relin.words)  # type: ignore[union-attr]
+    assert list(back.galois) == sorted(keys.galois)
+    for g, key in keys.galois.items():
+        assert np.array_equal(back.galois[g].words, key.words) and back.galois[g].seed == key.seed
+    assert wire.evaluation_keys_to_bytes(back) == data
+    assert read_header(data, params).frame_length(params) == len(data)
+    public = make.public_key(secret())
+    public = public if seeded else PublicKey(params, public.words, public.level)
+    stored_key = wire.public_key_to_bytes(public)
+    assert np.array_equal(wire.public_key_from_bytes(stored_key, params).words, public.words)
+    assert read_header(stored_key, params).seeded is seeded
+
+
+def test_evaluation_keys_with_parts_missing() -> None:
+    params, make = tiny(), keygen()
+    relin, galois = make.relin_key(secret(), 1), make.galois_key(secret(), 5, 0)
+    for keys in (
+        EvaluationKeys(params),
+        EvaluationKeys(params, relin),
+        EvaluationKeys(params, None, {5: galois}),
+        EvaluationKeys(params, relin, {5: galois}),
+    ):
+        data = wire.evaluation_keys_to_bytes(keys)
+        back = wire.evaluation_keys_from_bytes(data, params)
+        assert (back.relin is None) == (keys.relin is None) and list(back.galois) == list(keys.galois)
+        assert wire.evaluation_keys_to_bytes(back) == data
+    half = EvaluationKeys(params, SwitchingKey(params, relin.words, 1), {5: galois})  # one seed known, one not
+    data = wire.evaluation_keys_to_bytes(half)
+    assert not read_header(data, params).seeded
+    assert wire.evaluation_keys_to_bytes(wire.evaluation_keys_from_bytes(data, params)) == data
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        tiny(),
+        tiny(16),
+        tiny(8, 1, 2),
+        tiny(8, 2, 0),
+        RLWEParams.insecure(ring_degree=8, levels=((97, 113), (17,)), special_moduli=(193,), centred_digits=False),
+        RLWEParams.insecure(ring_degree=8, levels=((97,), (113,)), digit_sizes=(2,), roots=other_roots(97, 113)),
+        RLWEParams(ring_degree=1024, levels=((ntt_primes(bits=26, count=1, n=1024)),)),
+    ],
+    ids=lambda p: p.digest.hex()[:8],
+)
+def test_parameters(params: RLWEParams) -> None:
+    data = params_to_bytes(params)
+    back = params_from_bytes(data, allow_insecure=params.is_insecure)
+    assert back == params and back.digest == params.digest and params_to_bytes(back) == data
+    assert params_length(data[:HEAD_BYTES]) == len(data)
+
+
+# Damage
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_truncation_is_refused(kind: Kind) -> None:
+    data = stored(kind)
+    for length in range(len(data)):
+        with pytest.raises(SerializationError):
+            load(kind, data[:length], tiny())
+    with pytest.raises(SerializationError):
+        load(kind, data + b"\0", tiny())
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_flipped_bit_is_refused(kind: Kind) -> None:
+    data = bytearray(stored(kind))
+    for bit in range(8 * len(data)):
+        data[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(SerializationError):
+            load(kind, bytes(data), tiny())
+        data[bit // 8] ^= 1 << bit % 8
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_whatever_loads_has_only_this_form(kind: Kind) -> None:
+    """Bits flipped under a fitting checksum: refused, or another object, which is stored as it was read."""
+    data, accepted = bytearray(stored(kind)), 0
+    body = range(8 * HEAD_BYTES, 8 * (len(data) - 32), 13)
+    for bit in (*range(8 * HEAD_BYTES), *body):
+        data[bit // 8] ^= 1 << bit % 8
+        changed = resealed(data)
+        try:
+            obj = load(kind, changed, tiny())
+        except SerializationError as error:
+            assert len(str(error)) < 300
+        else:
+            accepted += 1
+            in_scheme_field = 72 <= bit // 8 < 136 and kind >= Kind.CIPHERTEXT  # opaque here
+            assert bit in body or in_scheme_field
+            if not in_scheme_field:
+                assert store(kind, obj) == changed
+        data[bit // 8] ^= 1 << bit % 8
+    assert accepted or kind is Kind.PARAMETERS
+
+
+def test_splices_of_two_objects_are_refused() -> None:
+    a, b = stored(Kind.CIPHERTEXT), wire.ciphertext_to_bytes(some_ciphertext()[0].at_level(1))
+    for cut in range(0, min(len(a), len(b)), 7):
+        for mixed in (a[:cut] + b[cut:], b[:cut] + a[cut:]):
+            if mixed not in (a, b):
+                with pytest.raises(SerializationError):
+                    wire.ciphertext_from_bytes(mixed, tiny())
+
+
+# Wrong kind, parameters, version
+
+
+def test_no_object_is_read_as_another_kind_or_under_other_parameters() -> None:
+    for kind, wanted, params in product(Kind, Kind, (tiny(), tiny(16), tiny(8, 2))):
+        data = stored(kind)
+        seeded = {Kind.CIPHERTEXT, Kind.SEEDED_CIPHERTEXT}
+        if (kind is wanted or {kind, wanted} == seeded) and (params is tiny() or kind is Kind.PARAMETERS):
+            load(wanted, data, params)
+        else:
+            with pytest.raises(SerializationError, match=r"needed|parameters"):
+                load(wanted, data, params)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_other_versions_kinds_and_magic_are_named(kind: Kind) -> None:
+    data = stored(kind)
+    for version in (0, VERSION + 1, 2**16 - 1):
+        with pytest.raises(SerializationError, match=f"version {version}"):
+            load(kind, with_bytes(data, 8, struct.pack("<H", version)), tiny())
+    for number in (0, 8, 2**16 - 1):
+        with pytest.raises(SerializationError, match=f"kind {number}"):
+            load(kind, with_bytes(data, 10, struct.pack("<H", number)), tiny())
+    with pytest.raises(SerializationError, match="magic"):
+        load(kind, with_bytes(data, 0, b"CKKSSKEY"), tiny())
+    assert data.startswith(MAGIC)
+
+
+def test_a_body_length_that_the_header_does_not_imply_is_refused_from_the_head_alone() -> None:
+    head = stored(Kind.CIPHERTEXT)[:HEAD_BYTES]
+    for length in (0, 2**63, 2**64 - 1):
+        with pytest.raises(SerializationError, match=f"body length {length}"):
+            read_header(head[:136] + struct.pack("<Q", length), tiny())
+    shape = struct.pack("<4I", *(2**32 - 1,) * 4)  # 2^128 polynomials
+    with pytest.raises(SerializationError, match="this header needs"):
+        read_header(head[:49] + b"\4" + head[50:56] + shape + head[72:], tiny())
+
+
+def test_impossible_headers_name_their_field() -> None:
+    params, no_special = tiny(), tiny(8, 2, 0)
+    wrong: list[tuple[Header, RLWEParams, str]] = [
+        (Header(kind=Kind.CIPHERTEXT, level=3, parts=2), params, "level 3; needed 0 to 2"),
+        (Header(kind=Kind.CIPHERTEXT, parts=1), params, "1 parts"),
+        (Header(kind=Kind.CIPHERTEXT, parts=2, batch=(0,)), params, "batch"),
+        (Header(kind=Kind.CIPHERTEXT, parts=2, batch=(1,) * 5), params, "batch"),
+        (Header(kind=Kind.CIPHERTEXT, parts=2, seeded=True), params, "seeded is set"),
+        (Header(kind=Kind.SEEDED_CIPHERTEXT, parts=3), params, "3 parts"),
+        (Header(kind=Kind.PLAINTEXT, parts=2), params, "parts is set"),
+        (Header(kind=Kind.PUBLIC_KEY, batch=(2,)), params, "batch is set"),
+        (Header(kind=Kind.PUBLIC_KEY, scheme=b"\1" * 64), params, "scheme is set"),
+        (Header(kind=Kind.SWITCHING_KEY, relin=True), params, "relin is set"),
+        (Header(kind=Kind.SWITCHING_KEY), no_special, "special primes"),
+        (Header(kind=Kind.EVALUATION_KEYS, relin=True), no_special, "special primes"),
+        (Header(kind=Kind.EVALUATION_KEYS, galois_count=9), params, "9 Galois keys; needed at most 8"),
+        (Header(kind=Kind.EVALUATION_KEYS, level=1), params, "absent key"),
+        (Header(kind=Kind.EVALUATION_KEYS, galois_count=1, relin_level=1), params, "absent key"),
+        (Header(kind=Kind.EVALUATION_KEYS, seeded=True), params, "absent key"),
+    ]
+    for header, where, text in wrong:
+        with pytest.raises(SerializationError, match=text):
+            header.frame_length(where)
+
+
+# Residues, transparency, elements, seeds
+
+
+@pytest.mark.parametrize("kind", [Kind.PLAINTEXT, Kind.CIPHERTEXT, Kind.SEEDED_CIPHERTEXT, Kind.PUBLIC_KEY])
+def test_every_residue_must_be_below_its_prime(kind: Kind) -> None:
+    data, params = stored(kind), tiny()
+    basis = params.basis_qp if kind is Kind.PUBLIC_KEY else params.basis(2)
+    seeded = kind in (Kind.SEEDED_CIPHERTEXT, Kind.PUBLIC_KEY)
+    start = HEAD_BYTES + 32 * seeded
+    for limb, q in enumerate(basis.moduli):
+        bits, row = q.bit_length(), slice(start, start + row_bytes(q, 8))
+        for position, value in product((0, 3, 7), (q - 1, q, 2**bits - 1)):
+            number = int.from_bytes(data[row], "little")
+            number &= ~((2**bits - 1) << bits * position)
+            changed = with_bytes(
+                data, row.start, (number | value << bits * position).to_bytes(row_bytes(q, 8), "little")
+            )
+            if value < q:
+                load(kind, changed, params)
+            else:
+                with pytest.raises(
+                    SerializationError, match=f"word {position} of limb {limb}.*less than the modulus {q}"
+                ):
+                    load(kind, changed, params)
+        start = row.stop
+
+
+def test_words_beyond_64_bits_of_a_frame_never_reach_a_residue() -> None:
+    """All bits of the body set: 2^64 - 1 wherever a word is looked for."""
+    for kind in (Kind.PLAINTEXT, Kind.CIPHERTEXT, Kind.PUBLIC_KEY, Kind.SWITCHING_KEY):
+        data = stored(kind)
+        with pytest.raises(SerializationError, match="not a residue"):
+            load(kind, with_bytes(data, HEAD_BYTES, b"\xff" * (len(data) - HEAD_BYTES - 32)), tiny())
+
+
+@pytest.mark.parametrize("value", [0, 1, 5])
+def test_transparent_ciphertexts_are_refused(value: int) -> None:
+    ct, _ = some_ciphertext((2,), n=64)
+    params = tiny(64)
+    for item, limb in product(range(2), range(3)):
+        words = ct.words.copy()
+        words[item, 1, limb] = value
+        transparent = Ciphertext(params=params, words=words, level=2)
+        with pytest.raises(SerializationError, match=f"limb {limb}.*constant"):
+            wire.ciphertext_to_bytes(transparent)
+        data = bytearray(wire.ciphertext_to_bytes(ct))
+        body = np.zeros(4 * item_bytes(params.moduli, 64), dtype=np.uint8)
+        pack(transparent.basis, words.reshape(4, 3, 64), body)
+        data[HEAD_BYTES:-32] = body.tobytes()
+        with pytest.raises(SerializationError, match=f"limb {limb}.*constant"):
+            wire.ciphertext_from_bytes(resealed(data), params)
+    words = ct.words.copy()
+    words[:, 0] = 0  # c_0 may be anything
+    wire.ciphertext_from_bytes(wire.ciphertext_to_bytes(Ciphertext(params=params, words=words, level=2)), params)
+
+
+def test_empty_keys_are_refused() -> None:
+    params = tiny()
+    zero = np.zeros((2, len(params.basis_qp), 8), dtype=np.uint64)
+    with pytest.raises(SerializationError, match="constant"):
+        wire.public_key_to_bytes(PublicKey(params, zero, 2))
+    data = stored(Kind.PUBLIC_KEY)
+    with pytest.raises(SerializationError, match=r"public key: limb 0.*constant"):
+        wire.public_key_from_bytes(with_bytes(data, HEAD_BYTES + 32, bytes(len(data) - HEAD_BYTES - 64)), params)
+
+
+def test_galois_elements_are_odd_increasing_and_in_range() -> None:
+    make = keygen()
+    keys = make.evaluation_keys(secret(), relin=False, galois_elements=[3, 5], level=0)
+    data = wire.evaluation_keys_to_bytes(keys)
+    assert data[HEAD_BYTES : HEAD_BYTES + 8] == struct.pack("<2I", 3, 5)
+    for pair in ((5, 3), (3, 3), (3, 4), (3, 17), (0, 5), (3, 2**32 - 1)):
+        with pytest.raises(SerializationError, match="odd, increasing and below 16"):
+            wire.evaluation_keys_from_bytes(with_bytes(data, HEAD_BYTES, struct.pack("<2I", *pair)), tiny())
+    other = wire.evaluation_keys_from_bytes(with_bytes(data, HEAD_BYTES, struct.pack("<2I", 3, 7)), tiny())
+    assert sorted(other.galois) == [3, 7]
+
+
+def test_what_cannot_be_stored_says_why() -> None:
+    params, make = tiny(), keygen()
+    levels = {3: make.galois_key(secret(), 3, 0), 5: make.galois_key(secret(), 5, 1)}
+    with pytest.raises(SerializationError, match=r"levels \[0, 1\]"):
+        wire.evaluation_keys_to_bytes(EvaluationKeys(params, None, levels))
+    key = make.relin_key(secret())
+    with pytest.raises(SerializationError, match="seed does not expand"):
+        wire.switching_key_to_bytes(SwitchingKey(params, key.words, key.level, bytes(32)))
+    public = make.public_key(secret())
+    with pytest.raises(SerializationError, match="seed does not expand"):
+        wire.public_key_to_bytes(PublicKey(params, public.words, public.level, bytes(32)))
+    with pytest.raises(SerializationError, match="seed does not expand"):
+        wire.seeded_ciphertext_to_bytes(some_ciphertext()[0], bytes(32))
+    with pytest.raises(SerializationError, match="batch"):
+        wire.ciphertext_to_bytes(some_ciphertext((1, 1, 1, 1, 1))[0])
+
+
+def test_loaded_objects_work() -> None:
+    params = tiny(64)
+    plaintext = some_plaintext((2,), n=64)
+    ct, seed = encrypt_secret(plaintext, secret(64), Rng(5))
+    back = wire.ciphertext_from_bytes(wire.seeded_ciphertext_to_bytes(ct, seed), params)
+    assert np.array_equal(decrypt(back, secret(64)).words, decrypt(ct, secret(64)).words)
+
+
+# Parameters from strangers
+
+
+def _param_fields(data: bytes, **changes: int) -> bytes:
+    names = ("ring_degree", "levels", "primes", "special", "digits", "security", "flags")
+    values = dict(zip(names, struct.unpack_from("<I6H", data, 44), strict=True)) | changes
+    return with_bytes(data, 44, struct.pack("<I6H", *values.values()))
+
+
+def test_parameter_counts_are_bounded_before_anything_is_read() -> None:
+    data = stored(Kind.PARAMETERS)
+    for changes in (
+        {"primes": 128, "special": 1},
+        {"primes": 2**16 - 1},
+        {"levels": 0},
+        {"levels": 4},
+        {"digits": 0},
+        {"digits": 4},
+        {"primes": 0},
+    ):
+        with pytest.raises(SerializationError, match="needed at most 128 primes"):
+            params_length(_param_fields(data, **changes)[:HEAD_BYTES])
+    with pytest.raises(SerializationError, match="body length"):
+        params_length(_param_fields(data, special=100)[:HEAD_BYTES])
+    with pytest.raises(SerializationError, match="found public key; needed parameters"):
+        params_length(stored(Kind.PUBLIC_KEY))
+
+
+def test_parameters_that_do_not_work_are_refused() -> None:
+    data = stored(Kind.PARAMETERS)
+    body = HEAD_BYTES + 3  # after the level sizes
+
+    def prime(i: int, value: int) -> bytes:
+        return with_bytes(data, body + 8 * i, struct.pack("<Q", value))
+
+    q = tiny().moduli
+    cases = [
+        (_param_fields(data, ring_degree=7), "power of two"),
+        (_param_fields(data, ring_degree=0), "power of two"),
+        (_param_fields(data, ring_degree=2**31), "ring degree"),
+        (_param_fields(data, ring_degree=16), "1 mod|digest"),
+        (_param_fields(data, flags=4), "form"),
+        (_param_fields(data, flags=0), "digest"),
+        (_param_fields(data, security=127), "security level"),
+        (_param_fields(data, security=128), "no modulus is known"),
+        (with_bytes(data, HEAD_BYTES, b"\1\2\1"), "cover"),
+        (with_bytes(data, HEAD_BYTES, b"\2\0\1"), "cover"),
+        (prime(0, q[1]), "distinct"),
+        (prime(0, q[0] + 16), "digest|prime"),
+        (prime(0, 2**64 - 1), "prime"),
+        (prime(0, 0), "prime"),
+        (with_bytes(data, 12, bytes(32)), "digest"),
+        (with_bytes(data, 72, b"\1"), "scheme"),
+        (with_bytes(data, 71, b"\1"), "form"),
+    ]
+    for changed, text in cases:
+        with pytest.raises(SerializationError, match=text) as caught:
+            params_from_bytes(changed, allow_insecure=True)
+        assert len(str(caught.value)) < 300
+
+
+def test_insecure_parameters_and_large_rings_are_only_loaded_on_request() -> None:
+    data = stored(Kind.PARAMETERS)
+    with pytest.raises(SerializationError, match="insecure"):
+        params_from_bytes(data)
+    with pytest.raises(SerializationError, match="ring degree 8; needed at most 4"):
+        params_from_bytes(data, allow_insecure=True, largest_ring_degree=4)
+
+
+def test_parameters_of_too_many_primes_are_not_stored() -> None:
+    primes = ntt_primes(bits=30, count=129, n=8)
+    with pytest.raises(SerializationError, match="129"):
+        params_to_bytes(RLWEParams.insecure(ring_degree=8, levels=tuple((q,) for q in primes)))
+
+
+# Frozen bytes
+
+
+GOLDEN = {
+    Kind.PARAMETERS: "4023d4239cbd2f8bc6419aeedea6bf508e22557639884b1094d5895655672835",
+    Kind.PUBLIC_KEY: "45a7414fb6afb6a9a7b0816b33ce543a5ab9b7c335e63e05daa81143b306bb72",
+    Kind.SWITCHING_KEY: "5637b65c2bd0e56014d2c82acc6f007266e49feaf55a292fe0f17fcaa5cef33b",
+    Kind.EVALUATION_KEYS: "0efee075105db3dfc9b482307d5b6e6c1025606cdf7d989a73de37e394c99055",
+    Kind.CIPHERTEXT: "a9ed6fd4feee995d71e132af38935dae51676602122c2ea482f163834ccd2c33",
+    Kind.SEEDED_CIPHERTEXT: "b06eb8d6eddc03f79bee2219f8df0a9fde19575763600efb1f049bc99c71a501",
+    Kind.PLAINTEXT: "b652f78b65a7465418a17bf627d35873f2204ab6a8e96445f52f434ca0903499",
+}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_bytes_are_frozen(kind: Kind) -> None:
+    """SHA-256 of format version 1: when this changes, the version has to change, and old objects to load."""
+    assert hashlib.sha256(stored(kind)).hexdigest() == GOLDEN[kind]
+
+
+def test_frame_offsets_are_those_of_the_docstring() -> None:
+    data = stored(Kind.CIPHERTEXT)
+    head = read_head(data)
+    assert HEAD_BYTES == 144
+    assert data[:8] == b"CKKSWIRE" and data[8:12] == struct.pack("<HH", 1, 5)
+    assert data[12:44] == head.digest == tiny().digest
+    assert data[44:72] == head.fields and data[72:136] == head.scheme == bytes(64)
+    assert struct.unpack("<Q", data[136:144]) == (len(data) - 176,)
+    assert read_body(data, Kind.CIPHERTEXT, len(data) - 176).tobytes() == data[144:-32]
+    assert data[-32:] == hashlib.sha256(data[:-32]).digest()
+
+
+def test_every_error_is_one_of_ours() -> None:
+    assert issubclass(SerializationError, HEError) and issubclass(SerializationError, ValueError)
