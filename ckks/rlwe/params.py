@@ -57,7 +57,7 @@ class RLWEParams:
             raise ParameterError(f"levels {self.levels}; needed at least one, each with at least one prime")
         if self.security is not None:
             check_secure(self.ring_degree, prod(self.moduli) * prod(self.special_moduli), self.security)
-        _ = self.basis_qp  # validates primes, distinctness and roots
+        set_(self, "roots", self.basis_qp.roots)  # the basis validates primes, distinctness and roots
         if self.digit_sizes is None:
             alpha, count = max(1, len(self.special_moduli)), len(self.moduli)
             set_(self, "digit_sizes", tuple(min(alpha, count - i) for i in range(0, count, alpha)))

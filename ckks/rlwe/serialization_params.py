@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ckks.errors import HEError, SerializationError
+from ckks.ring import RNSBasis
 from ckks.rlwe.frame import (
     CHECKSUM_BYTES,
     HEAD_BYTES,
@@ -41,6 +42,8 @@ _P = TypeVar("_P", bound=RLWEParams)
 def params_to_bytes(params: RLWEParams, scheme: bytes = NO_SCHEME) -> bytes:
     """Return a parameter set as bytes; `scheme` is what the scheme above adds."""
     digits, roots = params.digit_sizes or (), params.roots or ()
+    if roots == RNSBasis(params.ring_degree, params.basis_qp.moduli).roots:
+        roots = ()  # the least ones, which are found again
     levels, primes, special = len(params.levels), len(params.moduli), params.num_special
     if primes + special > MAX_PRIMES:
         raise SerializationError(f"parameters of {primes}+{special} primes; at most {MAX_PRIMES} can be stored")

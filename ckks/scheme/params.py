@@ -55,18 +55,14 @@ class CKKSParams(RLWEParams):
 
     def __post_init__(self) -> None:
         """Validate everything before any of it is used."""
-        object.__setattr__(self, "scale", EXACT.create_decimal(self.scale))
+        object.__setattr__(self, "scale", EXACT.normalize(EXACT.create_decimal(self.scale)))
+        object.__setattr__(self, "value_range", float(self.value_range))
         super().__post_init__()
         if not (self.value_range > 0 and self.value_range < 2.0**200):
             raise ParameterError(f"value range {self.value_range!r}; needed a positive finite number")
-        if not Decimal(2) ** 10 <= self.scale <= Decimal(2) ** 100:
+        if not 2**10 <= self.scale <= 2**100:
             raise ParameterError(f"scale {self.scale:.4g}; needed 2^10 to 2^100")
-        for level, scale in enumerate(self.scales):
-            if not Decimal("0.5") < scale / self.scale < 2:
-                raise ParameterError(
-                    f"the scale drifts from {self.scale:.6g} to {scale:.6g} at level {level}: each level's primes must "
-                    "multiply to nearly its scale; let CKKSParams.generate choose them"
-                )
+        _ = self.scales
         if prod(self.levels[0]) < 2 * self.scales[0]:
             raise ParameterError(
                 f"the base modulus has {log2(prod(self.levels[0])):.1f} bits, less than the scale and a sign need "
@@ -77,9 +73,14 @@ class CKKSParams(RLWEParams):
     def scales(self) -> tuple[Decimal, ...]:
         """S_0 .. S_L."""
         scales = [self.scale]
-        for group in reversed(self.levels[1:]):
+        for level in range(self.top_level, 0, -1):
             square = EXACT.multiply(scales[-1], scales[-1])
-            scales.append(EXACT.divide(square, Decimal(prod(group))))
+            scales.append(EXACT.divide(square, Decimal(prod(self.levels[level]))))
+            if not self.scale < 2 * scales[-1] < 4 * self.scale:
+                raise ParameterError(
+                    f"the scale drifts from {self.scale:.6g} to {scales[-1]:.6g} at level {level - 1}: each level's "
+                    "primes must multiply to nearly its scale; let CKKSParams.generate choose them"
+                )
         return tuple(reversed(scales))
 
     def scale_at(self, level: int, degree: int = 1) -> Decimal:
@@ -100,7 +101,7 @@ class CKKSParams(RLWEParams):
     @cached_property
     def digest(self) -> bytes:
         """SHA-256 of everything that identifies this set."""
-        text = f"ckks scheme 1|{self.scale}|{self.value_range!r}|".encode("ascii")
+        text = f"ckks scheme 1|{self.scale:f}|{self.value_range!r}|".encode("ascii")
         return hashlib.sha256(text + RLWEParams.digest.func(self)).digest()  # type: ignore[attr-defined]
 
     @classmethod

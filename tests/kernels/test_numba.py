@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
 
@@ -19,8 +20,30 @@ import numba
 from ckks.arith import ntt_primes
 from ckks.errors import BackendError
 from ckks.kernels import numba_backend, reference
-from ckks.kernels._numba import cache, convert, floating, ntt_floating, permute, pointwise, sums, transforms, twiddles
-from ckks.kernels._numba.lanes import LANES, fma, load_reals, load_word, spread, store_reals, store_words
+from ckks.kernels._numba import (
+    cache,
+    constants,
+    convert,
+    floating,
+    integer,
+    ntt_floating,
+    permute,
+    pointwise,
+    sums,
+    transforms,
+    twiddles,
+)
+from ckks.kernels._numba.lanes import (
+    LANES,
+    fma,
+    join,
+    load_reals,
+    load_word,
+    spread,
+    store_reals,
+    store_word,
+    store_words,
+)
 from ckks.kernels._numba.source import NumbaKernels, has_fma
 from ckks.kernels.interface import FAST_LIMIT, Plan, make_conversion, make_plan
 
@@ -342,6 +365,29 @@ def _run_fma(count, a, b, c, out):  # type: ignore[no-untyped-def]
         store_reals(out, i, fma(load_reals(a, i), load_reals(b, i), load_reals(c, i)))
 
 
+def emulated_mulmod(y: int, w: int, q: int) -> int:
+    """Return the residue that `floating.mulmod` computes, in exact arithmetic but for its two roundings, v and k."""
+    return y * w - round(y * Fraction(w / q)) * q
+
+
+def worst_operand(w: int, q: int, limit: int) -> int:
+    """Return y, |y| <= limit, with as large a residue y w as a search finds.
+
+    k is rounded the wrong way where y w/q is close to a half-integer and y v lies on the other side of it: so look
+    for y = w^-1 (q/2 + e), shifted by multiples of q towards the limit.
+    """
+    best, largest = 0, 0
+    for sign, part in product((1, -1), range(1, 160)):
+        y = pow(w, -1, q) * (q // 2 + sign * (q * part // 1024)) % q
+        for base in (y, y - q):
+            shifts = ((limit - base) // q, -((limit + base) // q))
+            for candidate in (base + shift * q for shift in shifts):
+                size = abs(emulated_mulmod(candidate, w, q))
+                if abs(candidate) <= limit and size > largest:
+                    best, largest = candidate, size
+    return best
+
+
 def around(centres: list[int], rng: np.random.Generator, limit: int) -> list[int]:
     """Return integers at, next to and near each centre, within +-limit."""
     near = [c + int(e) for c in centres for e in (0, 1, -1, 2, -2, *rng.integers(-(2**40), 2**40, 40))]
@@ -363,10 +409,12 @@ def test_mulmod_bounds(q: int) -> None:
     rng = np.random.default_rng(q)
     half = q // 2
     ws = [*around([half, -half, half // 3, 0], rng, half), *(int(v) for v in rng.integers(-half, half + 1, 60))]
+    largest = Fraction(0)
     for multiple in (1, 2, 4):
         limit = multiple * q
         ys = [*around([limit, -limit, limit - half, half, 0], rng, limit), *map(int, rng.integers(-limit, limit, 60))]
-        y, w = (np.array(v, dtype=np.float64) for v in zip(*product(ys, ws), strict=True))
+        operands = [*product(ys, ws), *((worst_operand(w, q, limit), w) for w in ws[:12] if w)]
+        y, w = (np.array(v, dtype=np.float64) for v in zip(*operands, strict=True))
         y, w = (np.concatenate([v, np.zeros(-len(v) % LANES)]) for v in (y, w))
         v, out = w / q, np.zeros(len(y))
         _run_mulmod(len(y), y.ctypes.data, w.ctypes.data, v.ctypes.data, float(q), out.ctypes.data)
@@ -374,6 +422,9 @@ def test_mulmod_bounds(q: int) -> None:
         for a, b, r in zip(y.tolist(), w.tolist(), out.tolist(), strict=True):
             assert abs(r) <= bound and r == int(r), (a, b, r)
             assert (int(a) * int(b) - int(r)) % q == 0, (a, b, r)
+            largest = max(largest, abs(Fraction(r) / q))
+    if q.bit_length() == 50:  # the search reaches residues that rounding alone explains
+        assert largest > Fraction(11, 20)
 
 
 @needs_fma
@@ -456,13 +507,26 @@ def test_passes_at_their_limits(q: int) -> None:
         (2 * q - 1, ntt_floating._forward_pass, _forward_by_integers),
         (q, ntt_floating._backward_pass, _backward_by_integers),
     ):
-        for _ in range(200):
-            x = rng.choice(np.array([limit, -limit, limit - 1, q // 2, -(q // 2), 0, 1]), n)
-            data = x.astype(np.float64)
+        for x in _adversaries(limit, [int(v) for v in w[:4]], q, n, rng):
+            data = np.array(x, dtype=np.float64)
             run(table.address, n, address, data.ctypes.data, 1, n, 0, 1)
-            wanted = step(x.tolist(), [int(v) for v in w[:4]], q)
+            wanted = step(x, [int(v) for v in w[:4]], q)
             assert [(int(a) - b) % q for a, b in zip(data, wanted, strict=True)] == [0] * n
             assert (np.abs(data) <= limit).all()
+
+
+def _adversaries(limit: int, w: list[int], q: int, n: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Yield rows of four quarters within +-limit: ends of the range at random, and operands with large residues."""
+    for _ in range(100):
+        yield rng.choice(np.array([limit, -limit, limit - 1, q // 2, -(q // 2), 0, 1]), n).tolist()
+    t = n // 4
+    direct = worst_operand(w[1], q, limit)
+    for signs in product((1, -1), repeat=4):
+        yield [s * v for s, v in zip(signs, (limit, limit, direct, direct), strict=True) for _ in range(t)]
+    # Of differences, for the inverse: x1 - x0 for w[3], x3 - x2 for w[2].
+    d, e = worst_operand(w[3], q, 2 * limit), worst_operand(w[2], q, 2 * limit)
+    for f, g in product((d, -d), (e, -e)):
+        yield [v for v in (-(f // 2), f - f // 2, -(g // 2), g - g // 2) for _ in range(t)]
 
 
 def _forward_by_integers(x: list[int], w: list[int], q: int) -> list[int]:
@@ -486,6 +550,53 @@ def _backward_by_integers(x: list[int], w: list[int], q: int) -> list[int]:
         out[i], out[i + t] = (y0 + y2) % q, (y1 + y3) % q
         out[i + 2 * t], out[i + 3 * t] = (y0 - y2) * w1 % q, (y1 - y3) * w1 % q
     return out
+
+
+# ---- the bounds of the integer arithmetic ----------------------------------------------------------------------
+
+
+@numba.njit(nogil=True)
+def _run_integers(count, x, y, row, mode, out):  # type: ignore[no-untyped-def]
+    q = load_word(row, constants.Q)
+    for i in range(count):
+        a, b = load_word(x, i), load_word(y, i)
+        if mode == 0:
+            r = integer.mulmod(a, b, q, load_word(row, constants.SHIFT), load_word(row, constants.PRODUCT_QUOTIENT))
+        elif mode == 1:
+            r = integer.shoup_lazy(a, load_word(row, constants.HIGH), load_word(row, constants.HIGH_QUOTIENT), q)
+        elif mode == 2:
+            r = integer.barrett_lazy(a, load_word(row, constants.QUOTIENT), q)
+        else:
+            power, quotient = load_word(row, constants.POWER), load_word(row, constants.POWER_QUOTIENT)
+            r = integer.reduce_wide(join(a, b), q, load_word(row, constants.QUOTIENT), power, quotient)
+        store_word(out, i, r)
+
+
+@pytest.mark.parametrize("bits", [5, 31, 50, 60, 61])
+def test_integer_arithmetic(bits: int) -> None:
+    """Every result congruent and in its range, for operands at the ends and where quotients are off by one."""
+    rng, top = np.random.default_rng(bits), 2**64 - 1
+    for q in (*ntt_primes(bits=bits, count=min(3, 2 ** (bits - 5)), n=8), 2 ** (bits - 1) + 1):
+        row = constants.prime_row(q, False)
+        near = [k * q + e for k in (1, 2, 3, 2**60 // q, top // q) for e in (-2, -1, 0, 1)]
+        words = [0, 1, top, top - 1, 2**63, *(v for v in near if 0 <= v <= top)]
+        words += [int(v) for v in rng.integers(0, top, 40, dtype=np.uint64)]
+        words += [max(top // q * q - int(v), 0) for v in rng.integers(1, q, 20, dtype=np.uint64)]
+        low = [v % q for v in words]
+        seen = 0
+        for mode, operands in enumerate((low, words, words, words)):
+            x, y = (np.array(v, dtype=np.uint64) for v in zip(*product(operands, repeat=2), strict=True))
+            out = np.zeros_like(x)
+            _run_integers(len(x), x.ctypes.data, y.ctypes.data, row.ctypes.data, mode, out.ctypes.data)
+            exact = (lambda a, b: a * b, lambda a, b: a * 2**52, lambda a, b: a, lambda a, b: a * 2**64 + b)[mode]
+            wanted = [exact(a, b) % q for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+            if mode in (0, 3):
+                assert out.tolist() == wanted
+            else:
+                assert all(r < 2 * q and r % q == v for r, v in zip(out.tolist(), wanted, strict=True))
+                seen += int((out >= q).sum())
+        if bits > 31:
+            assert seen, "no operand needed the lazy range"
 
 
 # ---- compilation, cache, refusals ------------------------------------------------------------------------------

@@ -629,7 +629,7 @@ def test_parameters_that_do_not_work_are_refused() -> None:
         (_param_fields(data, ring_degree=7), "power of two"),
         (_param_fields(data, ring_degree=0), "power of two"),
         (_param_fields(data, ring_degree=2**31), "ring degree"),
-        (_param_fields(data, ring_degree=16), "1 mod|digest"),
+        (_param_fields(data, ring_degree=16), "1 mod|digest|root of unity"),
         (_param_fields(data, flags=4), "form"),
         (_param_fields(data, flags=0), "digest"),
         (_param_fields(data, security=127), "security level"),

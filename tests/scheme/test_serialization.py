@@ -457,7 +457,7 @@ def test_scales_that_drift_without_end_are_refused() -> None:
     primes = ntt_primes(bits=20, count=120, n=64)
     bare = RLWEParams.insecure(ring_degree=64, levels=tuple((q,) for q in primes))
     data = params_to_bytes(bare, struct.pack("<B7sd48s", 1, bytes(7), 1.0, b"1E30"))
-    with pytest.raises(SerializationError, match="refused, Overflow"):
+    with pytest.raises(SerializationError, match="scale drifts"):
         params_from_bytes(data, allow_insecure=True)
 
 

@@ -44,7 +44,7 @@ class NumbaKernels:
             "numba": numba.__version__,
             "cpu": llvmlite.binding.get_host_cpu_name(),
             "features": [name for name in ("fma", "avx2", "bmi2", "avx512f", "neon") if features.get(name)],
-            "cache": str(cache_folder()),
+            "cache": str(cache_folder() or "not kept on disk"),
         }
 
     def ntt(self, plan: Plan, x: Words, out: Words) -> None:
@@ -180,9 +180,14 @@ class NumbaKernels:
 
 
 def has_fma() -> bool:
-    """Tell whether this CPU multiplies and adds with one rounding in one instruction (all of ARMv8 does)."""
+    """Tell whether compiled code may multiply and add with one rounding in one instruction (on all of ARMv8 it may).
+
+    NUMBA_CPU_FEATURES, which numba compiles for where it is set, counts before the CPU itself.
+    """
     if platform.machine().lower() in ("aarch64", "arm64"):
         return True
+    if numba.config.CPU_FEATURES is not None:
+        return "+fma" in numba.config.CPU_FEATURES.split(",")
     return bool(llvmlite.binding.get_host_cpu_features().get("fma", False))
 
 

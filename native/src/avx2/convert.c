@@ -51,7 +51,7 @@ AVX2_INLINE void split(const conversion *c, size_t width, const uint64_t *x, ptr
     for (size_t i = 0; i < c->a; i++, x += x_limb, y += width) {
         const modulus *d = c->source[i];
         const field f = field_of(d);
-        const vec inverse = _mm256_set1_pd((double)c->punctured_inverse[i]);
+        const vec inverse = word_everywhere(c->punctured_inverse[i]);
         const vec reciprocal = _mm256_set1_pd((double)c->reciprocal[i] / (double)((uint64_t)1 << d->bits));
         for (size_t j = 0; j < width; j += 4) {
             vec u = lift(mul(load_words(x + j), inverse, &f), &f);
@@ -66,7 +66,7 @@ AVX2_INLINE void split(const conversion *c, size_t width, const uint64_t *x, ptr
 AVX2_INLINE void combine(const modulus *p, size_t lanes, size_t a, size_t width, const uint64_t *weights,
                          uint64_t product, const double *y, const uint64_t *v, uint64_t *out) {
     const field f = field_of(p);
-    const vec factor = high_factor(p), minus_product = _mm256_set1_pd((double)(p->q - product));
+    const vec factor = high_factor(p), minus_product = word_everywhere(p->q - product);
     vec total[4];
     lazy_sum sum[4];
     for (size_t i = 0; i < lanes; i++) {
@@ -83,7 +83,7 @@ AVX2_INLINE void combine(const modulus *p, size_t lanes, size_t a, size_t width,
             }
             room = SUM_TERMS;
         }
-        const vec weight = _mm256_set1_pd((double)(int64_t)weights[k]);
+        const vec weight = word_everywhere(weights[k]);
         for (size_t i = 0; i < lanes; i++) {
             add_product(&sum[i], _mm256_loadu_pd(y + 4 * i), weight);
         }

@@ -25,7 +25,7 @@ AVX2_INLINE void columns(const modulus *m, size_t lanes, size_t terms, const uin
             sum[i] = empty_sum();
         }
         for (size_t k = 0; k < now; k++, x += x_term, y += y_term) {
-            const vec weight = _mm256_set1_pd((double)(int64_t)*y);
+            const vec weight = word_everywhere(*y);
             for (size_t i = 0; i < lanes; i++) {
                 add_product(&sum[i], load_words(x + 4 * i), scalar ? weight : load_words(y + 4 * i));
             }

@@ -53,6 +53,11 @@ AVX2_INLINE vec load_words(const uint64_t *x) {
     return from_words(_mm256_loadu_si256((const ivec *)x));
 }
 
+/* One word in every lane. By way of int64_t: compilers convert unsigned words with a branch on the top bit. */
+AVX2_INLINE vec word_everywhere(uint64_t x) {
+    return _mm256_set1_pd((double)(int64_t)x);
+}
+
 /* Signed integers |v| <= 2^51 as two's complement words: C + v holds v in its low bits. */
 AVX2_INLINE ivec to_integers(vec v) {
     const vec c = _mm256_set1_pd(6755399441055744.0);

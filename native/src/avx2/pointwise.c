@@ -42,7 +42,7 @@ AVX2 void avx2_mul(const modulus *m, size_t count, const uint64_t *x, const uint
 
 AVX2 void avx2_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
     const field f = field_of(m);
-    const vec scalar = _mm256_set1_pd((double)w);
+    const vec scalar = word_everywhere(w);
     for (size_t j = 0; j < count; j += 4) {
         store_words(out + j, mul(load_words(x + j), scalar, &f), &f);
     }
@@ -51,7 +51,7 @@ AVX2 void avx2_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uin
 AVX2 void avx2_mul_scalar_add(const modulus *m, size_t count, const uint64_t *x, uint64_t w, const uint64_t *y,
                               uint64_t *out) {
     const field f = field_of(m);
-    const vec scalar = _mm256_set1_pd((double)w);
+    const vec scalar = word_everywhere(w);
     for (size_t j = 0; j < count; j += 4) {
         vec product = lift(mul(load_words(x + j), scalar, &f), &f);
         vec sum = _mm256_add_pd(product, load_words(y + j)); /* [0, 2q) */
@@ -62,7 +62,7 @@ AVX2 void avx2_mul_scalar_add(const modulus *m, size_t count, const uint64_t *x,
 AVX2 void avx2_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t w,
                               uint64_t *out) {
     const field f = field_of(m);
-    const vec scalar = _mm256_set1_pd((double)w);
+    const vec scalar = word_everywhere(w);
     for (size_t j = 0; j < count; j += 4) {
         vec difference = _mm256_sub_pd(load_words(x + j), load_words(y + j)); /* (-q, q) */
         store_words(out + j, mul(difference, scalar, &f), &f);

@@ -1,0 +1,84 @@
+/*
+ * No branch and no address in a kernel depends on a residue: valgrind's memcheck is told that all operands are
+ * undefined, and reports every jump and every index computed from them. Divisions are caught as well where they
+ * become calls or trap; the sources hold none on operands. Run by tests/kernels/test_secrecy.py:
+ *
+ *     cc -O2 -I include -I src tests/secrecy.c src/...c -o secrecy && valgrind -q --error-exitcode=9 ./secrecy 1
+ *
+ * The argument is the variant. With a second argument, a branch on a residue is made on purpose: valgrind must fail.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <valgrind/memcheck.h>
+
+#include "kernels.h"
+
+enum { N = 256, LIMBS = 3, TERMS = 40 };
+
+/* Primes 1 mod 512 of 50, 30 and 61 bits, and for each a root of order 512; made by the test, in this order. */
+static const uint64_t moduli[LIMBS] = {MODULI}, roots[LIMBS] = {ROOTS};
+
+static uint64_t x[TERMS * LIMBS * N], y[TERMS * LIMBS * N], out[LIMBS * N];
+static int64_t low[N], high[N], places[N];
+static uint64_t w[TERMS * LIMBS];
+
+static void hide(void) {
+    VALGRIND_MAKE_MEM_UNDEFINED(x, sizeof x);
+    VALGRIND_MAKE_MEM_UNDEFINED(y, sizeof y);
+    VALGRIND_MAKE_MEM_UNDEFINED(w, sizeof w);
+    VALGRIND_MAKE_MEM_UNDEFINED(low, sizeof low);
+    VALGRIND_MAKE_MEM_UNDEFINED(high, sizeof high);
+}
+
+int main(int count, char **arguments) {
+    const int variant = count > 1 ? atoi(arguments[1]) : 0;
+    modulus *m[LIMBS];
+    if (!RUNNING_ON_VALGRIND || !ckks_variant_runnable(variant)) {
+        return 2;
+    }
+    for (size_t i = 0; i < LIMBS; i++) {
+        m[i] = ckks_modulus_new(variant, N, moduli[i], roots[i]);
+        if (m[i] == NULL) {
+            return 3;
+        }
+    }
+    for (size_t j = 0; j < TERMS * LIMBS * N; j++) {
+        x[j] = y[j] = j; /* any residues: below every modulus */
+    }
+    for (size_t j = 0; j < N; j++) {
+        places[j] = (int64_t)((j * 7 + 3) % (2 * N));
+    }
+    /* Constants of a conversion from limb 0 to limb 1 need not be the right ones here. */
+    const uint64_t ones[LIMBS] = {1, 1, 1};
+    conversion *fast = ckks_conversion_new(variant, 1, 1, moduli, moduli + 1, ones, ones, ones, ones, 1);
+    conversion *wide = ckks_conversion_new(variant, 2, 1, moduli, moduli + 2, ones, ones, ones, ones, 1);
+    hide();
+#define ROWS(a) a, LIMBS * N, N
+#define TERM_ROWS(a) a, LIMBS * N, LIMBS * N, N
+    ckks_ntt(m, 1, LIMBS, ROWS(x), ROWS(out));
+    ckks_intt(m, 1, LIMBS, ROWS(x), ROWS(out));
+    ckks_neg(m, 1, LIMBS, ROWS(x), ROWS(out));
+    ckks_add(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(out));
+    ckks_sub(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(out));
+    ckks_mul(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(out));
+    ckks_mul_scalar(m, 1, LIMBS, ROWS(x), w, ROWS(out));
+    ckks_mul_scalar_add(m, 1, LIMBS, ROWS(x), w, ROWS(y), ROWS(out));
+    ckks_sub_mul_scalar(m, 1, LIMBS, ROWS(x), ROWS(y), w, ROWS(out));
+    ckks_dot(m, TERMS, 1, LIMBS, TERM_ROWS(x), TERM_ROWS(y), ROWS(out));
+    ckks_weighted_sum(m, TERMS, 1, LIMBS, TERM_ROWS(x), w, LIMBS, 1, ROWS(out));
+    ckks_convert(fast, 1, N, ROWS(x), ROWS(out));
+    ckks_convert(wide, 1, N, ROWS(x), ROWS(out));
+    ckks_gather(1, LIMBS, N, ROWS(x), places, ROWS(out));
+    ckks_gather_signed(m, 1, LIMBS, ROWS(x), places, ROWS(out));
+    ckks_signed(m, 1, LIMBS, low, 0, high, 0, ROWS(out));
+    if (count > 2 && x[0] == 1) {
+        puts("this branch depends on a residue");
+    }
+    for (size_t i = 0; i < LIMBS; i++) {
+        ckks_modulus_free(m[i]);
+    }
+    ckks_conversion_free(fast);
+    ckks_conversion_free(wide);
+    return 0;
+}

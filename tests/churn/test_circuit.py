@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil, log2
+
+import numpy as np
+import pytest
+
+from churn.circuit import (
+    FEATURE_MAJOR,
+    LOGIT,
+    MAX_ABS_ERROR,
+    PROBABILITY,
+    RECORD,
+    OutputKind,
+    Score,
+    parameters_for,
+    sigmoid_polynomial,
+)
+from churn_kit import employees, insecure_params, linear_model, score
+from ckks import Decryptor, Encryptor, Evaluator, KeyGenerator
+from ckks.ring import Rng
+from ckks.rlwe import EvaluationKeys
+from ckks.scheme.meta import error_bound, meta_of
+
+pytestmark = pytest.mark.usefixtures("reference_kernels")
+
+
+def evaluated(hosted: Score, layout: str, x: np.ndarray) -> tuple[np.ndarray, float, object]:
+    """Encrypt, evaluate and decrypt; return all slots, the bound on their error, and the ciphertext."""
+    params, packing = hosted.params, hosted.layouts[layout]
+    keygen = KeyGenerator(params, Rng(7))
+    secret = keygen.secret_key()
+    keys = EvaluationKeys(params)
+    if packing.needs_keys:
+        keys = keygen.evaluation_keys(secret, relin=packing.relinearisation, rotations=packing.rotations)
+    ct = Encryptor(params, secret, Rng(8)).encrypt(x, slots=packing.slots, bound=packing.bound)
+    result = hosted.evaluate(Evaluator(params, keys), ct, layout)
+    return Decryptor(params, secret).decrypt(result), error_bound(result), result
+
+
+@pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
+@pytest.mark.parametrize("rows", [1, 5, 16])
+def test_feature_major_is_the_score_in_the_clear(output: OutputKind, rows: int) -> None:
+    hosted, model = score(output), linear_model()
+    x = model.schema.transform(employees(rows))
+    found, bound, _ = evaluated(hosted, FEATURE_MAJOR, x.T)
+    wanted = model.logits(x) if output == LOGIT else hosted.in_the_clear(x)
+    assert found.shape == (rows,)
+    assert np.abs(found - wanted).max() <= bound
+
+
+@pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
+def test_a_record_is_scored_in_every_slot_alike(output: OutputKind) -> None:
+    hosted, model = score(output), linear_model()
+    x = model.schema.transform(employees(1))
+    found, bound, ct = evaluated(hosted, RECORD, x)
+    wanted = (model.logits(x) if output == LOGIT else hosted.in_the_clear(x))[0]
+    slots = hosted.layouts[RECORD].slots
+    assert found.shape == (slots,) and meta_of(ct).slots == slots  # type: ignore[arg-type]
+    assert np.abs(found - wanted).max() <= bound  # no slot holds a partial sum
+
+
+def test_the_extremes_of_the_schema_stay_within_the_interval() -> None:
+    hosted, model = score(), linear_model()
+    corners = employees(16)
+    corners["age"], corners["pay"] = [0, 999] * 8, [0.0, 0.0, 999.0, 999.0] * 4
+    x = model.schema.transform(corners)
+    found, _, _ = evaluated(hosted, FEATURE_MAJOR, x.T)
+    assert ((found >= hosted.output.low) & (found <= hosted.output.high)).all()
+    assert np.abs(found - model.probabilities(x)).max() <= 0.0031
+
+
+def test_chosen_parameters_are_secure_and_just_deep_enough() -> None:
+    model = linear_model()
+    for hosted in (Score.of(model), Score.of(model, LOGIT)):
+        assert hosted.params.security == 128
+        degree = 0 if hosted.polynomial is None else hosted.polynomial.degree
+        assert hosted.params.depth == 1 + (ceil(log2(degree + 1)) if degree else 0)
+    assert parameters_for(model, None).depth == 1
+
+
+def test_the_result_uses_up_every_level() -> None:
+    hosted = replace(score(), params=insecure_params())
+    _, _, ct = evaluated(hosted, FEATURE_MAJOR, linear_model().schema.transform(employees(3)).T)
+    assert ct.level == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("interval", [1.0, 4.0, 8.0, 16.0])
+def test_sigmoid_polynomial_keeps_its_promise(interval: float) -> None:
+    p = sigmoid_polynomial(interval)
+    x = np.linspace(-interval, interval, 20001)
+    assert np.abs(p(x) - 1 / (1 + np.exp(-x))).max() <= p.max_abs_error <= MAX_ABS_ERROR
+    assert (p.degree + 1) & p.degree == 0  # the highest degree that its depth allows
+
+
+def test_declared_sizes_fit_even_with_many_heavy_weights() -> None:
+    """Forty categories, of which one counts: the declared sum of weights is far above any logit."""
+    from churn.model import LinearModel, interval_for
+    from churn.schema import CategoricalColumn, NumericColumn, Schema
+
+    schema = Schema((NumericColumn("age", 0.0, 1.0, -5.0, 5.0),
+                     CategoricalColumn("job", tuple(f"job {k}" for k in range(12)))))
+    weights = np.array([0.5] + [3.0] * 11)
+    model = LinearModel(name="heavy", version=1, target="t", positive="p", schema=schema, weights=weights, bias=0.5,
+                        logit_interval=interval_for(schema, weights, 0.5), observed_logit=1.0)
+    x = np.zeros((2, 12))
+    x[0, 0], x[1, 4] = -5.0, 1.0
+    for output in (PROBABILITY, LOGIT):
+        value_range = parameters_for(model, None if output == LOGIT else sigmoid_polynomial(model.logit_interval, 0.1)
+                                     ).value_range
+        hosted = Score.of(model, output, max_abs_error=0.1, params=insecure_params(value_range))
+        for layout, packed in ((FEATURE_MAJOR, x.T), (RECORD, x[:1])):
+            found, bound, _ = evaluated(hosted, layout, packed)
+            wanted = model.logits(x) if output == LOGIT else hosted.in_the_clear(x)
+            assert abs(found[0] - wanted[0]) <= bound
+
+
+def test_digest_follows_everything_that_the_result_depends_on() -> None:
+    model, hosted = linear_model(), score()
+    heavier = replace(model, weights=model.weights * (1 + 1e-15))
+    others = [Score(heavier, hosted.polynomial, hosted.params), score(LOGIT),
+              Score(model, hosted.polynomial, insecure_params(16.0)), score(name="other")]
+    assert len({hosted.digest, *(other.digest for other in others)}) == 5
+    assert hosted.digest == Score(model, hosted.polynomial, hosted.params).digest
+
+
+def test_about_tells_polynomial_and_error_but_no_weight() -> None:
+    told = score().about()
+    polynomial = told["polynomial"]
+    assert isinstance(polynomial, dict) and polynomial["degree"] == 7 and 0 < polynomial["max_abs_error"] <= 0.003
+    assert "weights" not in told and "bias" not in told
+    assert score(LOGIT).about()["polynomial"] is None

@@ -1,0 +1,157 @@
+"""A small hosted model, a service without sockets, and records: what the tests of the churn service start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, log2
+
+import anyio.abc
+import anyio.from_thread
+import httpx
+import numpy as np
+import pandas as pd
+
+from churn.circuit import PROBABILITY, OutputKind, Score
+from churn.hosting.app import create_app
+from churn.hosting.limits import Limits
+from churn.hosting.model import HostedModel
+from churn.hosting.remote import Remote
+from churn.hosting.store import KeyStore, MemoryStore
+from churn.model import LinearModel, interval_for
+from churn.schema import CategoricalColumn, NumericColumn, Schema
+from ckks import CKKSParams
+
+N = 32
+DEPTH = 4
+
+
+@cache
+def insecure_params(value_range: float = 8.0, depth: int = DEPTH) -> CKKSParams:
+    """16 slots; enough levels for a polynomial of degree 7; the last modulus has the room that `for_depth` gives it."""
+    return CKKSParams.generate(
+        ring_degree=N, depth=depth, scale_bits=40, base_bits=44 + ceil(log2(value_range)), num_special=2, special_bits=50,
+        security=None, value_range=value_range)
+
+
+@cache
+def linear_model(name: str = "toy", version: int = 1) -> LinearModel:
+    """Two numbers and three categories: four features."""
+    schema = Schema((
+        NumericColumn("age", mean=40.0, scale=10.0, lower=20.0, upper=64.0),
+        NumericColumn("pay", mean=100.0, scale=8.0, lower=75.0, upper=125.0),
+        CategoricalColumn("travel", ("Monthly", "Rare", "Weekly")),
+    ))
+    weights, bias = np.array([-0.4, -0.25, 0.3, 0.9]), -0.1
+    return LinearModel(
+        name=name, version=version, target="left", positive="Yes", schema=schema, weights=weights,
+        bias=bias, logit_interval=interval_for(schema, weights, bias), observed_logit=1.0)
+
+
+@cache
+def score(output: OutputKind = PROBABILITY, name: str = "toy") -> Score:
+    """The model under insecure parameters; the polynomial has degree 7."""
+    return Score.of(linear_model(name), output, max_abs_error=0.003, params=insecure_params())
+
+
+def employees(rows: int, seed: int = 1) -> pd.DataFrame:
+    """Records that the toy model takes, some beyond its ranges."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({
+        "age": rng.integers(15, 70, rows), "pay": rng.normal(100.0, 15.0, rows),
+        "travel": rng.choice(["Monthly", "Rare", "Weekly"], rows)})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as the service saw it."""
+
+    method: str
+    path: str
+    length: int
+
+
+class AppTransport(httpx.BaseTransport):
+    """Carries requests to an ASGI application, without sockets; `tamper` may change each answer's bytes."""
+
+    def __init__(self, portal: anyio.abc.BlockingPortal, app: object) -> None:
+        self.portal, self.app = portal, app
+        self.seen: list[Seen] = []
+        self.tamper: Callable[[bytes], bytes] | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        content = request.read()
+        self.seen.append(Seen(request.method, request.url.path, len(content)))
+
+        async def call() -> tuple[int, httpx.Headers, bytes]:
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
+            copy = httpx.Request(request.method, request.url, headers=request.headers, content=content)
+            response = await transport.handle_async_request(copy)
+            return response.status_code, response.headers, await response.aread()
+
+        status, headers, body = self.portal.call(call)
+        if self.tamper is not None and request.url.path.endswith(":evaluate"):
+            body = self.tamper(body)
+            headers = httpx.Headers([(k, v) for k, v in headers.items() if k != "content-length"])
+        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+
+    def count(self, method: str) -> int:
+        """How many requests of a method the service saw."""
+        return sum(1 for one in self.seen if one.method == method)
+
+
+class Service:
+    """A service under test, and ways to talk to it."""
+
+    def __init__(
+        self, portal: anyio.abc.BlockingPortal, models: Iterable[HostedModel], *,
+        store: KeyStore | None = None, limits: Limits = Limits(),
+    ) -> None:
+        self.portal, self.store = portal, store if store is not None else MemoryStore()
+        self.app = create_app(models, self.store, limits)
+
+    def transport(self) -> AppTransport:
+        """A new transport, with a record of its own."""
+        return AppTransport(self.portal, self.app)
+
+    def remote(self, transport: httpx.BaseTransport | None = None) -> Remote:
+        """The calls of `hosting.remote`, insecure parameters allowed."""
+        return Remote("http://service", transport=transport or self.transport(), allow_insecure=True)
+
+    def http(self) -> httpx.Client:
+        """Plain HTTP, for requests that no honest client sends."""
+        return httpx.Client(base_url="http://service", transport=self.transport())
+
+    def raw(
+        self, method: str, path: str, headers: dict[str, str], chunks: Iterator[bytes]
+    ) -> tuple[int, bytes, int]:
+        """Send a body of chunks, told apart from a whole one; return status, body, and chunks taken."""
+        taken, status, body = 0, 0, b""
+
+        async def receive() -> dict[str, object]:
+            nonlocal taken
+            chunk = next(chunks, None)
+            if chunk is None:
+                return {"type": "http.request", "body": b"", "more_body": False}
+            taken += 1
+            return {"type": "http.request", "body": chunk, "more_body": True}
+
+        async def send(message: dict[str, object]) -> None:
+            nonlocal status, body
+            if message["type"] == "http.response.start":
+                status = int(message["status"])  # type: ignore[call-overload]
+            elif message["type"] == "http.response.body":
+                body += message.get("body", b"")  # type: ignore[operator]
+
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+            "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
+            "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+            "client": ("test", 1), "server": ("service", 80)}
+
+        async def call() -> None:
+            await self.app(scope, receive, send)  # type: ignore[arg-type]
+
+        self.portal.call(call)
+        return status, body, taken

@@ -1,0 +1,368 @@
+"""The pool: where words start, when a block comes back, what it holds then, and that nobody else has it meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import process
+import pytest
+
+from ckks import kernels
+from ckks.kernels import memory
+from ckks.kernels.memory import empty, kept_bytes, release, wiping, zeros
+
+ODD = 8 * 1234567  # bytes of a size that nothing else uses
+SHAPE = (1234567,)
+
+
+def address(x: np.ndarray) -> int:
+    return x.__array_interface__["data"][0]
+
+
+@pytest.fixture(autouse=True)
+def fresh_pool():
+    """Start from an empty pool."""
+    gc.collect()
+    release()
+    yield
+    release()
+
+
+@pytest.mark.parametrize("shape", [(1,), (8,), (3, 5), (2, 3, 64), (2, 1, 7, 8), (1000001,)], ids=str)
+def test_arrays_start_on_a_boundary(shape):
+    several = [make(shape) for make in (empty, zeros) for _ in range(3)]
+    for x in several:
+        assert x.shape == shape and x.dtype == np.uint64
+        assert address(x) % 64 == 0
+        assert x.flags.c_contiguous and x.flags.writeable
+    for i, x in enumerate(several):
+        assert not any(np.shares_memory(x, y) for y in several[:i])
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3, 8), (2, 0, 8), (4, 3, 0)], ids=str)
+def test_empty_arrays(shape):
+    assert empty(shape).shape == zeros(shape).shape == shape
+    assert kept_bytes() == 0
+
+
+def test_a_scalar():
+    x = zeros(())
+    assert x.shape == () and x == 0
+
+
+def test_zeros_after_garbage():
+    x = empty(SHAPE)
+    x.fill(2**64 - 1)
+    where = address(x)
+    del x
+    y = zeros(SHAPE)
+    assert address(y) == where and not y.any()
+
+
+def test_a_block_comes_back_when_its_last_view_dies():
+    x = empty((4, 8, 64))
+    nbytes, where = x.nbytes, address(x)
+    view = x[1:3, ::2].reshape(-1, 64)[..., ::-1].T
+    iterator = iter(memoryview(x))
+    del x
+    assert kept_bytes() == 0, "a view and a buffer are still alive"
+    del view
+    assert kept_bytes() == 0, "a buffer is still alive"
+    del iterator
+    assert kept_bytes() == nbytes
+    again = empty((4, 8, 64))
+    assert address(again) == where and kept_bytes() == 0
+
+
+def test_blocks_are_for_sizes_not_for_shapes():
+    x = empty((6, 64))
+    where = address(x)
+    del x
+    assert address(empty((5, 64))) != where
+    assert address(empty((2, 3, 64))) == where
+
+
+def test_an_array_in_a_cycle_comes_back_when_collected():
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.myself, holder.words = holder, empty(SHAPE)
+    del holder
+    assert kept_bytes() == 0
+    gc.collect()
+    assert kept_bytes() == ODD
+
+
+def test_weak_references_to_arrays_still_work():
+    x = empty((8,))
+    reference = weakref.ref(x)
+    assert reference() is x
+    del x
+    assert reference() is None
+
+
+def test_what_numpy_makes_of_an_array_keeps_it():
+    x = zeros(SHAPE)
+    y = np.frombuffer(x, dtype=np.uint8)
+    z = np.asarray(x).view(np.int64)
+    del x
+    assert kept_bytes() == 0
+    del y, z
+    assert kept_bytes() == ODD
+
+
+def test_release_gives_everything_back():
+    several = [empty((n,)) for n in (100, 200, 300)]
+    del several
+    assert kept_bytes() == 8 * 600
+    release()
+    assert kept_bytes() == 0
+
+
+def test_no_more_is_kept_than_the_limit(monkeypatch):
+    monkeypatch.setattr(memory._pool, "limit", 8 * 250)
+    several = [empty((n,)) for n in (100, 100, 100, 40)]
+    while several:
+        del several[0]
+        assert kept_bytes() <= 8 * 250
+    assert kept_bytes() == 8 * 240  # the third 100 was too much, the 40 was not
+    for n in (100, 100, 40):
+        several.append(empty((n,)))
+    assert kept_bytes() == 0
+
+
+def test_the_limit_is_set_by_environment(tmp_path):
+    code = """
+from ckks import kernels
+a, b = kernels.empty((100,)), kernels.empty((100,))
+del a, b
+print(kernels.kept_bytes())
+"""
+    assert process.output_of(code, tmp_path) == "1600\n"
+    assert process.output_of(code, tmp_path, CKKS_POOL_BYTES="1000") == "800\n"
+    assert process.output_of(code, tmp_path, CKKS_POOL_BYTES="0") == "0\n"
+
+
+def test_a_bad_limit_is_named(tmp_path):
+    done = process.run_python("from ckks import kernels", tmp_path, CKKS_POOL_BYTES="much")
+    assert done.returncode != 0
+    assert "ckks.errors.ParameterError" in done.stderr and "CKKS_POOL_BYTES" in done.stderr
+
+
+# ---- secrets ---------------------------------------------------------------------------------------------------
+
+
+def test_secrets_are_overwritten_when_they_die():
+    with wiping():
+        secret = empty(SHAPE)
+    secret.fill(12345)
+    where = address(secret)
+    view = secret[::2]
+    del secret
+    assert (view == 12345).all()
+    del view
+    again = empty(SHAPE)
+    assert address(again) == where
+    assert not again.any()
+
+
+def test_the_mark_is_not_inherited():
+    """A block that held a secret is an ordinary one afterwards, and the reverse."""
+    with wiping():
+        x = empty(SHAPE)
+    del x
+    x = empty(SHAPE)  # the same block, not a secret any more
+    x.fill(7)
+    del x
+    with wiping():
+        x = empty(SHAPE)
+    assert (x == 7).all()
+    del x
+    assert not empty(SHAPE).any()
+
+
+def test_secrets_over_the_limit_are_overwritten_too(monkeypatch):
+    """A block that the pool does not keep goes back to the system, and must not take its words along."""
+    monkeypatch.setattr(memory._pool, "limit", 0)
+    with wiping():
+        secret = empty((64,))
+    secret.fill(12345)
+    block = next(lease.block for lease in memory._pool.leases.values() if np.shares_memory(lease.block, secret))
+    assert block.view(np.uint8).any()
+    del secret
+    assert not block.any()
+
+
+def test_wiping_nests_and_ends():
+    def dies_as_zero() -> bool:
+        x = empty(SHAPE)
+        x.fill(1)
+        del x
+        return not empty(SHAPE).any()
+
+    assert not dies_as_zero()
+    with wiping():
+        assert dies_as_zero()
+        with pytest.raises(RuntimeError), wiping():
+            assert dies_as_zero()
+            raise RuntimeError
+        assert dies_as_zero()
+    assert not dies_as_zero()
+
+
+def test_wiping_is_of_one_thread():
+    """Another thread's ordinary arrays are not marked; results of a threaded kernel are, as the caller says."""
+    found = []
+    with wiping():
+        thread = threading.Thread(target=lambda: found.append(memory._wiping.get()))
+        thread.start()
+        thread.join()
+        assert memory._wiping.get()
+        with kernels.threads(3):
+            plan = kernels.make_plan(8, (17, 97, 113))
+            result = kernels.neg(plan, np.ones((3, 8), dtype=np.uint64))
+    assert found == [False]
+    block = next(lease for lease in memory._pool.leases.values() if np.shares_memory(lease.block, result))
+    assert block.wipe
+
+
+def test_every_array_that_held_the_secret_is_overwritten(rng):
+    """Generate, encrypt, decrypt: no free block holds the words of the secret afterwards."""
+    from params import insecure_small
+
+    from ckks import kernels
+    from ckks.rlwe import Plaintext, encrypt
+    from ckks.rlwe.secret import KeyGenerator, decrypt
+
+    params = insecure_small()
+    keygen = KeyGenerator(params, rng)
+    secret = keygen.secret_key()
+    words = secret.ntt(params.basis_qp).copy()
+    key = keygen.public_key(secret)
+    keygen.evaluation_keys(secret, rotations=[1], conjugation=True)
+    plaintext = Plaintext.of(params, kernels.zeros((5, 64)), 4)
+    decrypt(encrypt(plaintext, key, rng), secret)
+    secret.close()
+    del secret
+    gc.collect()
+    for nbytes, blocks in memory._pool.free.items():
+        for block in blocks:
+            start = -address(block) % 64
+            rows = block[start : start + nbytes // 512 * 512].view(np.uint64).reshape(-1, 64)
+            for row in words:
+                assert not (rows == row).all(axis=1).any()
+
+
+# ---- nobody else has it ----------------------------------------------------------------------------------------
+
+
+def churn(seed: int, steps: int) -> None:
+    """Arrays of random sizes and lifetimes, each filled with a mark of its own that has to stay."""
+    rng = np.random.default_rng(seed)
+    alive: list[tuple[np.ndarray, int]] = []
+    for step in range(steps):
+        mark = seed << 32 | step
+        words = empty((int(rng.choice([1, 8, 64, 512])),))
+        words.fill(mark)
+        alive.append((words[:: int(rng.integers(1, 3))], mark))  # often a view only
+        del words
+        if rng.random() < 0.5:
+            view, mark = alive.pop(int(rng.integers(len(alive))))
+            assert (view == mark).all()
+            del view
+        if len(alive) > 60:
+            for view, mark in alive:
+                assert (view == mark).all()
+            del alive[:: int(rng.integers(1, 4))]
+    for view, mark in alive:
+        assert (view == mark).all()
+
+
+def test_arrays_alive_are_never_handed_out_again():
+    churn(1, 3000)
+
+
+def test_arrays_alive_are_never_handed_out_again_to_other_threads():
+    """Eight threads that allocate, free in their own time, and free what others made."""
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(churn, seed, 800) for seed in range(8)]:
+            future.result()
+
+
+def test_arrays_that_die_in_another_thread():
+    """Made here, freed there, while both allocate: what is kept in the end is what was made, at most."""
+    made = [zeros((64,)) for _ in range(500)]
+    for i, x in enumerate(made):
+        x.fill(i)
+
+    def consume(part: list[np.ndarray], first: int) -> None:
+        while part:
+            x = part.pop()
+            assert (x == first + len(part)).all()
+            empty((64,)).fill(99)
+
+    parts = [made[i : i + 125] for i in range(0, 500, 125)]
+    del made, x
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(consume, part, 125 * i) for i, part in enumerate(parts)]:
+            future.result()
+    gc.collect()
+    blocks = memory._pool.free[512]
+    assert len({id(block) for block in blocks}) == len(blocks)
+    assert kept_bytes() == 512 * len(blocks)
+
+
+def test_the_collector_may_run_at_any_time():
+    """Arrays in cycles die inside the allocation of others: the pool holds no lock there."""
+
+    class Holder:
+        pass
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        for i in range(400):
+            holder = Holder()
+            holder.myself, holder.words = holder, zeros((8,))
+            del holder
+            x, y = empty((8,)), empty((8,))
+            x.fill(i), y.fill(i + 1)
+            assert (x == i).all() and (y == i + 1).all()
+    finally:
+        gc.set_threshold(*threshold)
+
+
+def test_arrays_alive_at_exit_make_no_noise(tmp_path):
+    code = """
+import sys
+from ckks import kernels
+with kernels.wiping():
+    kept = [kernels.zeros((64,)) for _ in range(10)]
+cycle = [kernels.zeros((8,))]; cycle.append(cycle)
+sys.modules["elsewhere"] = type("Holder", (), {"words": kernels.zeros((128,))})
+del cycle
+"""
+    assert process.output_of(code, tmp_path) == ""
+
+
+def test_a_forked_child_has_a_pool_of_its_own(tmp_path):
+    code = """
+import os
+import numpy as np
+from ckks import kernels
+x = kernels.zeros((64,))
+y = kernels.zeros((64,)); del y
+pid = os.fork()
+z = kernels.empty((64,)); z.fill(pid != 0)
+x.fill(pid != 0)
+if pid == 0:
+    os._exit(0 if not x.any() and not z.any() else 1)
+assert os.waitpid(pid, 0)[1] == 0
+print(x.all() and z.all())
+"""
+    assert process.output_of(code, tmp_path) == "True\n"

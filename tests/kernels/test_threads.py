@@ -1,0 +1,133 @@
+"""The one knob for threads, and the splitting of work behind it."""
+
+from __future__ import annotations
+
+import threading
+
+import process
+import pytest
+
+from ckks import kernels
+from ckks.errors import ParameterError
+from ckks.kernels import threads as module
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = kernels.num_threads()
+    kernels.set_num_threads(1)
+    yield
+    kernels.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 64, 256])
+@pytest.mark.parametrize("total", [1, 2, 3, 8, 100])
+def test_slices_cover_everything_once(count, total):
+    with kernels.threads(count):
+        slices = module.split(total)
+    assert [i for s in slices for i in range(s.start, s.stop)] == list(range(total))
+    assert len(slices) == min(count, total)
+    lengths = [s.stop - s.start for s in slices]
+    assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_every_slice_is_run_once(count):
+    seen: list[slice] = []
+    names = set()
+    barrier = threading.Barrier(count, timeout=30)
+
+    def work(s: slice) -> None:
+        barrier.wait()  # passes only when all slices run at once
+        seen.append(s)
+        names.add(threading.current_thread().name)
+
+    with kernels.threads(count):
+        module.run(work, 10)
+        expected = module.split(10)
+    assert sorted(seen, key=lambda s: s.start) == expected
+    assert len(names) == count
+
+
+def test_nothing_to_do():
+    for count in (1, 3):
+        with kernels.threads(count):
+            module.run(lambda s: pytest.fail("called"), 0)
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 2])
+def test_errors_are_raised_once_all_work_is_done(culprit):
+    """No thread may still write into an array that the caller has given up."""
+    finished = []
+
+    def work(s: slice) -> None:
+        if s.start == culprit:
+            raise ZeroDivisionError
+        threading.Event().wait(0.05)
+        finished.append(s.start)
+
+    with kernels.threads(3):
+        with pytest.raises(ZeroDivisionError):
+            module.run(work, 3)
+        assert sorted(finished) == sorted({0, 1, 2} - {culprit})
+
+
+def test_the_count_is_restored():
+    kernels.set_num_threads(2)
+    with kernels.threads(3):
+        assert kernels.num_threads() == 3
+        with pytest.raises(RuntimeError), kernels.threads(4):
+            raise RuntimeError
+        assert kernels.num_threads() == 3
+    assert kernels.num_threads() == 2
+
+
+@pytest.mark.parametrize("count", [0, -1, 257, 1.0, "2", None])
+def test_counts_that_make_no_sense(count):
+    with pytest.raises(ParameterError, match=r"needed an integer from 1 to 256"):
+        kernels.set_num_threads(count)
+    assert kernels.num_threads() == 1
+
+
+def test_one_thread_unless_told_otherwise(tmp_path):
+    code = "from ckks import kernels; print(kernels.num_threads())"
+    assert process.output_of(code, tmp_path) == "1\n"
+    assert process.output_of(code, tmp_path, CKKS_NUM_THREADS="5") == "5\n"
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-3", "2.5", "1000", ""])
+def test_a_bad_environment_variable_is_named(tmp_path, text):
+    done = process.run_python("from ckks import kernels", tmp_path, CKKS_NUM_THREADS=text)
+    assert done.returncode != 0
+    assert "ckks.errors.ParameterError" in done.stderr and f"CKKS_NUM_THREADS={text!r}" in done.stderr
+
+
+def test_importing_starts_no_thread(tmp_path):
+    code = """
+import threading
+from ckks import kernels, ring, rlwe
+import numpy as np
+kernels.neg(kernels.make_plan(8, (17, 97)), np.ones((2, 8), dtype=np.uint64))
+print(threading.active_count())
+"""
+    assert process.output_of(code, tmp_path) == "1\n"
+
+
+def test_threads_after_a_fork(tmp_path):
+    """Threads do not survive a fork; a child gets its own."""
+    code = """
+import os, warnings
+import numpy as np
+from ckks import kernels
+kernels.set_num_threads(3)
+plan = kernels.make_plan(16, (97, 193, 257))
+x = np.arange(48, dtype=np.uint64).reshape(3, 16)
+before = kernels.ntt(plan, x)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads: that is what is tested
+    pid = os.fork()
+if pid == 0:
+    os._exit(0 if np.array_equal(kernels.ntt(plan, x), before) else 1)
+print(os.waitpid(pid, 0)[1])
+"""
+    assert process.output_of(code, tmp_path) == "0\n"
