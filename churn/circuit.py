@@ -27,14 +27,25 @@ from typing import Any, Literal
 
 import numpy as np
 
+from churn.errors import ModelError
 from churn.hosting.model import Layout, Output
 from churn.model import LinearModel
 from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
+from ckks.errors import ParameterError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import CKKSParams, Evaluator
 
-__all__ = ["FEATURE_MAJOR", "LOGIT", "MAX_ABS_ERROR", "PROBABILITY", "RECORD", "OutputKind",
-           "Score", "parameters_for", "sigmoid_polynomial"]
+__all__ = [
+    "FEATURE_MAJOR",
+    "LOGIT",
+    "MAX_ABS_ERROR",
+    "PROBABILITY",
+    "RECORD",
+    "OutputKind",
+    "Score",
+    "parameters_for",
+    "sigmoid_polynomial",
+]
 
 FEATURE_MAJOR, RECORD = "feature-major", "record"
 OutputKind = Literal["probability", "logit"]
@@ -55,10 +66,16 @@ def sigmoid_polynomial(interval: float, max_abs_error: float = MAX_ABS_ERROR) ->
     """Return the minimax polynomial of the sigmoid on [-interval, interval].
 
     Of the least depth that keeps the error within `max_abs_error`, and the highest degree that this
-    depth allows.
+    depth allows. Raises ModelError when the interval is too wide for any degree up to 127.
     """
-    return approximate(logistic, (-interval, interval), max_abs_error=max_abs_error,
-                       fill_depth=True)
+    try:
+        return approximate(logistic, (-interval, interval), max_abs_error=max_abs_error, fill_depth=True)
+    except ParameterError as error:
+        raise ModelError(
+            f"logits may reach {interval:g}, and {error}",
+            f"an error of {max_abs_error:.2g} is wanted",
+            "Return logits instead (--mode logit), or train with stronger regularisation",
+        ) from error
 
 
 def parameters_for(model: LinearModel, polynomial: Polynomial | None) -> CKKSParams:
@@ -71,8 +88,7 @@ def parameters_for(model: LinearModel, polynomial: Polynomial | None) -> CKKSPar
     divisor, bound = _divisor(model, polynomial), _bound(model)
     declared = float(np.abs(model.weights).sum()) * bound / divisor
     needed = max(1.0, bound, declared / _SPARE, 2 * model.logit_interval / divisor / _SPARE)
-    return CKKSParams.for_depth(depth, precision_bits=PRECISION_BITS,
-                                value_range=2.0 ** math.ceil(math.log2(needed)))
+    return CKKSParams.for_depth(depth, precision_bits=PRECISION_BITS, value_range=2.0 ** math.ceil(math.log2(needed)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +104,15 @@ class Score:
 
     @classmethod
     def of(
-        cls, model: LinearModel, output: OutputKind = PROBABILITY, *,
-        max_abs_error: float = MAX_ABS_ERROR, params: CKKSParams | None = None,
+        cls,
+        model: LinearModel,
+        output: OutputKind = PROBABILITY,
+        *,
+        max_abs_error: float = MAX_ABS_ERROR,
+        params: CKKSParams | None = None,
     ) -> Score:
         """Choose polynomial and parameters for a model; `params` instead of those chosen."""
-        polynomial = (sigmoid_polynomial(model.logit_interval, max_abs_error)
-                      if output == PROBABILITY else None)
+        polynomial = sigmoid_polynomial(model.logit_interval, max_abs_error) if output == PROBABILITY else None
         return cls(model, polynomial, params or parameters_for(model, polynomial))
 
     # ---- the circuit -----------------------------------------------------------------------------
@@ -166,15 +185,23 @@ class Score:
     def about(self) -> dict[str, object]:
         """Return schema and label, and the polynomial with its interval and largest error."""
         p = self.polynomial
-        return {**self.model.describe(), "polynomial": None if p is None else {
-            "basis": p.basis, "interval": list(p.interval), "degree": p.degree,
-            "coefficients": list(p.coefficients), "max_abs_error": p.max_abs_error}}
+        return {
+            **self.model.describe(),
+            "polynomial": None
+            if p is None
+            else {
+                "basis": p.basis,
+                "interval": list(p.interval),
+                "degree": p.degree,
+                "coefficients": list(p.coefficients),
+                "max_abs_error": p.max_abs_error,
+            },
+        }
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over weights, polynomial and parameters: another digest, another result."""
-        text = json.dumps([self.model.to_dict(), self.about(), self.params.digest.hex()],
-                          sort_keys=True)
+        text = json.dumps([self.model.to_dict(), self.about(), self.params.digest.hex()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -6,26 +6,31 @@ scikit-learn nor anything that could decrypt.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from churn.errors import ChurnError, DataError, ModelError
+from churn.errors import ChurnError, ModelError
+from churn.terminal import (
+    line,
+    one_line,
+    passphrase,
+    print_parameters,
+    set_threads,
+    steps,
+    write_json,
+    write_predictions,
+    writing,
+)
 from ckks.errors import HEError
 
 if TYPE_CHECKING:
     from churn.demo import Source
-    from churn.results import Results
 
 __all__ = ["app", "main"]
 
@@ -33,11 +38,13 @@ app = typer.Typer(
     help="Who may leave? Employee records scored on a stranger's model, encrypted. Without a command: "
     "make data, train in the clear, start the evaluation service as a process of its own, score the "
     "held-out records encrypted over HTTP, and compare both worlds.",
-    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]})
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MOST_THREADS = 8
 
 
 class Mode(StrEnum):
@@ -52,12 +59,19 @@ Seed = Annotated[int, typer.Option(help="Of the synthetic data and of the split.
 Data = Annotated[Path | None, typer.Option(help="A CSV file to use instead of synthetic employees.")]
 Target = Annotated[str | None, typer.Option(help="The label's column in --data.")]
 Positive = Annotated[str | None, typer.Option(help="The label's value to predict, e.g. Yes.")]
-ModeOption = Annotated[Mode, typer.Option(
-    help="probability: the sigmoid is evaluated encrypted, as a polynomial. logit: the client applies "
-    "the exact sigmoid after decrypting.")]
-Threads = Annotated[int | None, typer.Option(
-    help="Threads of one kernel call; unset: CKKS_NUM_THREADS, else one per processor, 8 at most.",
-    min=1, max=256)]
+ModeOption = Annotated[
+    Mode,
+    typer.Option(
+        help="probability: the sigmoid is evaluated encrypted, as a polynomial. logit: the client applies "
+        "the exact sigmoid after decrypting."
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads of one kernel call; unset: CKKS_NUM_THREADS, else one per processor, 8 at most.", min=1, max=256
+    ),
+]
 Url = Annotated[str, typer.Option(help="Where the evaluation service answers.")]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -80,23 +94,24 @@ def demo(
     if context.invoked_subcommand is not None:
         return
     console = Console()
-    with _steps(console) as step:
+    with steps(console) as step:
         with step("load libraries"):
             from churn.demo import compare_worlds
             from churn.results import print_table
         results = compare_worlds(
-            _source(rows, seed, data, target, positive), mode.value, threads=_set_threads(threads),
-            step=step)
+            _source(rows, seed, data, target, positive), mode.value, threads=set_threads(threads), step=step
+        )
         with step("write the report"):
             from churn.report import write_report
 
-            report = write_report(results, out / "index.html")
+            with writing(out):
+                report = write_report(results, out / "index.html")
     print_table(results, console)
-    _print_parameters(results, console)
+    print_parameters(results, console)
     if json_file is not None:
-        _write_json(results, json_file)
-        _line(console, "numbers", str(json_file))
-    _line(console, "report", str(report))
+        write_json(results, json_file)
+        line(console, "numbers", str(json_file))
+    line(console, "report", str(report))
 
 
 @app.command()
@@ -108,32 +123,41 @@ def train(
     positive: Positive = None,
     out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("models/churn.json"),
     name: Annotated[str | None, typer.Option(help="The model's name; the file's, without .json, unless given.")] = None,
-    held_out: Annotated[Path | None, typer.Option(
-        help="Also write the held-out records, label included, to this CSV file.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Also write the held-out records, label included, to this CSV file.")
+    ] = None,
 ) -> None:
     """Train a model in the clear and write it as JSON, for `serve`."""
     console = Console()
-    with _steps(console) as step, step("train in the clear"):
+    with steps(console) as step, step("train in the clear"):
         from churn.demo import train_on, write_model
         from churn.training import measure
 
         parts, trained = train_on(_source(rows, seed, data, target, positive), name or out.stem)
         model = trained.model
-        with _writing(out):
+        with writing(out):
             write_model(model, out)
         if held_out is not None:
             label = ["no", model.positive] if model.positive != "no" else ["other", model.positive]
             table = parts.test.assign(**{model.target: [label[int(y)] for y in parts.test_labels]})
-            with _writing(held_out):
+            with writing(held_out):
                 held_out.parent.mkdir(parents=True, exist_ok=True)
                 table.to_csv(held_out, index=False)
         metrics = measure(parts.test_labels, model.probabilities(model.schema.transform(parts.test)))
     for note in trained.notes:
-        _line(console, "note", note)
-    _line(console, "model", f"{out}: {model.name!r}, {len(model.schema.columns)} columns, {model.schema.width} "
-          f"features, logits within {model.logit_interval:g}")
-    _line(console, "accuracy", f"{metrics.accuracy:.4f} on {len(parts.test):,} held-out rows (majority "
-          f"{metrics.majority:.4f}, ROC AUC {metrics.roc_auc:.4f})")
+        line(console, "note", note)
+    line(
+        console,
+        "model",
+        f"{out}: {model.name!r}, {len(model.schema.columns)} columns, {model.schema.width} "
+        f"features, logits within {model.logit_interval:g}",
+    )
+    line(
+        console,
+        "accuracy",
+        f"{metrics.accuracy:.4f} on {len(parts.test):,} held-out rows (majority "
+        f"{metrics.majority:.4f}, ROC AUC {metrics.roc_auc:.4f})",
+    )
 
 
 @app.command()
@@ -144,17 +168,22 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     mode: ModeOption = Mode.probability,
     threads: Threads = None,
-    plain_http: Annotated[bool, typer.Option(
-        "--plain-http", help="Allow an address beyond this machine, although nothing here speaks TLS.")] = False,
+    plain_http: Annotated[
+        bool,
+        typer.Option("--plain-http", help="Allow an address beyond this machine, although nothing here speaks TLS."),
+    ] = False,
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> None:
     """Host every model of a folder until interrupted. This process cannot decrypt."""
     if host not in LOOPBACK and not plain_http:
-        raise ModelError(f"{host} is not an address of this machine alone", "the service speaks plain HTTP",
-                         "Put a TLS proxy in front and add --plain-http, or use --host 127.0.0.1")
+        raise ModelError(
+            f"{host} is not an address of this machine alone",
+            "the service speaks plain HTTP",
+            "Put a TLS proxy in front and add --plain-http, or use --host 127.0.0.1",
+        )
     from churn import server
 
-    _set_threads(threads)
+    set_threads(threads)
     loaded = server.load_models(models)
     service = server.build(loaded, keys, output=mode.value)
 
@@ -178,8 +207,11 @@ def models(url: Url = DEFAULT_URL) -> None:
             one = remote.describe(str(listed.get("name")))
             polynomial = one.about.get("polynomial")
             error = f"{polynomial['max_abs_error']:.1e}" if isinstance(polynomial, dict) else "exact"
-            table.add_row(*map(Text, (
-                one.name, str(one.version), one.output.kind, error, ", ".join(one.layouts), str(one.params))))
+            table.add_row(
+                *map(
+                    Text, (one.name, str(one.version), one.output.kind, error, ", ".join(one.layouts), str(one.params))
+                )
+            )
     Console().print(table)
 
 
@@ -188,26 +220,31 @@ def score(
     data: Annotated[Path, typer.Option(help="CSV file of records; its label column, if any, is not sent.")],
     model: Annotated[str, typer.Option(help="The model's name at the service.")] = "churn",
     url: Url = DEFAULT_URL,
-    key_file: Annotated[Path | None, typer.Option(
-        help="Keep the secret key in this file (made when missing), so that keys are sent once.")] = None,
-    passphrase_env: Annotated[str | None, typer.Option(
-        help="Environment variable that holds the key file's passphrase.", metavar="VAR")] = None,
-    record: Annotated[int | None, typer.Option(
-        help="Score this row only (counting from 0), as one small ciphertext.", min=0)] = None,
-    out: Annotated[Path | None, typer.Option(
-        help="Write predictions to this CSV file; predictions.csv if the table has no label.")] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="Keep the secret key in this file (made when missing), so that keys are sent once."),
+    ] = None,
+    passphrase_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the key file's passphrase.", metavar="VAR")
+    ] = None,
+    record: Annotated[
+        int | None, typer.Option(help="Score this row only (counting from 0), as one small ciphertext.", min=0)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write predictions to this CSV file; predictions.csv if the table has no label.")
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Score a table, or one record of it, encrypted; print the accuracy if the label is there."""
     console = Console()
-    with _steps(console) as step:
+    with steps(console) as step:
         with step("load libraries"):
             from churn.client import Client
             from churn.records import load_records
             from churn.results import bytes_text, seconds_text
             from churn.training import measure
-        _set_threads(threads)
-        with Client(url, key_file=key_file, passphrase=_passphrase(passphrase_env)) as client:
+        set_threads(threads)
+        with Client(url, key_file=key_file, passphrase=passphrase(passphrase_env)) as client:
             described = client.model(model)
             records, labels = load_records(data, described.target, described.positive)
             with step("score encrypted") as progress:
@@ -218,23 +255,37 @@ def score(
     usage, p = scores.usage, scores.probabilities
     if record is not None:
         truth = "" if labels is None else f"; really: {'yes' if labels[record] else 'no'}"
-        _line(console, "score", f"row {record}: {described.target} = {described.positive} with probability "
-              f"{p[0]:.3f}{truth}")
+        line(
+            console,
+            "score",
+            f"row {record}: {described.target} = {described.positive} with probability {p[0]:.3f}{truth}",
+        )
     elif labels is not None:
         accuracy = float(((p >= 0.5) == labels).mean())
         both = labels.any() and not labels.all()
         more = f", ROC AUC {measure(labels, p).roc_auc:.4f}" if both else ""
-        _line(console, "accuracy", f"{accuracy:.4f} on {len(p):,} rows (majority "
-              f"{max(labels.mean(), 1 - labels.mean()):.4f}{more})")
+        line(
+            console,
+            "accuracy",
+            f"{accuracy:.4f} on {len(p):,} rows (majority {max(labels.mean(), 1 - labels.mean()):.4f}{more})",
+        )
     if out is not None or (labels is None and record is None):
         out = out or Path("predictions.csv")
-        with _writing(out):
-            _write_predictions(out, p, first=record or 0)
-        _line(console, "written", f"{out}: {len(p):,} rows")
-    _line(console, "time", f"encrypt {seconds_text(usage.encrypt)}, evaluate {seconds_text(usage.evaluate)}, decrypt "
-          f"{seconds_text(usage.decrypt)}; keys {seconds_text(usage.keygen + usage.upload_keys)}")
-    _line(console, "traffic", f"{bytes_text(usage.bytes_up)} up, {bytes_text(usage.bytes_down)} down; keys "
-          f"{bytes_text(usage.bytes_keys) if usage.bytes_keys else 'none sent'}")
+        with writing(out):
+            write_predictions(out, p, first=record or 0)
+        line(console, "written", f"{out}: {len(p):,} rows")
+    line(
+        console,
+        "time",
+        f"encrypt {seconds_text(usage.encrypt)}, evaluate {seconds_text(usage.evaluate)}, decrypt "
+        f"{seconds_text(usage.decrypt)}; keys {seconds_text(usage.keygen + usage.upload_keys)}",
+    )
+    line(
+        console,
+        "traffic",
+        f"{bytes_text(usage.bytes_up)} up, {bytes_text(usage.bytes_down)} down; keys "
+        f"{bytes_text(usage.bytes_keys) if usage.bytes_keys else 'none sent'}",
+    )
 
 
 def main() -> None:
@@ -242,88 +293,18 @@ def main() -> None:
     try:
         app()
     except (ChurnError, HEError) as error:
-        text = " ".join(str(error).split())
-        Console(stderr=True).print(Text(text, style="red"), soft_wrap=True)
-        sys.exit(1)
+        _complain(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}. Check that the file or folder is there, and yours.")
 
 
-# ---- helpers -------------------------------------------------------------------------------------
+def _complain(text: str) -> NoReturn:
+    Console(stderr=True).print(Text(one_line(text), style="red"), soft_wrap=True)
+    sys.exit(1)
 
 
 def _source(rows: int, seed: int, data: Path | None, target: str | None, positive: str | None) -> Source:
     from churn.demo import Source
 
     return Source(rows, seed, data, target, positive)
-
-
-def _set_threads(threads: int | None) -> int | None:
-    """Set the kernels' threads; return what a child process should be told, None for its own choice."""
-    if threads is None and "CKKS_NUM_THREADS" not in os.environ:
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = min(MOST_THREADS, usable)
-    if threads is not None:
-        from ckks.kernels.threads import set_num_threads
-
-        set_num_threads(threads)
-    return threads
-
-
-def _passphrase(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    value = os.environ.get(variable)
-    if not value:
-        raise DataError(f"the environment variable {variable!r} is not set, or empty",
-                        "it is to hold the key file's passphrase", f"Set it: read -rs {variable}; export {variable}")
-    return value
-
-
-@contextmanager
-def _steps(console: Console) -> Iterator[Callable[[str], Any]]:
-    """Yield a function that shows one step while its with block lasts, with a bar where rows are counted."""
-    progress = Progress(SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"),
-                        BarColumn(bar_width=24), TimeElapsedColumn(), console=console, transient=False)
-
-    @contextmanager
-    def step(name: str) -> Iterator[Callable[[int, int], None]]:
-        task = progress.add_task(name, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-        shown = progress.tasks[task]
-        progress.update(task, total=shown.total or 1, completed=shown.total or 1)
-
-    with progress:
-        yield step
-
-
-def _line(console: Console, name: str, value: str) -> None:
-    console.print(f"{name:>12}  {value}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _print_parameters(results: Results, console: Console) -> None:
-    p = results.params
-    _line(console, "parameters", f"N = {p['ring_degree']}, {p['levels']} levels, log2(QP) = {p['log2_qp']}, "
-          f"{p['security_bits']}-bit security; {p['backend']} kernels")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror or error})", "a file of yours is needed",
-                        "Name another path") from error
-
-
-def _write_json(results: Results, path: Path) -> None:
-    from churn.results import as_json
-
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
-
-
-def _write_predictions(path: Path, probabilities: Any, first: int) -> None:
-    """Rows, probabilities to four digits: further ones are error, which must not leave the key holder [LM21]."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"{first + i},{p:.4f},{int(p >= 0.5)}\n" for i, p in enumerate(probabilities)]
-    path.write_text("row,probability,predicted\n" + "".join(lines), encoding="utf-8")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +22,12 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-from churn import plain
-from churn.circuit import FEATURE_MAJOR, LOGIT, PROBABILITY, RECORD
-from churn.errors import DataError, ModelError
+from churn.circuit import FEATURE_MAJOR, LOGIT, RECORD
+from churn.errors import DataError
 from churn.hosting.model import Description, Layout
-from churn.hosting.remote import BadAnswer, Remote, RequestRefused
+from churn.hosting.remote import BadAnswer, Remote
 from churn.keyfile import KeyFile, SentKeys
-from churn.schema import Schema
+from churn.scoring import Scores, ScoringModel, Usage
 from ckks.errors import HEError
 from ckks.rlwe.secret import KeyGenerator, SecretKey
 from ckks.scheme import Encryptor
@@ -45,96 +43,23 @@ from ckks.scheme.serialization import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Client", "Scores", "ScoringModel", "Usage"]
+__all__ = ["Client", "Progress"]
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
-
-_WIDEST: dict[str, tuple[float, float]] = {PROBABILITY: (-0.5, 1.5), LOGIT: (-1e4, 1e4)}
-
-
-@dataclass
-class Usage:
-    """What it took so far: seconds by step, bytes by direction. `evaluate` counts from request to
-    answer, `evaluate_server` is what the service says of its own computing."""
-
-    keygen: float = 0.0
-    upload_keys: float = 0.0
-    encrypt: float = 0.0
-    evaluate: float = 0.0
-    evaluate_server: float = 0.0
-    decrypt: float = 0.0
-    bytes_up: int = 0
-    bytes_down: int = 0
-    bytes_keys: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """The result for a table, in row order.
-
-    probabilities  (rows,) in about [0, 1]: as they came, or the exact sigmoid of the logits
-    logits         (rows,), or None where the model gives probabilities
-    model          its description
-    usage          what this call took
-    """
-
-    probabilities: Floats
-    logits: Floats | None
-    model: Description
-    usage: Usage
-
-
-@dataclass(frozen=True, eq=False)
-class ScoringModel:
-    """A hosted churn model as its client knows it: the description, and the schema inside it."""
-
-    description: Description
-    schema: Schema
-    target: str
-    positive: str
-
-    @classmethod
-    def of(cls, description: Description) -> ScoringModel:
-        """Read schema and label out of a description; ModelError when they are not there.
-
-        The host declares the range of its results; one that would let anything pass is refused.
-        """
-        about, output = description.about, description.output
-        widest = _WIDEST.get(output.kind)
-        if widest is None or not widest[0] <= output.low < output.high <= widest[1]:
-            raise ModelError(
-                f"model {description.name!r} returns {output.kind[:40]!r} from {output.low:g} to "
-                f"{output.high:g}", f"{PROBABILITY!r} or {LOGIT!r} in a range that means something "
-                "is needed", "Ask the model's owner, or use another client")
-        schema = Schema.from_dict(about.get("schema"))
-        return cls(description, schema, plain.text(about.get("target"), "the target's name"),
-                   plain.text(about.get("positive"), "the positive label"))
-
-    def layout(self, name: str) -> Layout:
-        """Return a layout, after checking that it fits the schema."""
-        layout = self.description.layouts.get(name)
-        bound = float(np.abs(self.schema.encoded_ranges()).max())
-        fits = layout is not None and layout.bound >= bound and (
-            layout.items == self.schema.width if name == FEATURE_MAJOR
-            else layout.items == 1 and layout.slots >= self.schema.width)
-        if layout is None or not fits:
-            raise RequestRefused(
-                f"model {self.description.name!r} " + (
-                    f"has no layout {name!r}" if layout is None else
-                    f"describes a layout {name!r} that does not fit its own schema"),
-                f"its layouts are {', '.join(self.description.layouts)}",
-                "Use one of the others, or ask the model's owner")
-        return layout
 
 
 class Client:
     """The key owner's end of the service. Not shared between threads."""
 
     def __init__(
-        self, service: str | Remote, *, key_file: str | Path | None = None,
-        passphrase: str | None = None, transport: httpx.BaseTransport | None = None,
+        self,
+        service: str | Remote,
+        *,
+        key_file: str | Path | None = None,
+        passphrase: str | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Connect lazily.
 
@@ -145,8 +70,7 @@ class Client:
             passphrase: seals the key file.
             transport: see `Remote`.
         """
-        self.remote = service if isinstance(service, Remote) else Remote(
-            service, transport=transport)
+        self.remote = service if isinstance(service, Remote) else Remote(service, transport=transport)
         self.usage = Usage()
         self._file = KeyFile(key_file, passphrase) if key_file is not None else None
         self._secrets: dict[bytes, SecretKey] = {}
@@ -189,7 +113,8 @@ class Client:
                 return sent.digest
         with self._timed("keygen"):
             keys = KeyGenerator(params).evaluation_keys(
-                secret, relin=needed.relinearisation, rotations=needed.rotations)
+                secret, relin=needed.relinearisation, rotations=needed.rotations
+            )
             data = to_bytes(keys)
         with self._timed("upload_keys"):
             digest = self.remote.upload_keys(data, description)
@@ -200,9 +125,7 @@ class Client:
             self._file.remember(sent)
         return digest
 
-    def score(
-        self, model: str | ScoringModel, records: pd.DataFrame, *, progress: Progress | None = None
-    ) -> Scores:
+    def score(self, model: str | ScoringModel, records: pd.DataFrame, *, progress: Progress | None = None) -> Scores:
         """Return the probability for each of any number of rows.
 
         Raises the errors of `Schema.transform` for records that the model cannot take, ServiceError
@@ -214,26 +137,23 @@ class Client:
         if not len(x):
             raise DataError("the table has no rows", "one at least is needed", "Add records")
         slots = model.layout(FEATURE_MAJOR).slots
-        chunks = [np.ascontiguousarray(x[i:i + slots].T) for i in range(0, len(x), slots)]
+        chunks = [np.ascontiguousarray(x[i : i + slots].T) for i in range(0, len(x), slots)]
         return self._ask(model, FEATURE_MAJOR, chunks, progress)
 
-    def score_record(
-        self, model: str | ScoringModel, records: pd.DataFrame, row: int = 0
-    ) -> Scores:
+    def score_record(self, model: str | ScoringModel, records: pd.DataFrame, row: int = 0) -> Scores:
         """Return the probability of one row, sent as one small ciphertext."""
         if isinstance(model, str):
             model = self.model(model)
         if not 0 <= row < len(records):
-            raise DataError(f"row {row} was asked for", f"the table has rows 0 to {len(records) - 1}",
-                            "Name one of these")
-        x = model.schema.transform(records.iloc[row:row + 1])  # (1, d)
+            raise DataError(
+                f"row {row} was asked for", f"the table has rows 0 to {len(records) - 1}", "Name one of these"
+            )
+        x = model.schema.transform(records.iloc[row : row + 1])  # (1, d)
         return self._ask(model, RECORD, [x], None)
 
     # ---- how it is done --------------------------------------------------------------------------
 
-    def _ask(
-        self, model: ScoringModel, layout: str, chunks: list[Floats], progress: Progress | None
-    ) -> Scores:
+    def _ask(self, model: ScoringModel, layout: str, chunks: list[Floats], progress: Progress | None) -> Scores:
         """Encrypt and send every chunk (items, n); only then open the answers."""
         before = Usage(**vars(self.usage))
         keys = self.prepare(model, layout)
@@ -245,8 +165,7 @@ class Client:
         answers, done = [], 0
         for chunk, rows in zip(chunks, lengths, strict=True):
             with self._timed("encrypt"):
-                body = seeded_to_bytes(*encryptor.encrypt_seeded(
-                    chunk, slots=packing.slots, bound=packing.bound))
+                body = seeded_to_bytes(*encryptor.encrypt_seeded(chunk, slots=packing.slots, bound=packing.bound))
             with self._timed("evaluate"):
                 answer = self.remote.evaluate(description, layout, body, keys, longest=longest)
             self.usage.evaluate_server += answer.seconds.get("evaluate", 0.0)
@@ -263,12 +182,14 @@ class Client:
         result = np.concatenate(values)
         logits = result if description.output.kind == LOGIT else None
         probabilities = result if logits is None else (1 + np.tanh(logits / 2)) / 2
-        usage = Usage(**{name: value - getattr(before, name)
-                         for name, value in vars(self.usage).items()})
+        usage = Usage(**{name: value - getattr(before, name) for name, value in vars(self.usage).items()})
         return Scores(probabilities, logits, description, usage)
 
     def _open(
-        self, description: Description, packing: Layout, answers: Iterable[bytes],
+        self,
+        description: Description,
+        packing: Layout,
+        answers: Iterable[bytes],
         lengths: Iterable[int],
     ) -> list[Floats]:
         """Decrypt and check. However an answer is wrong, the error is the same, and it comes late."""
@@ -287,7 +208,8 @@ class Client:
             raise BadAnswer(
                 f"the service's answer for model {description.name!r} is damaged or implausible",
                 f"values from {output.low:g} to {output.high:g} are needed in every row",
-                "Do not use it, and tell the service's owner; nothing was told to the service")
+                "Do not use it, and tell the service's owner; nothing was told to the service",
+            )
         return [values for values in opened if values is not None]
 
     def _secret(self, description: Description) -> SecretKey:

@@ -57,12 +57,17 @@ def load_table(source: Source) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
     if source.data is not None:
         if source.target is None or source.positive is None:
             raise DataError(
-                f"for {source.data} the label is not named", "its column and its positive value "
-                "are needed", "Add --target COLUMN --positive VALUE")
+                f"for {source.data} the label is not named",
+                "its column and its positive value are needed",
+                "Add --target COLUMN --positive VALUE",
+            )
         return load_csv(source.data, target, positive)
     if source.target is not None or source.positive is not None:
-        raise DataError("a label is named, but no file", "--target and --positive belong to --data",
-                        "Add --data FILE, or leave them out")
+        raise DataError(
+            "a label is named, but no file",
+            "--target and --positive belong to --data",
+            "Add --data FILE, or leave them out",
+        )
     employees = make_employees(source.rows, source.seed)
     return employees.drop(columns=TARGET), (employees[TARGET] == POSITIVE).to_numpy()
 
@@ -72,8 +77,7 @@ def train_on(source: Source, name: str) -> tuple[Split, Trained]:
     records, labels = load_table(source)
     parts = split(records, labels, seed=source.seed)
     target, positive = source.label
-    trained = train(parts.train, parts.train_labels, name=name, target=target, positive=positive,
-                    vocabulary=records)
+    trained = train(parts.train, parts.train_labels, name=name, target=target, positive=positive, vocabulary=records)
     return parts, trained
 
 
@@ -83,9 +87,7 @@ def write_model(model: LinearModel, path: Path) -> None:
     path.write_text(json.dumps(model.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
-def compare_worlds(
-    source: Source, mode: OutputKind, *, threads: int | None, step: Step
-) -> Results:
+def compare_worlds(source: Source, mode: OutputKind, *, threads: int | None, step: Step) -> Results:
     """Run the story; `step` is told what is going on."""
     start = time.perf_counter()
     with step("train in the clear"):
@@ -96,8 +98,9 @@ def compare_worlds(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="churn-")))
         write_model(model, folder / "models" / "churn.json")
         with step("start the service"):
-            service = stack.enter_context(ServiceProcess(
-                folder / "models", folder / "keys", mode=mode, threads=threads))
+            service = stack.enter_context(
+                ServiceProcess(folder / "models", folder / "keys", mode=mode, threads=threads)
+            )
         client = stack.enter_context(Client(service.url))
         backend = str(client.remote.health().get("backend"))
         with step("make and send the keys"):
@@ -110,13 +113,23 @@ def compare_worlds(
         x = model.schema.transform(parts.test)
         score = Score.of(model, mode, params=scores.model.params)
         return Results.compare(
-            parts.test_labels, model.probabilities(x), score.in_the_clear(x), scores.probabilities,
+            parts.test_labels,
+            model.probabilities(x),
+            score.in_the_clear(x),
+            scores.probabilities,
             seconds=Seconds(
-                train=trained_at - start, keygen=usage.keygen, upload_keys=usage.upload_keys,
-                encrypt=usage.encrypt, evaluate=usage.evaluate, decrypt=usage.decrypt,
-                total=time.perf_counter() - start),
+                train=trained_at - start,
+                keygen=usage.keygen,
+                upload_keys=usage.upload_keys,
+                encrypt=usage.encrypt,
+                evaluate=usage.evaluate,
+                decrypt=usage.decrypt,
+                total=time.perf_counter() - start,
+            ),
             traffic=Traffic(up=usage.bytes_up, down=usage.bytes_down, keys=usage.bytes_keys),
-            params=_facts(scores.model, backend, score), notes=trained.notes)
+            params=_facts(scores.model, backend, score),
+            notes=trained.notes,
+        )
 
 
 def _facts(description: Description, backend: str, score: Score) -> dict[str, str | int | float]:

@@ -41,8 +41,7 @@ class SentKeys:
 
     def serve(self, layout: Layout) -> bool:
         """Tell whether a layout needs no others."""
-        return (self.relinearisation or not layout.relinearisation) and set(
-            layout.rotations) <= set(self.rotations)
+        return (self.relinearisation or not layout.relinearisation) and set(layout.rotations) <= set(self.rotations)
 
 
 class KeyFile:
@@ -71,11 +70,14 @@ class KeyFile:
             raise KeyFileError(
                 f"{self.path} holds a key of other parameters",
                 f"this model is evaluated under {params}",
-                "Give another key file: one that does not exist yet is made") from error
+                "Give another key file: one that does not exist yet is made",
+            ) from error
         except OSError as error:
             raise KeyFileError(
                 f"{self.path} cannot be read or written ({error.strerror or error})",
-                "a file that only you can read is needed", "Check the path and its owner") from error
+                "a file that only you can read is needed",
+                "Check the path and its owner",
+            ) from error
 
     def sent(self) -> list[SentKeys]:
         """Return the notes that belong to this very key file, the newest first."""
@@ -85,18 +87,26 @@ class KeyFile:
             noted = json.loads(self._note.read_text(encoding="utf-8"))
             if noted["key_file"] != self._fingerprint():
                 return []
-            return [SentKeys(str(one["digest"]), one["relinearisation"] is True,
-                             tuple(int(k) for k in one["rotations"]))
-                    for one in noted["sent"] if DIGEST.fullmatch(str(one["digest"]))]
+            return [
+                SentKeys(str(one["digest"]), one["relinearisation"] is True, tuple(int(k) for k in one["rotations"]))
+                for one in noted["sent"]
+                if DIGEST.fullmatch(str(one["digest"]))
+            ]
         except (OSError, ValueError, KeyError, TypeError):
             return []  # keys are made anew then; no harm done
 
     def remember(self, keys: SentKeys) -> None:
         """Note that keys were sent."""
         others = [one for one in self.sent() if one.digest != keys.digest]
-        text = json.dumps({"key_file": self._fingerprint(), "sent": [
-            {"digest": one.digest, "relinearisation": one.relinearisation,
-             "rotations": list(one.rotations)} for one in [keys, *others][:_MOST_NOTES]]})
+        text = json.dumps(
+            {
+                "key_file": self._fingerprint(),
+                "sent": [
+                    {"digest": one.digest, "relinearisation": one.relinearisation, "rotations": list(one.rotations)}
+                    for one in [keys, *others][:_MOST_NOTES]
+                ],
+            }
+        )
         partial = self._note.with_name(f".{self._note.name}.{secrets.token_hex(8)}")
         with contextlib.suppress(OSError):  # a note that cannot be kept costs an upload, no more
             partial.write_text(text, encoding="utf-8")

@@ -30,14 +30,24 @@ class ServiceProcess:
     it watches the pipe that only this process holds.
     """
 
-    def __init__(
-        self, models: str | Path, keys: str | Path, *, mode: str, threads: int | None = None
-    ) -> None:
+    def __init__(self, models: str | Path, keys: str | Path, *, mode: str, threads: int | None = None) -> None:
         """Remember what to serve; `models` and `keys` are folders."""
         self.url = ""
         self._command = [
-            sys.executable, "-m", "churn", "serve", "--models", str(models), "--keys", str(keys),
-            "--mode", mode, "--port", "0", "--until-stdin-closes"]
+            sys.executable,
+            "-m",
+            "churn",
+            "serve",
+            "--models",
+            str(models),
+            "--keys",
+            str(keys),
+            "--mode",
+            mode,
+            "--port",
+            "0",
+            "--until-stdin-closes",
+        ]
         if threads is not None:
             self._command += ["--threads", str(threads)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -50,9 +60,13 @@ class ServiceProcess:
         self._errors = tempfile.TemporaryFile()
         # A session of its own: an interrupt in the terminal reaches this process, which then stops it.
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
             env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-            start_new_session=os.name != "nt")
+            start_new_session=os.name != "nt",
+        )
         try:
             deadline = time.monotonic() + _START_SECONDS
             self.url = self._announced(deadline)
@@ -77,8 +91,7 @@ class ServiceProcess:
         if process is None:
             return
         self._process = None
-        for ask in (process.stdin.close if process.stdin else process.terminate,
-                    process.terminate, process.kill):
+        for ask in (process.stdin.close if process.stdin else process.terminate, process.terminate, process.kill):
             try:
                 ask()
                 process.wait(_STOP_SECONDS)
@@ -138,4 +151,6 @@ class ServiceProcess:
         said = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         return ServiceUnavailable(
             f"the evaluation service {state}" + (f", saying: {said[-1][:500]}" if said else ""),
-            "a service on this machine is needed", "Run 'python -m churn serve --models DIR' to see all of it")
+            "a service on this machine is needed",
+            "Run 'python -m churn serve --models DIR' to see all of it",
+        )

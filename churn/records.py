@@ -14,9 +14,7 @@ from churn.tables import _check_shape, _read_text
 __all__ = ["load_records"]
 
 
-def load_records(
-    path: str | Path, target: str, positive: str
-) -> tuple[pd.DataFrame, npt.NDArray[np.bool_] | None]:
+def load_records(path: str | Path, target: str, positive: str) -> tuple[pd.DataFrame, npt.NDArray[np.bool_] | None]:
     """Read a table like `load_csv` does, for scoring: with labels, (rows,), if it has them.
 
     Labels are True where column `target` holds `positive`; None when there is no such column, or an
@@ -24,8 +22,13 @@ def load_records(
     """
     text = _read_text(Path(path))
     names = _check_shape(text, str(path))
-    table = pd.read_csv(io.StringIO(text), keep_default_na=False, dtype={target: str},
-                        na_values={name: [""] for name in names if name != target}, low_memory=False)
+    table = pd.read_csv(
+        io.StringIO(text),
+        keep_default_na=False,
+        dtype={target: str},
+        na_values={name: [""] for name in names if name != target},
+        low_memory=False,
+    )
     if target not in names:
         return table, None
     cells = table.pop(target).str.strip().to_numpy(dtype=object)

@@ -72,6 +72,7 @@ class Results:
     """
 
     plain: Metrics
+    polynomial: Metrics
     encrypted: Metrics
     labels_differ: int
     probability_error: ProbabilityError
@@ -108,7 +109,7 @@ class Results:
         for array in (y, plain, polynomial, encrypted):
             array.flags.writeable = False
         return cls(
-            plain=measure(y, plain), encrypted=measure(y, encrypted),
+            plain=measure(y, plain), polynomial=measure(y, polynomial), encrypted=measure(y, encrypted),
             labels_differ=int(((plain >= 0.5) != (encrypted >= 0.5)).sum()),
             probability_error=ProbabilityError(
                 total=_largest(encrypted - plain), polynomial=_largest(polynomial - plain),
@@ -122,6 +123,7 @@ def as_json(results: Results) -> dict[str, object]:
     return {
         "rows": results.rows,
         "plain": dataclasses.asdict(results.plain),
+        "polynomial": dataclasses.asdict(results.polynomial),
         "encrypted": dataclasses.asdict(results.encrypted),
         "labels_differ": results.labels_differ,
         "probability_error": dataclasses.asdict(results.probability_error),
@@ -133,14 +135,19 @@ def as_json(results: Results) -> dict[str, object]:
 
 
 def print_table(results: Results, console: Console) -> None:
-    """Print the comparison, plain beside encrypted, and one line each on error, time, traffic."""
+    """Print the comparison and one line each on error, time, traffic.
+
+    Side by side: the exact sigmoid and its polynomial, both in the clear, and the encrypted evaluation.
+    """
     table = Table(title=f"{results.rows:,} held-out rows, scored in both worlds")
-    for heading in ("", "plain", "encrypted", "difference"):
+    for heading in ("", "plain", "polynomial, clear", "encrypted", "difference"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, part in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"),
                        ("ROC AUC", "roc_auc")):
-        one, other = (getattr(metrics, part) for metrics in (results.plain, results.encrypted))
-        table.add_row(name, f"{one:.4f}", f"{other:.4f}", difference_text(other - one),
+        one, middle, other = (
+            getattr(metrics, part) for metrics in (results.plain, results.polynomial, results.encrypted)
+        )
+        table.add_row(name, f"{one:.4f}", f"{middle:.4f}", f"{other:.4f}", difference_text(other - one),
                       style="bold" if part == "accuracy" else "")
     console.print(table)
     error, seconds, traffic = results.probability_error, results.seconds, results.traffic

@@ -1,6 +1,6 @@
 """The model owner's end: a folder of models, hosted. Imports nothing that could decrypt.
 
-    python -m churn serve --models DIR
+python -m churn serve --models DIR
 """
 
 from __future__ import annotations
@@ -41,20 +41,27 @@ def load_models(folder: str | Path) -> list[LinearModel]:
         raise ModelError(
             f"{folder} " + ("holds no *.json" if folder.is_dir() else "is no folder"),
             "a folder with one model file at least is needed",
-            f"Make one with 'python -m churn train --out {folder}/churn.json'")
+            f"Make one with 'python -m churn train --out {folder}/churn.json'",
+        )
     models: dict[str, LinearModel] = {}
     for path in paths:
         model = _load(path)
         if model.name in models:
-            raise ModelError(f"{path} is a second model named {model.name!r}",
-                             "every model needs a name of its own", "Remove or rename one")
+            raise ModelError(
+                f"{path} is a second model named {model.name!r}",
+                "every model needs a name of its own",
+                "Remove or rename one",
+            )
         models[model.name] = model
     return list(models.values())
 
 
 def build(
-    models: list[LinearModel], store: KeyStore | str | Path, *,
-    output: OutputKind = PROBABILITY, limits: Limits = Limits(),
+    models: list[LinearModel],
+    store: KeyStore | str | Path,
+    *,
+    output: OutputKind = PROBABILITY,
+    limits: Limits = Limits(),
 ) -> Starlette:
     """Return the service for models; `store` may be a folder for the keys that clients send."""
     if isinstance(store, str | Path):
@@ -63,8 +70,12 @@ def build(
 
 
 def run(
-    app: Starlette, host: str = "127.0.0.1", port: int = 8000, *,
-    ready: Callable[[str], None] | None = None, until_stdin_closes: bool = False,
+    app: Starlette,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    ready: Callable[[str], None] | None = None,
+    until_stdin_closes: bool = False,
 ) -> None:
     """Serve until interrupted; port 0 takes a free one. `ready` is given the URL before the start.
 
@@ -75,9 +86,11 @@ def run(
     warmup = getattr(kernels.active(), "warmup", None)
     if warmup is not None:
         warmup()
-    server = uvicorn.Server(uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS,
-        server_header=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS, server_header=False
+        )
+    )
     if until_stdin_closes:
         threading.Thread(target=_watch_stdin, args=(server,), daemon=True).start()
     if ready is not None:
@@ -94,14 +107,18 @@ def run(
 def _load(path: Path) -> LinearModel:
     try:
         if path.stat().st_size > _MODEL_BYTES:
-            raise ModelError(f"{path} has {path.stat().st_size} bytes", "a model has far fewer",
-                             "Check that this is a model file")
+            raise ModelError(
+                f"{path} has {path.stat().st_size} bytes", "a model has far fewer", "Check that this is a model file"
+            )
         return LinearModel.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except ModelError as error:
         raise ModelError(f"{path}: {error.found}", error.needed, error.remedy) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error})", "a model file is needed",
-                         "Make one with 'python -m churn train'") from error
+        raise ModelError(
+            f"{path} cannot be read as JSON ({error})",
+            "a model file is needed",
+            "Make one with 'python -m churn train'",
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -113,9 +130,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise ModelError(f"port {port} of {host} cannot be listened on ({error.strerror or error})",
-                         "a free port of this machine is needed",
-                         "Name another with --port; 0 takes any that is free") from error
+        raise ModelError(
+            f"port {port} of {host} cannot be listened on ({error.strerror or error})",
+            "a free port of this machine is needed",
+            "Name another with --port; 0 takes any that is free",
+        ) from error
     return listener
 
 

@@ -135,11 +135,11 @@ class Field:
         """reduce()"""
         return self.exact(v - self.nearest(v * self.inverse) * self.q)
 
-    def mul(self, a: Floats, b: Floats) -> Floats:
-        """mul()"""
+    def mul(self, a: Floats, b: Floats, *, factor: bool = False) -> Floats:
+        """mul(), or multiply() with a factor: the quotient from b q_inverse, which does not wait for the product."""
         h = rounded(a * b, self.p)
         low = self.exact(a * b - h)
-        k = self.nearest(h * self.inverse)
+        k = self.nearest(a * rounded(b * self.inverse, self.p) if factor else h * self.inverse)
         return self.exact(self.exact(h - k * self.q) + low)
 
 
@@ -153,11 +153,12 @@ def floating_products(p: int = 9) -> None:
             (range(-q + 1, q), range(-q + 1, q)),
         ]:
             a, b = (x.astype(np.float64) for x in grid(a_range, b_range))
-            r = field.mul(a, b)
-            assert np.array_equal(np.mod(r - a * b, q), np.zeros_like(r)), f"mul at q = {q}"
-            bound = q / 2 + np.abs(a * b) * 2.0 ** (1 - p) * (1 + 2.0**-p)
-            assert np.all(np.abs(r) <= bound), f"bound of mul at q = {q}"
-            assert np.all(np.abs(r) < q), f"mul at q = {q} leaves (-q, q)"
+            for factor in (False, True):
+                r = field.mul(a, b, factor=factor)
+                assert np.array_equal(np.mod(r - a * b, q), np.zeros_like(r)), f"mul at q = {q}"
+                bound = q / 2 + np.abs(a * b) * 2.0 ** (1 - p) * (1 + 2.0**-p)
+                assert np.all(np.abs(r) <= bound), f"bound of mul at q = {q}"
+                assert np.all(np.abs(r) < q), f"mul at q = {q} leaves (-q, q)"
 
 
 def floating_reductions(p: int = 10) -> None:
@@ -214,7 +215,7 @@ def floating_fractions(p: int = 10) -> None:
 
 
 def planned_reductions() -> None:
-    """avx2/ntt.c, plan_reductions: in exact arithmetic every factor stays at or below 2^52, for all q and n."""
+    """avx2/twiddles.c, plan_reductions: in exact arithmetic every factor stays at or below 2^52, for all q and n."""
     limit = Fraction(2**52)
     sizes = [Fraction(2**bits - 1) for bits in (*range(5, 50),)] + [Fraction(2**50 - 63)]
     sizes += [Fraction(int(2**50 * part)) for part in (0.51, 0.6, 0.7, 0.8, 0.9)]

@@ -31,22 +31,39 @@ DEPTH = 4
 def insecure_params(value_range: float = 8.0, depth: int = DEPTH) -> CKKSParams:
     """16 slots; enough levels for a polynomial of degree 7; the last modulus has the room that `for_depth` gives it."""
     return CKKSParams.generate(
-        ring_degree=N, depth=depth, scale_bits=40, base_bits=44 + ceil(log2(value_range)), num_special=2, special_bits=50,
-        security=None, value_range=value_range)
+        ring_degree=N,
+        depth=depth,
+        scale_bits=40,
+        base_bits=44 + ceil(log2(value_range)),
+        num_special=2,
+        special_bits=50,
+        security=None,
+        value_range=value_range,
+    )
 
 
 @cache
 def linear_model(name: str = "toy", version: int = 1) -> LinearModel:
     """Two numbers and three categories: four features."""
-    schema = Schema((
-        NumericColumn("age", mean=40.0, scale=10.0, lower=20.0, upper=64.0),
-        NumericColumn("pay", mean=100.0, scale=8.0, lower=75.0, upper=125.0),
-        CategoricalColumn("travel", ("Monthly", "Rare", "Weekly")),
-    ))
+    schema = Schema(
+        (
+            NumericColumn("age", mean=40.0, scale=10.0, lower=20.0, upper=64.0),
+            NumericColumn("pay", mean=100.0, scale=8.0, lower=75.0, upper=125.0),
+            CategoricalColumn("travel", ("Monthly", "Rare", "Weekly")),
+        )
+    )
     weights, bias = np.array([-0.4, -0.25, 0.3, 0.9]), -0.1
     return LinearModel(
-        name=name, version=version, target="left", positive="Yes", schema=schema, weights=weights,
-        bias=bias, logit_interval=interval_for(schema, weights, bias), observed_logit=1.0)
+        name=name,
+        version=version,
+        target="left",
+        positive="Yes",
+        schema=schema,
+        weights=weights,
+        bias=bias,
+        logit_interval=interval_for(schema, weights, bias),
+        observed_logit=1.0,
+    )
 
 
 @cache
@@ -58,9 +75,13 @@ def score(output: OutputKind = PROBABILITY, name: str = "toy") -> Score:
 def employees(rows: int, seed: int = 1) -> pd.DataFrame:
     """Records that the toy model takes, some beyond its ranges."""
     rng = np.random.default_rng(seed)
-    return pd.DataFrame({
-        "age": rng.integers(15, 70, rows), "pay": rng.normal(100.0, 15.0, rows),
-        "travel": rng.choice(["Monthly", "Rare", "Weekly"], rows)})
+    return pd.DataFrame(
+        {
+            "age": rng.integers(15, 70, rows),
+            "pay": rng.normal(100.0, 15.0, rows),
+            "travel": rng.choice(["Monthly", "Rare", "Weekly"], rows),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -105,8 +126,12 @@ class Service:
     """A service under test, and ways to talk to it."""
 
     def __init__(
-        self, portal: anyio.abc.BlockingPortal, models: Iterable[HostedModel], *,
-        store: KeyStore | None = None, limits: Limits = Limits(),
+        self,
+        portal: anyio.abc.BlockingPortal,
+        models: Iterable[HostedModel],
+        *,
+        store: KeyStore | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self.portal, self.store = portal, store if store is not None else MemoryStore()
         self.app = create_app(models, self.store, limits)
@@ -123,9 +148,7 @@ class Service:
         """Plain HTTP, for requests that no honest client sends."""
         return httpx.Client(base_url="http://service", transport=self.transport())
 
-    def raw(
-        self, method: str, path: str, headers: dict[str, str], chunks: Iterator[bytes]
-    ) -> tuple[int, bytes, int]:
+    def raw(self, method: str, path: str, headers: dict[str, str], chunks: Iterator[bytes]) -> tuple[int, bytes, int]:
         """Send a body of chunks, told apart from a whole one; return status, body, and chunks taken."""
         taken, status, body = 0, 0, b""
 
@@ -145,10 +168,19 @@ class Service:
                 body += message.get("body", b"")  # type: ignore[operator]
 
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
-            "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
             "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
-            "client": ("test", 1), "server": ("service", 80)}
+            "client": ("test", 1),
+            "server": ("service", 80),
+        }
 
         async def call() -> None:
             await self.app(scope, receive, send)  # type: ignore[arg-type]

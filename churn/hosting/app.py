@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import pairwise
 
@@ -21,23 +21,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from churn.errors import nearest
+from churn.errors import ModelError, nearest
 from churn.hosting import protocol
 from churn.hosting.keyring import KeyRing
-from churn.hosting.limits import Limits, receive
+from churn.hosting.limits import Limits, input_lengths, key_lengths, receive
 from churn.hosting.model import Description, HostedModel, Layout
+from churn.hosting.problems import answer
 from churn.hosting.protocol import DIGEST, Problem
 from churn.hosting.store import KeyStore
 from ckks import kernels
-from ckks.errors import BasisMismatch, HEError, MissingKey, ParameterError
+from ckks.errors import HEError
 from ckks.rlwe import Ciphertext
-from ckks.scheme import CKKSParams, Evaluator
+from ckks.scheme import Evaluator
 from ckks.scheme.meta import meta_of
 from ckks.scheme.serialization import (
     ciphertext_from_bytes,
-    ciphertext_length,
     evaluation_keys_from_bytes,
-    evaluation_keys_length,
     to_bytes,
 )
 
@@ -46,9 +45,7 @@ __all__ = ["create_app"]
 _log = logging.getLogger("churn.hosting")
 
 
-def create_app(
-    models: Iterable[HostedModel], store: KeyStore, limits: Limits = Limits()
-) -> Starlette:
+def create_app(models: Iterable[HostedModel], store: KeyStore, limits: Limits = Limits()) -> Starlette:
     """Return the service that hosts `models` with keys in `store`."""
     return _Service(models, store, limits).app()
 
@@ -57,12 +54,17 @@ class _Service:
     """The routes and what they share. One per application."""
 
     def __init__(self, models: Iterable[HostedModel], store: KeyStore, limits: Limits) -> None:
-        self.models: Mapping[str, HostedModel] = {model.name: model for model in models}
-        self.descriptions = {
-            name: Description.of(model).to_dict() for name, model in self.models.items()}
+        self.models: dict[str, HostedModel] = {}
+        for model in models:
+            if model.name in self.models:
+                raise ModelError(
+                    f"two models are named {model.name!r}", "every model needs a name of its own", "Rename one"
+                )
+            self.models[model.name] = model
+            _check_size(model, limits)
+        self.descriptions = {name: Description.of(model).to_dict() for name, model in self.models.items()}
         self.params = {model.params.digest.hex(): model.params for model in self.models.values()}
-        self.key_lengths = {digest: _key_lengths(params, self.models.values())
-                            for digest, params in self.params.items()}
+        self.key_lengths = {digest: key_lengths(params, self.models.values()) for digest, params in self.params.items()}
         self.store, self.limits = store, limits
         self.ring = KeyRing(store, limits.resident_keys)
         self.turns = anyio.CapacityLimiter(limits.evaluations)
@@ -73,18 +75,23 @@ class _Service:
             routes=[
                 Route(protocol.HEALTH, self.health),
                 Route(protocol.MODELS, self.list_models),
-                Route(protocol.MODELS + "/{name}" + protocol.EVALUATE, self.evaluate,
-                      methods=["POST"]),
+                Route(protocol.MODELS + "/{name}" + protocol.EVALUATE, self.evaluate, methods=["POST"]),
                 Route(protocol.MODELS + "/{name}", self.describe),
                 Route(protocol.KEYS + "/{digest}", self.has_keys, methods=["HEAD"]),
                 Route(protocol.KEYS + "/{digest}", self.put_keys, methods=["PUT"]),
                 Route(protocol.KEYS + "/{digest}", self.delete_keys, methods=["DELETE"]),
             ],
             exception_handlers={
-                Problem: _answer, HEError: _answer, HTTPException: _answer,
-                ClientDisconnect: _answer, MemoryError: _answer, OSError: _answer,
-                Exception: _answer},
-            lifespan=self.lifespan)
+                Problem: answer,
+                HEError: answer,
+                HTTPException: answer,
+                ClientDisconnect: answer,
+                MemoryError: answer,
+                OSError: answer,
+                Exception: answer,
+            },
+            lifespan=self.lifespan,
+        )
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -94,13 +101,17 @@ class _Service:
     # ---- what is offered -------------------------------------------------------------------------
 
     async def health(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok", "models": len(self.models),
-                             "backend": kernels.active().name})
+        return JSONResponse({"status": "ok", "models": len(self.models), "backend": kernels.active().name})
 
     async def list_models(self, _: Request) -> Response:
-        return JSONResponse({"models": [
-            {"name": model.name, "version": model.version, "digest": model.digest,
-             "output": model.output.kind} for model in self.models.values()]})
+        return JSONResponse(
+            {
+                "models": [
+                    {"name": model.name, "version": model.version, "digest": model.digest, "output": model.output.kind}
+                    for model in self.models.values()
+                ]
+            }
+        )
 
     async def describe(self, request: Request) -> Response:
         return JSONResponse(self.descriptions[self._model(request).name])
@@ -122,28 +133,38 @@ class _Service:
         digest = _digest(request)
         stated = request.headers.get(protocol.PARAMETERS_HEADER, "")
         params = self.params.get(stated)
-        if params is None:
+        if params is None or not self.key_lengths[stated]:
             raise Problem(
-                409, "parameter mismatch", f"no model here uses the parameters that the header "
+                409,
+                "parameter mismatch",
+                f"no model here needs keys for the parameters that the header "
                 f"{protocol.PARAMETERS_HEADER} names; send the parameters_digest of the model's "
-                "description", have=stated[:64], need=sorted(self.params))
+                "description",
+                have=stated[:64],
+                need=sorted(self.params),
+            )
         with self._admitted():
             new = await run_sync(self.store.size, digest) is None
             if new and await run_sync(self.store.count) >= self.limits.key_sets:
-                raise Problem(507, "store full", f"{self.limits.key_sets} key sets are stored, "
-                              "more are not allowed; delete some that are no longer used",
-                              need=self.limits.key_sets)
+                raise Problem(
+                    507,
+                    "store full",
+                    f"{self.limits.key_sets} key sets are stored, "
+                    "more are not allowed; delete some that are no longer used",
+                    need=self.limits.key_sets,
+                )
             upload = await run_sync(self.store.receive)
             try:
-                legal = [n for n in self.key_lengths[stated] if n <= self.limits.body]
-                await receive(request, legal or [0], "evaluation keys", upload.write)
+                await receive(request, self.key_lengths[stated], "evaluation keys", upload.write)
                 if upload.digest() != digest:
                     raise Problem(
-                        422, "digest mismatch", "the SHA-256 of the bytes is not the digest in the "
-                        "path; send the bytes again, unchanged", have=upload.digest(), need=digest)
-                keys = await run_sync(
-                    lambda: evaluation_keys_from_bytes(upload.contents(), params),
-                    limiter=self.turns)
+                        422,
+                        "digest mismatch",
+                        "the SHA-256 of the bytes is not the digest in the path; send the bytes again, unchanged",
+                        have=upload.digest(),
+                        need=digest,
+                    )
+                keys = await run_sync(lambda: evaluation_keys_from_bytes(upload.contents(), params), limiter=self.turns)
                 await run_sync(upload.commit)
             finally:
                 upload.discard()
@@ -160,29 +181,41 @@ class _Service:
         stated = request.headers.get(protocol.PARAMETERS_HEADER, "")
         if stated != model.params.digest.hex():
             raise Problem(
-                409, "parameter mismatch", f"the header {protocol.PARAMETERS_HEADER} names other "
+                409,
+                "parameter mismatch",
+                f"the header {protocol.PARAMETERS_HEADER} names other "
                 "parameters than the model's; encrypt under those of the model's description",
-                have=stated[:64], need=model.params.digest.hex())
+                have=stated[:64],
+                need=model.params.digest.hex(),
+            )
         digest = request.headers.get(protocol.KEYS_HEADER)
         if digest is not None and not DIGEST.fullmatch(digest):
-            raise Problem(422, "bad digest", f"the header {protocol.KEYS_HEADER} is no digest; "
-                          "send the SHA-256 of the stored keys, 64 hex digits")
+            raise Problem(
+                422,
+                "bad digest",
+                f"the header {protocol.KEYS_HEADER} is no digest; send the SHA-256 of the stored keys, 64 hex digits",
+            )
         if layout.needs_keys:
             await run_sync(self.ring.check_stored, digest, layout)
         with self._admitted():
             body = bytearray()
-            legal = [n for n in _input_lengths(model.params, layout) if n <= self.limits.body]
-            await receive(request, legal or [0], "input", body.extend)
-            answer, seconds = await run_sync(
-                self._compute, model, layout_name, digest, bytes(body), limiter=self.turns)
-        _log.info("%s %s: %d bytes in, %d bytes out, %.3f s", model.name, layout_name,
-                  len(body), len(answer), sum(seconds.values()))
+            await receive(request, input_lengths(model.params, layout), "input", body.extend)
+            result, seconds = await run_sync(self._compute, model, layout_name, digest, body, limiter=self.turns)
+        _log.info(
+            "%s %s: %d bytes in, %d bytes out, %.3f s",
+            model.name,
+            layout_name,
+            len(body),
+            len(result),
+            sum(seconds.values()),
+        )
         timing = ", ".join(f"{name};dur={1e3 * spent:.3f}" for name, spent in seconds.items())
-        return Response(answer, media_type=protocol.OCTETS, headers={
-            protocol.MODEL_HEADER: model.digest, "Server-Timing": timing})
+        return Response(
+            result, media_type=protocol.OCTETS, headers={protocol.MODEL_HEADER: model.digest, "Server-Timing": timing}
+        )
 
     def _compute(
-        self, model: HostedModel, layout_name: str, digest: str | None, body: bytes
+        self, model: HostedModel, layout_name: str, digest: str | None, body: bytearray
     ) -> tuple[bytes, dict[str, float]]:
         """Parse, check, evaluate, serialise; seconds of each. Runs in a thread."""
         clock = [time.perf_counter()]
@@ -193,11 +226,9 @@ class _Service:
         clock.append(time.perf_counter())
         result = model.evaluate(Evaluator(model.params, keys), x, layout_name)
         clock.append(time.perf_counter())
-        answer = to_bytes(result)
+        data = to_bytes(result)
         clock.append(time.perf_counter())
-        return answer, dict(zip(
-            ("read", "evaluate", "write"),
-            (b - a for a, b in pairwise(clock)), strict=True))
+        return data, dict(zip(("read", "evaluate", "write"), (b - a for a, b in pairwise(clock)), strict=True))
 
     # ---- helpers ---------------------------------------------------------------------------------
 
@@ -208,16 +239,23 @@ class _Service:
         except KeyError:
             known = ", ".join(sorted(self.models)) or "none"
             raise Problem(
-                404, "unknown model", f"there is no model {name[:64]!r}{nearest(name[:64], self.models)}; "
-                f"the models here are: {known[:500]}", have=name[:64],
-                need=sorted(self.models)[:32]) from None
+                404,
+                "unknown model",
+                f"there is no model {name[:64]!r}{nearest(name[:64], self.models)}; the models here are: {known[:500]}",
+                have=name[:64],
+                need=sorted(self.models)[:32],
+            ) from None
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
         """Hold one of the places for requests with a body; Problem 503 when all are taken."""
         if self.requests >= self.limits.requests:
-            raise Problem(503, "busy", f"{self.requests} requests are being served, more are not "
-                          "accepted; try again in a moment", headers={"Retry-After": "1"})
+            raise Problem(
+                503,
+                "busy",
+                f"{self.requests} requests are being served, more are not accepted; try again in a moment",
+                headers={"Retry-After": "1"},
+            )
         self.requests += 1
         try:
             yield
@@ -228,8 +266,9 @@ class _Service:
 def _digest(request: Request) -> str:
     digest = str(request.path_params["digest"])
     if not DIGEST.fullmatch(digest):
-        raise Problem(422, "bad digest", "the path holds no digest; send the SHA-256 of the keys' "
-                      "bytes, 64 lower-case hex digits")
+        raise Problem(
+            422, "bad digest", "the path holds no digest; send the SHA-256 of the keys' bytes, 64 lower-case hex digits"
+        )
     return digest
 
 
@@ -238,26 +277,29 @@ def _layout(model: HostedModel, request: Request) -> tuple[str, Layout]:
     layout = model.layouts.get(name)
     if layout is None:
         raise Problem(
-            422, "unknown layout", f"model {model.name!r} has no layout {name[:64]!r}"
+            422,
+            "unknown layout",
+            f"model {model.name!r} has no layout {name[:64]!r}"
             f"{nearest(name[:64], model.layouts)}; it has {', '.join(model.layouts)}",
-            have=name[:64], need=list(model.layouts))
+            have=name[:64],
+            need=list(model.layouts),
+        )
     return name, layout
 
 
-def _input_lengths(params: CKKSParams, layout: Layout) -> set[int]:
-    """The legal lengths of an input: with the uniform halves as seed, or written out."""
-    return {ciphertext_length(params, batch=(layout.items,), seeded=seeded)
-            for seeded in (True, False)}
-
-
-def _key_lengths(params: CKKSParams, models: Iterable[HostedModel]) -> list[int]:
-    """The legal lengths of evaluation keys: no more of them than some model here can use."""
-    layouts = [layout for model in models if model.params == params
-               for layout in model.layouts.values()]
-    rotations = len({k for layout in layouts for k in layout.rotations})
-    relin = any(layout.relinearisation for layout in layouts)
-    return sorted({evaluation_keys_length(params, r, g)
-                   for r in {False, relin} for g in range(rotations + 1) if r or g})
+def _check_size(model: HostedModel, limits: Limits) -> None:
+    """Refuse to host what could never be sent here."""
+    longest = max(
+        *(max(input_lengths(model.params, layout)) for layout in model.layouts.values()),
+        *key_lengths(model.params, [model]),
+        0,
+    )
+    if longest > limits.body:
+        raise ModelError(
+            f"inputs or keys of model {model.name!r} have up to {longest} bytes",
+            f"one request may have {limits.body}",
+            "Allow more with Limits(body=...)",
+        )
 
 
 def _check_input(x: Ciphertext, layout: Layout) -> None:
@@ -266,35 +308,12 @@ def _check_input(x: Ciphertext, layout: Layout) -> None:
     need = {"items": [layout.items], "slots": layout.slots, "level": x.params.top_level, "parts": 2}
     if have != need:
         raise Problem(
-            422, "wrong layout", "the input is a valid ciphertext, but not of this layout: "
-            + ", ".join(f"{part} {have[part]} where {need[part]} is needed"
-                        for part in need if have[part] != need[part]),
-            have=have, need=need)
-
-
-def _answer(_: Request, error: Exception) -> Response:
-    """Turn any error into problem details; only deliberate errors show their own text."""
-    problem = _problem(error)
-    return JSONResponse(problem.as_dict(), status_code=problem.status, headers=problem.headers,
-                        media_type=protocol.PROBLEM_JSON)
-
-
-def _problem(error: Exception) -> Problem:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, HTTPException):
-        return Problem(error.status_code, "refused", f"{error.detail}; the paths are those of "
-                       "churn.hosting.protocol", headers=error.headers)
-    if isinstance(error, MissingKey):
-        return Problem(428, "keys missing", str(error))
-    if isinstance(error, (BasisMismatch, ParameterError)):
-        return Problem(409, "parameter mismatch", str(error))
-    if isinstance(error, HEError):
-        return Problem(422, "malformed", str(error))
-    if isinstance(error, ClientDisconnect):
-        return Problem(400, "cut short", "the body ended early; send it again")
-    if isinstance(error, (MemoryError, OSError)):
-        _log.error("out of resources: %s", type(error).__name__)
-        return Problem(503, "out of resources", "the service has no memory or disk left for this; "
-                       "try again later", headers={"Retry-After": "5"})
-    return Problem(500, "internal error", "the service failed; its log says more")
+            422,
+            "wrong layout",
+            "the input is a valid ciphertext, but not of this layout: "
+            + ", ".join(
+                f"{part} {have[part]} where {need[part]} is needed" for part in need if have[part] != need[part]
+            ),
+            have=have,
+            need=need,
+        )

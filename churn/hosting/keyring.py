@@ -49,8 +49,10 @@ class KeyRing:
             keys = evaluation_keys_from_bytes(data, params)
             self.remember(digest, keys)
         if keys.params != params:
-            raise BasisMismatch("the keys belong to other parameters than the model; make keys "
-                                "for the parameters in the model's description")
+            raise BasisMismatch(
+                "the keys belong to other parameters than the model; make keys "
+                "for the parameters in the model's description"
+            )
         self._check(keys, layout)
         return keys
 
@@ -58,8 +60,7 @@ class KeyRing:
         """Keep keys that were just parsed; older ones make room."""
         with self._lock:
             self._ready[digest] = keys
-            while len(self._ready) > 1 and sum(
-                    kept.nbytes for kept in self._ready.values()) > self._resident:
+            while len(self._ready) > 1 and sum(kept.nbytes for kept in self._ready.values()) > self._resident:
                 self._ready.popitem(last=False)
 
     def forget(self, digest: str) -> None:
@@ -72,15 +73,23 @@ class KeyRing:
         m = 2 * keys.params.ring_degree
         missing = [k for k in layout.rotations if pow(5, k, m) not in keys.galois]
         if (layout.relinearisation and keys.relin is None) or missing:
-            found = (f"the keys hold {'a' if keys.relin is not None else 'no'} relinearisation key "
-                     f"and {len(keys.galois)} rotations")
-            raise _missing(found, have={"relinearisation": keys.relin is not None,
-                                        "missing_rotations": missing}, need=layout)
+            found = (
+                f"the keys hold {'a' if keys.relin is not None else 'no'} relinearisation key "
+                f"and {len(keys.galois)} rotations"
+            )
+            raise _missing(
+                found, have={"relinearisation": keys.relin is not None, "missing_rotations": missing}, need=layout
+            )
 
 
 def _missing(found: str, *, have: object, need: Layout) -> Problem:
     wanted = {"relinearisation": need.relinearisation, "rotations": list(need.rotations)}
-    return Problem(428, "keys missing", f"{found}; this layout needs "
-                   f"relinearisation: {'yes' if need.relinearisation else 'no'}, rotations: "
-                   f"{list(need.rotations) or 'none'}; upload such keys with PUT /v1/keys/DIGEST",
-                   have=have, need=wanted)
+    return Problem(
+        428,
+        "keys missing",
+        f"{found}; this layout needs "
+        f"relinearisation: {'yes' if need.relinearisation else 'no'}, rotations: "
+        f"{list(need.rotations) or 'none'}; upload such keys with PUT /v1/keys/DIGEST",
+        have=have,
+        need=wanted,
+    )

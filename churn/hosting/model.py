@@ -6,6 +6,7 @@ to pack its numbers, and what comes back. So the two ends cannot disagree about 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ __all__ = ["MAX_ROTATIONS", "Description", "HostedModel", "Layout", "Output"]
 
 MAX_ROTATIONS = 64
 _MAX_BATCH = 1 << 16
+_NAME = re.compile(r"[a-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,32 @@ class Layout:
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
-        return {"items": self.items, "slots": self.slots, "bound": self.bound,
-                "relinearisation": self.relinearisation, "rotations": list(self.rotations)}
+        return {
+            "items": self.items,
+            "slots": self.slots,
+            "bound": self.bound,
+            "relinearisation": self.relinearisation,
+            "rotations": list(self.rotations),
+        }
 
     @classmethod
     def from_dict(cls, value: object, what: str) -> Layout:
         """Return the layout that `to_dict` described; ModelError for anything else."""
-        parts = plain.fields(
-            value, what, ["items", "slots", "bound", "relinearisation", "rotations"])
+        parts = plain.fields(value, what, ["items", "slots", "bound", "relinearisation", "rotations"])
         rotations = parts["rotations"]
         if not isinstance(rotations, list) or len(rotations) > MAX_ROTATIONS:
-            raise ModelError(f"the rotations of {what} are no list of up to {MAX_ROTATIONS}",
-                             "slot rotations are needed, none or more", "Ask the model's owner")
+            raise ModelError(
+                f"the rotations of {what} are no list of up to {MAX_ROTATIONS}",
+                "slot rotations are needed, none or more",
+                "Ask the model's owner",
+            )
         return cls(
             items=plain.whole(parts["items"], f"the number of ciphertexts of {what}", 1, _MAX_BATCH),
             slots=plain.whole(parts["slots"], f"the slots of {what}", 1, 1 << 16),
             bound=plain.number(parts["bound"], f"the bound of {what}"),
             relinearisation=parts["relinearisation"] is True,
-            rotations=tuple(plain.whole(k, f"a rotation of {what}", 1, 1 << 16)
-                            for k in rotations))
+            rotations=tuple(plain.whole(k, f"a rotation of {what}", 1, 1 << 16) for k in rotations),
+        )
 
 
 @dataclass(frozen=True)
@@ -89,9 +98,11 @@ class Output:
     def from_dict(cls, value: object) -> Output:
         """Return the output that `to_dict` described; ModelError for anything else."""
         parts = plain.fields(value, "the output", ["kind", "low", "high"])
-        return cls(plain.text(parts["kind"], "the kind of output"),
-                   plain.number(parts["low"], "the output's least value"),
-                   plain.number(parts["high"], "the output's greatest value"))
+        return cls(
+            plain.text(parts["kind"], "the kind of output"),
+            plain.number(parts["low"], "the output's least value"),
+            plain.number(parts["high"], "the output's greatest value"),
+        )
 
 
 class HostedModel(Protocol):
@@ -143,8 +154,9 @@ class Description:
     @classmethod
     def of(cls, model: HostedModel) -> Description:
         """Describe a model."""
-        return cls(model.name, model.version, model.digest, model.params, dict(model.layouts),
-                   model.output, model.about())
+        return cls(
+            model.name, model.version, model.digest, model.params, dict(model.layouts), model.output, model.about()
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON; the parameters as the library's bytes, in hex."""
@@ -168,30 +180,54 @@ class Description:
         The parameters are validated like any others, their security recomputed. Parameters marked
         insecure are refused unless a test allows them: the host does not choose for the client.
         """
-        parts = plain.fields(value, "the description", [
-            "name", "version", "digest", "parameters", "parameters_digest", "parameters_text",
-            "depth", "layouts", "output", "about"])
+        parts = plain.fields(
+            value,
+            "the description",
+            [
+                "name",
+                "version",
+                "digest",
+                "parameters",
+                "parameters_digest",
+                "parameters_text",
+                "depth",
+                "layouts",
+                "output",
+                "about",
+            ],
+        )
         layouts, about = parts["layouts"], parts["about"]
         if not isinstance(layouts, dict) or not layouts or not isinstance(about, dict):
-            raise ModelError("the description has no named layouts", "one at least is needed",
-                             "Ask the model's owner")
+            raise ModelError("the description has no named layouts", "one at least is needed", "Ask the model's owner")
         digest = parts["digest"]
         if not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
-            raise ModelError("the model's digest is no digest", "64 hex digits are needed",
-                             "Ask the model's owner")
+            raise ModelError("the model's digest is no digest", "64 hex digits are needed", "Ask the model's owner")
         params = _params(parts["parameters"], allow_insecure)
-        described = {plain.text(name, "a layout's name"): Layout.from_dict(one, f"layout {name!r}")
-                     for name, one in layouts.items()}
+        described = {
+            plain.text(name, "a layout's name"): Layout.from_dict(one, f"layout {name!r}")
+            for name, one in layouts.items()
+        }
         for name, layout in described.items():
             if layout.slots > params.slots or layout.slots & (layout.slots - 1):
-                raise ModelError(f"layout {name!r} has {layout.slots} slots",
-                                 f"a power of two up to {params.slots} is needed",
-                                 "Ask the model's owner")
+                raise ModelError(
+                    f"layout {name!r} has {layout.slots} slots",
+                    f"a power of two up to {params.slots} is needed",
+                    "Ask the model's owner",
+                )
+        name = plain.text(parts["name"], "the model's name")
+        if not _NAME.fullmatch(name):
+            raise ModelError(
+                f"the model's name is {name!r}", "a-z, 0-9, '.', '_' and '-' may be in it", "Ask the model's owner"
+            )
         return cls(
-            name=plain.text(parts["name"], "the model's name"),
+            name=name,
             version=plain.whole(parts["version"], "the model's version", 1, 1 << 31),
-            digest=digest, params=params, layouts=described,
-            output=Output.from_dict(parts["output"]), about=about)
+            digest=digest,
+            params=params,
+            layouts=described,
+            output=Output.from_dict(parts["output"]),
+            about=about,
+        )
 
 
 def _params(value: object, allow_insecure: bool) -> CKKSParams:
@@ -200,5 +236,4 @@ def _params(value: object, allow_insecure: bool) -> CKKSParams:
         data = bytes.fromhex(value if isinstance(value, str) else "?")
         return params_from_bytes(data, allow_insecure=allow_insecure)
     except (HEError, ValueError) as error:
-        raise ModelError(f"the model's parameters cannot be used ({error})",
-                         needed, remedy) from error
+        raise ModelError(f"the model's parameters cannot be used ({error})", needed, remedy) from error

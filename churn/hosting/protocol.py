@@ -18,8 +18,21 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-__all__ = ["DIGEST", "EVALUATE", "HEALTH", "KEYS", "KEYS_HEADER", "LAYOUT_HEADER", "MODELS",
-           "MODEL_HEADER", "OCTETS", "PARAMETERS_HEADER", "PROBLEM_JSON", "Problem", "digest_of"]
+__all__ = [
+    "DIGEST",
+    "EVALUATE",
+    "HEALTH",
+    "KEYS",
+    "KEYS_HEADER",
+    "LAYOUT_HEADER",
+    "MODELS",
+    "MODEL_HEADER",
+    "OCTETS",
+    "PARAMETERS_HEADER",
+    "PROBLEM_JSON",
+    "Problem",
+    "digest_of",
+]
 
 HEALTH = "/v1/health"
 MODELS = "/v1/models"
@@ -46,8 +59,14 @@ class Problem(Exception):
     """A refusal: raised by the service's own code, and rebuilt by the client from the answer."""
 
     def __init__(
-        self, status: int, title: str, detail: str, *,
-        have: object = None, need: object = None, headers: Mapping[str, str] | None = None,
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        have: object = None,
+        need: object = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Keep the parts; `have` and `need` are plain values for JSON, or None."""
         super().__init__(detail)
@@ -56,8 +75,7 @@ class Problem(Exception):
 
     def as_dict(self) -> dict[str, object]:
         """Return the body of the answer."""
-        body: dict[str, object] = {
-            "title": self.title, "status": self.status, "detail": self.detail}
+        body: dict[str, object] = {"title": self.title, "status": self.status, "detail": self.detail}
         for name, value in (("have", self.have), ("need", self.need)):
             if value is not None:
                 body[name] = value

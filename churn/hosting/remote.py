@@ -28,8 +28,18 @@ from churn.errors import ChurnError, nearest
 from churn.hosting import protocol
 from churn.hosting.model import Description
 
-__all__ = ["Answer", "BadAnswer", "MissingKeys", "ParameterMismatch", "Remote", "RequestRefused", "ServiceBusy",
-           "ServiceError", "ServiceUnavailable", "UnknownModel"]
+__all__ = [
+    "Answer",
+    "BadAnswer",
+    "MissingKeys",
+    "ParameterMismatch",
+    "Remote",
+    "RequestRefused",
+    "ServiceBusy",
+    "ServiceError",
+    "ServiceUnavailable",
+    "UnknownModel",
+]
 
 _CONNECT_SECONDS = 5.0
 _JSON_BYTES = 16 << 20
@@ -91,7 +101,11 @@ class Remote:
     """A service at a URL. Close it, or use it in a with block; not shared between threads."""
 
     def __init__(
-        self, url: str, *, transport: httpx.BaseTransport | None = None, seconds: float = 600.0,
+        self,
+        url: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        seconds: float = 600.0,
         allow_insecure: bool = False,
     ) -> None:
         """Connect lazily.
@@ -113,9 +127,12 @@ class Remote:
         # A proxy of the environment cannot know this machine's loopback.
         local = parsed.host in ("localhost", "127.0.0.1", "::1")
         self._http = httpx.Client(
-            base_url=parsed, transport=transport, trust_env=not local,
+            base_url=parsed,
+            transport=transport,
+            trust_env=not local,
             headers={"Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS))
+            timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS),
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -152,7 +169,9 @@ class Remote:
             known = [str(one.get("name"))[:64] for one in self.models()]
             raise UnknownModel(
                 f"{self.url} hosts no model {name[:64]!r}{nearest(name[:64], known)}",
-                f"it hosts {', '.join(sorted(known)[:20]) or 'none'}", "Name one of these") from None
+                f"it hosts {', '.join(sorted(known)[:20]) or 'none'}",
+                "Name one of these",
+            ) from None
         try:
             description = Description.from_dict(value, allow_insecure=self._allow_insecure)
         except ChurnError as error:
@@ -172,8 +191,7 @@ class Remote:
     def upload_keys(self, data: bytes, description: Description) -> str:
         """Store evaluation keys and return their digest."""
         digest = protocol.digest_of(data)
-        headers = {protocol.PARAMETERS_HEADER: description.params.digest.hex(),
-                   "Content-Type": protocol.OCTETS}
+        headers = {protocol.PARAMETERS_HEADER: description.params.digest.hex(), "Content-Type": protocol.OCTETS}
         self._json("PUT", f"{protocol.KEYS}/{digest}", content=data, headers=headers)
         return digest
 
@@ -182,23 +200,22 @@ class Remote:
         with self._send("DELETE", f"{protocol.KEYS}/{digest}") as response:
             self._check(response)
 
-    def evaluate(
-        self, description: Description, layout: str, data: bytes, keys: str | None, *, longest: int
-    ) -> Answer:
+    def evaluate(self, description: Description, layout: str, data: bytes, keys: str | None, *, longest: int) -> Answer:
         """Send a ciphertext and return the answer's bytes, of which `longest` can be legal."""
-        headers = {protocol.PARAMETERS_HEADER: description.params.digest.hex(),
-                   protocol.LAYOUT_HEADER: layout, "Content-Type": protocol.OCTETS}
+        headers = {
+            protocol.PARAMETERS_HEADER: description.params.digest.hex(),
+            protocol.LAYOUT_HEADER: layout,
+            "Content-Type": protocol.OCTETS,
+        }
         if keys is not None:
             headers[protocol.KEYS_HEADER] = keys
         path = _model(description.name) + protocol.EVALUATE
         with self._send("POST", path, content=data, headers=headers) as response:
             self._check(response)
             answer = self._read(response, longest)
-            model, timing = (response.headers.get(name, "")
-                             for name in (protocol.MODEL_HEADER, "Server-Timing"))
+            model, timing = (response.headers.get(name, "") for name in (protocol.MODEL_HEADER, "Server-Timing"))
         if model != description.digest:
-            raise self._bad(f"model {description.name!r} is not the one that was described; it was "
-                            "exchanged meanwhile")
+            raise self._bad(f"model {description.name!r} is not the one that was described; it was exchanged meanwhile")
         return Answer(answer, _seconds(timing))
 
     # ---- helpers ---------------------------------------------------------------------------------
@@ -225,17 +242,22 @@ class Remote:
             raise ServiceUnavailable(
                 f"{self.url} did not answer in time ({type(error).__name__})",
                 "an evaluation service that answers is needed",
-                "Check that it runs and is not overloaded, or allow more seconds") from error
+                "Check that it runs and is not overloaded, or allow more seconds",
+            ) from error
         except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
             raise ServiceUnavailable(
-                f"nobody answers at {self.url}", "a running evaluation service is needed",
-                "Start it with 'python -m churn serve --models DIR', or correct the URL") from error
+                f"nobody answers at {self.url}",
+                "a running evaluation service is needed",
+                "Start it with 'python -m churn serve --models DIR', or correct the URL",
+            ) from error
         except httpx.RemoteProtocolError as error:
             raise self._bad(f"it broke off or spoke no HTTP ({_clean(str(error), 120)})") from error
         except httpx.TransportError as error:
             raise ServiceUnavailable(
                 f"the connection to {self.url} broke ({type(error).__name__})",
-                "a running evaluation service is needed", "Check that it still runs") from error
+                "a running evaluation service is needed",
+                "Check that it still runs",
+            ) from error
 
     def _read(self, response: httpx.Response, longest: int) -> bytes:
         data = bytearray()
@@ -256,15 +278,16 @@ class Remote:
         except (ValueError, KeyError, TypeError):
             detail = f"status {status}, without a reason"
         kind, remedy = _BY_STATUS.get(status, (RequestRefused, "See what it says"))
-        error = kind(f"{self.url} refused the request: {detail}",
-                     f"it answered with status {status}", remedy)
+        error = kind(f"{self.url} refused the request: {detail}", f"it answered with status {status}", remedy)
         error.status = status
         raise error
 
     def _bad(self, what: str) -> BadAnswer:
-        return BadAnswer(f"the answer of {self.url} cannot be used: {what}",
-                         "a whole answer to this very question is needed",
-                         "Ask again, or ask the service's owner")
+        return BadAnswer(
+            f"the answer of {self.url} cannot be used: {what}",
+            "a whole answer to this very question is needed",
+            "Ask again, or ask the service's owner",
+        )
 
 
 def _model(name: str) -> str:
@@ -272,8 +295,11 @@ def _model(name: str) -> str:
 
 
 def _no_url(url: str) -> ServiceUnavailable:
-    return ServiceUnavailable(f"{url[:200]!r} is no URL of a service", "http://HOST:PORT or https://... is needed",
-                              "Give the URL that 'python -m churn serve' printed")
+    return ServiceUnavailable(
+        f"{url[:200]!r} is no URL of a service",
+        "http://HOST:PORT or https://... is needed",
+        "Give the URL that 'python -m churn serve' printed",
+    )
 
 
 def _clean(text: str, most: int) -> str:

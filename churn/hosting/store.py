@@ -90,16 +90,17 @@ class MemoryStore:
 
 class _MemoryUpload:
     def __init__(self, blobs: dict[str, bytes]) -> None:
-        self._blobs, self._data = blobs, bytearray()
+        self._blobs, self._data, self._hash = blobs, bytearray(), hashlib.sha256()
 
     def write(self, chunk: bytes) -> None:
         self._data += chunk
+        self._hash.update(chunk)
 
     def contents(self) -> bytes:
         return bytes(self._data)
 
     def digest(self) -> str:
-        return hashlib.sha256(self._data).hexdigest()
+        return self._hash.hexdigest()
 
     def commit(self) -> None:
         self._blobs[self.digest()] = bytes(self._data)

@@ -105,6 +105,7 @@ static const row_kernels avx2_rows = {
     .sub_mul_scalar = avx2_sub_mul_scalar,
     .dot = avx2_dot,
     .weighted_sum = avx2_weighted_sum,
+    .signed_words = avx2_signed_words,
     .prepare = avx2_prepare,
 };
 
@@ -120,6 +121,7 @@ static const row_kernels avx2_wide_rows = {
     .sub_mul_scalar = portable_sub_mul_scalar,
     .dot = portable_dot,
     .weighted_sum = portable_weighted_sum,
+    .signed_words = portable_signed_words,
     .prepare = portable_prepare,
 };
 #endif
@@ -144,6 +146,7 @@ static const row_kernels ifma_rows = {
     .sub_mul_scalar = BESIDE_IFMA(sub_mul_scalar),
     .dot = BESIDE_IFMA(dot),
     .weighted_sum = BESIDE_IFMA(weighted_sum),
+    .signed_words = BESIDE_IFMA(signed_words),
     .prepare = ifma_prepare,
 };
 #endif

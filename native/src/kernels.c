@@ -124,26 +124,11 @@ void ckks_gather_signed(modulus *const *m, size_t batch, size_t limbs, const uin
     }
 }
 
-/* v mod q in [0, q) for v in (-2^62, 2^62), in constant time: |v| by Barrett, then the sign. */
-CKKS_INLINE uint64_t signed_word(const modulus *m, int64_t v) {
-    uint64_t negative = 0 - ((uint64_t)v >> 63);
-    return negate_if(m, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
-}
-
 void ckks_signed(modulus *const *m, size_t batch, size_t limbs, const int64_t *low, ptrdiff_t low_batch,
                  const int64_t *high, ptrdiff_t high_batch, uint64_t *out, ptrdiff_t out_batch,
                  ptrdiff_t out_limb) {
     FOR_ROWS {
-        const int64_t *u = low + (ptrdiff_t)b * low_batch;
-        uint64_t *o = ROW(out, b, i);
-        for (size_t j = 0; j < m[i]->n; j++) {
-            o[j] = signed_word(m[i], u[j]);
-        }
-        if (high != NULL) {
-            const int64_t *v = high + (ptrdiff_t)b * high_batch;
-            for (size_t j = 0; j < m[i]->n; j++) {
-                o[j] = add_mod(m[i], o[j], mul_mod(m[i], signed_word(m[i], v[j]), m[i]->two52));
-            }
-        }
+        const int64_t *u = low + (ptrdiff_t)b * low_batch, *v = high == NULL ? NULL : high + (ptrdiff_t)b * high_batch;
+        m[i]->rows->signed_words(m[i], m[i]->n, u, v, ROW(out, b, i));
     }
 }

@@ -54,6 +54,8 @@ typedef struct row_kernels {
                 const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
     void (*weighted_sum)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                          const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
+    /* Residues of high 2^52 + low; high may be NULL. */
+    void (*signed_words)(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out);
     /* Fill m->forward and m->inverse, in whatever layout ntt and intt read; 0 when out of memory. */
     int (*prepare)(modulus *m, uint64_t psi);
 } row_kernels;
@@ -102,6 +104,8 @@ CKKS_HIDDEN void portable_dot(const modulus *m, size_t count, size_t terms, cons
                               const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
 CKKS_HIDDEN void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,
                                        ptrdiff_t x_term, const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
+CKKS_HIDDEN void portable_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high,
+                                       uint64_t *out);
 CKKS_HIDDEN void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb,
                                   uint64_t *out, ptrdiff_t out_limb);
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import anyio.abc
 import pytest
 from anyio.from_thread import start_blocking_portal
-
 from churn_kit import Service, score
+
 from ckks import kernels
 
 

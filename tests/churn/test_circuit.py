@@ -5,6 +5,7 @@ from math import ceil, log2
 
 import numpy as np
 import pytest
+from churn_kit import employees, insecure_params, linear_model, score
 
 from churn.circuit import (
     FEATURE_MAJOR,
@@ -17,7 +18,6 @@ from churn.circuit import (
     parameters_for,
     sigmoid_polynomial,
 )
-from churn_kit import employees, insecure_params, linear_model, score
 from ckks import Decryptor, Encryptor, Evaluator, KeyGenerator
 from ckks.ring import Rng
 from ckks.rlwe import EvaluationKeys
@@ -99,28 +99,41 @@ def test_declared_sizes_fit_even_with_many_heavy_weights() -> None:
     from churn.model import LinearModel, interval_for
     from churn.schema import CategoricalColumn, NumericColumn, Schema
 
-    schema = Schema((NumericColumn("age", 0.0, 1.0, -5.0, 5.0),
-                     CategoricalColumn("job", tuple(f"job {k}" for k in range(12)))))
-    weights = np.array([0.5] + [3.0] * 11)
-    model = LinearModel(name="heavy", version=1, target="t", positive="p", schema=schema, weights=weights, bias=0.5,
-                        logit_interval=interval_for(schema, weights, 0.5), observed_logit=1.0)
+    schema = Schema(
+        (NumericColumn("age", 0.0, 1.0, -5.0, 5.0), CategoricalColumn("job", tuple(f"job {k}" for k in range(12))))
+    )
+    weights = np.array([2.0] + [3.0] * 11)
+    model = LinearModel(
+        name="heavy",
+        version=1,
+        target="t",
+        positive="p",
+        schema=schema,
+        weights=weights,
+        bias=0.5,
+        logit_interval=interval_for(schema, weights, 0.5),
+        observed_logit=1.0,
+    )
     x = np.zeros((2, 12))
     x[0, 0], x[1, 4] = -5.0, 1.0
-    for output in (PROBABILITY, LOGIT):
-        value_range = parameters_for(model, None if output == LOGIT else sigmoid_polynomial(model.logit_interval, 0.1)
-                                     ).value_range
-        hosted = Score.of(model, output, max_abs_error=0.1, params=insecure_params(value_range))
+    for polynomial in (sigmoid_polynomial(model.logit_interval, 0.1), None):
+        chosen = parameters_for(model, polynomial)
+        hosted = Score(model, polynomial, insecure_params(chosen.value_range, chosen.depth))
         for layout, packed in ((FEATURE_MAJOR, x.T), (RECORD, x[:1])):
             found, bound, _ = evaluated(hosted, layout, packed)
-            wanted = model.logits(x) if output == LOGIT else hosted.in_the_clear(x)
+            wanted = model.logits(x) if polynomial is None else hosted.in_the_clear(x)
             assert abs(found[0] - wanted[0]) <= bound
 
 
 def test_digest_follows_everything_that_the_result_depends_on() -> None:
     model, hosted = linear_model(), score()
     heavier = replace(model, weights=model.weights * (1 + 1e-15))
-    others = [Score(heavier, hosted.polynomial, hosted.params), score(LOGIT),
-              Score(model, hosted.polynomial, insecure_params(16.0)), score(name="other")]
+    others = [
+        Score(heavier, hosted.polynomial, hosted.params),
+        score(LOGIT),
+        Score(model, hosted.polynomial, insecure_params(16.0)),
+        score(name="other"),
+    ]
     assert len({hosted.digest, *(other.digest for other in others)}) == 5
     assert hosted.digest == Score(model, hosted.polynomial, hosted.params).digest
 

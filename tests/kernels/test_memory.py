@@ -67,12 +67,12 @@ def test_a_block_comes_back_when_its_last_view_dies():
     x = empty((4, 8, 64))
     nbytes, where = x.nbytes, address(x)
     view = x[1:3, ::2].reshape(-1, 64)[..., ::-1].T
-    iterator = iter(memoryview(x))
+    buffer = memoryview(x)
     del x
     assert kept_bytes() == 0, "a view and a buffer are still alive"
     del view
     assert kept_bytes() == 0, "a buffer is still alive"
-    del iterator
+    del buffer
     assert kept_bytes() == nbytes
     again = empty((4, 8, 64))
     assert address(again) == where and kept_bytes() == 0

@@ -18,7 +18,7 @@ pytest.importorskip("numba")
 import numba
 
 from ckks.arith import ntt_primes
-from ckks.errors import BackendError
+from ckks.errors import BackendError, ParameterError
 from ckks.kernels import numba_backend, reference
 from ckks.kernels._numba import (
     cache,
@@ -213,6 +213,24 @@ def test_convert(kernels: NumbaKernels, name: str, centred: bool) -> None:
         agree(kernels, "convert", table, x, shape=(len(x), len(table.target), n))
 
 
+def test_convert_in_place(kernels: NumbaKernels) -> None:
+    n = 64
+    source = ntt_primes(bits=50, count=3, n=n)
+    table = make_conversion(source, tuple(ntt_primes(bits=b, count=1, n=n)[0] for b in (49, 60, 30)))
+    x = np.stack([rows_modulo(d, n, np.random.default_rng(d)) for d in source], axis=1)
+    wanted = np.zeros_like(x)
+    reference.convert(table, x, wanted)
+    kernels.convert(table, x, x)
+    same(x, wanted, "convert in place")
+
+
+@pytest.mark.parametrize("columns", [1, 3, 4, 7, 12, 23])
+def test_convert_any_number_of_columns(kernels: NumbaKernels, columns: int) -> None:
+    source = ntt_primes(bits=50, count=2, n=8)
+    x = np.stack([rows_modulo(d, columns, np.random.default_rng(d)) for d in source], axis=1)
+    agree(kernels, "convert", make_conversion(source, (97, 2**61 - 1, 193)), x, shape=(len(x), 3, columns))
+
+
 @pytest.mark.parametrize("bits", [30, 49, 50, 51, 53, 61])
 def test_convert_at_rounding_edges(kernels: NumbaKernels, bits: int) -> None:
     """Numbers around every multiple of D/8 and around 0, D/2, D: where the overflow count is decided."""
@@ -277,10 +295,62 @@ def test_signed(kernels: NumbaKernels, n: int) -> None:
     agree(kernels, "signed", plan, low[::2, :], high[::2, :], shape=(3, *shape[1:]))
 
 
+# ---- what a kernel refuses, since a wrong array would be a wild read --------------------------------------------
+
+
+def test_arrays_outside_the_contract() -> None:
+    kernels, plan = numba_backend.load(), plan_of(16)
+    x = residues(plan)
+    other = {
+        "a limb too few": x[:, 1:],
+        "half a ring": x[..., :8],
+        "one polynomial": x[0],
+        "words two apart": np.repeat(x, 2, axis=-1)[..., ::2],
+        "words backwards": x[..., ::-1],
+        "one word for a row": np.broadcast_to(x[..., :1], x.shape),
+        "int64": x.astype(np.int64),
+        "big-endian": x.astype(">u8"),
+        "off the boundary": np.frombuffer(bytearray(x.nbytes + 1), dtype=np.uint8)[1:].view(np.uint64).reshape(x.shape),
+    }
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    index, w = np.arange(16), x[0, :, 0]
+    for what, y in other.items():
+        for call in (
+            lambda y=y: kernels.ntt(plan, y, x.copy()),
+            lambda y=y: kernels.add(plan, x, y, x.copy()),
+            lambda y=y: kernels.mul_scalar(plan, x, w, y),
+            lambda y=y: kernels.dot(plan, x[None], y[None], x.copy()),
+            lambda y=y: kernels.weighted_sum(plan, y[None], w[None], x.copy()),
+            lambda y=y: kernels.gather(y, index, x.copy()),
+            lambda y=y: kernels.signed(plan, np.zeros((len(x), 16), dtype=np.int64), None, y),
+            lambda y=y: kernels.convert(make_conversion(plan.moduli, plan.moduli), y, x.copy()),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                call()
+                pytest.fail(what)
+    with pytest.raises(ValueError, match="read-only"):
+        kernels.neg(plan, x, frozen)
+    with pytest.raises(ValueError, match="scalars of shape"):
+        kernels.mul_scalar(plan, x, w[1:], x.copy())
+    with pytest.raises(TypeError, match="scalars"):
+        kernels.mul_scalar(plan, x, w.astype(np.float64), x.copy())
+    with pytest.raises(ValueError, match="no terms"):
+        kernels.dot(plan, x[None][:0], x[None][:0], x.copy())
+    with pytest.raises(TypeError, match="int64"):
+        kernels.gather(x, index.astype(np.int32), x.copy())
+    with pytest.raises(ParameterError, match="no NTT roots"):
+        kernels.ntt(Plan(16, plan.moduli, (0,) * len(plan)), x, x.copy())
+    with pytest.raises(ParameterError, match="power of two"):
+        kernels.neg(Plan(12, plan.moduli, plan.roots), x[..., :12], x[..., :12].copy())
+    kernels.gather(x, index - 10**6, x.copy())  # wrong, but within the row
+    kernels.add(plan, x[:0], x[:0], x[:0].copy())  # an empty batch is within the contract
+
+
 # ---- larger rings: both paths against each other, and against the definition -----------------------------------
 
 
-@pytest.mark.parametrize("log_n", [10, 11, 12, 13, 14])
+@pytest.mark.parametrize("log_n", [7, 8, 9, 10, 11, 12, 13, 14, 17])
 def test_large_transforms(log_n: int) -> None:
     n = 1 << log_n
     plan = make_plan(n, tuple(ntt_primes(bits=b, count=1, n=n)[0] for b in (30, 46, 49, 50, 61)))
@@ -499,7 +569,7 @@ def test_transform_ranges() -> None:
 def test_passes_at_their_limits(q: int) -> None:
     """Single passes on reals at the ends of the stated ranges, which whole transforms hardly ever reach."""
     n = 32
-    table = twiddles.plan_table(make_plan(n, (q,)), FAST_LIMIT)
+    table = twiddles.ntt_table(make_plan(n, (q,)), FAST_LIMIT)
     ((_, array),) = table.others
     w = np.rint(array[:n]).astype(np.int64)
     address, rng = int(array.ctypes.data), np.random.default_rng(2)
@@ -661,6 +731,21 @@ def test_shared_cache_folder_is_refused(tmp_path: os.PathLike, fresh_cache: pyte
     shared.chmod(mode)
     with pytest.warns(RuntimeWarning, match="needed 0700"):
         assert numba_backend.cache_folder() is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX")
+@pytest.mark.parametrize(("mode", "safe"), [(0o777, False), (0o1777, True), (0o755, True)])
+def test_cache_folder_below_a_shared_one(
+    tmp_path: os.PathLike, fresh_cache: pytest.MonkeyPatch, mode: int, safe: bool
+) -> None:
+    fresh_cache.setenv("NUMBA_CACHE_DIR", str(tmp_path / "shared"))
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(mode)
+    if safe:
+        assert numba_backend.cache_folder() is not None
+    else:
+        with pytest.warns(RuntimeWarning, match="others may rename"):
+            assert numba_backend.cache_folder() is None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links")

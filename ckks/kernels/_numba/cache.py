@@ -56,13 +56,16 @@ def cache_folder() -> Path | None:
     try:
         base = Path(given) / "ckks" if given else _user_cache() / "ckks" / "numba"
         folder = base / _source_digest()
-        base.parent.mkdir(parents=True, exist_ok=True)
+        base.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (base, folder):
             path.mkdir(mode=0o700, exist_ok=True)
             refusal = _refusal(path)
             if refusal:
                 _warn(f"{path} {refusal}")
                 return None
+        if _replaceable(base):
+            _warn(f"others may rename {base}, since {base.parent} is theirs to write")
+            return None
     except (OSError, RuntimeError) as error:  # RuntimeError: no home directory
         _warn(str(error))
         return None
@@ -86,6 +89,15 @@ def _refusal(path: Path) -> str:
     if found.st_mode & 0o077:
         return f"has mode {stat.S_IMODE(found.st_mode):04o}; needed 0700"
     return ""
+
+
+def _replaceable(path: Path) -> bool:
+    """Tell whether another user could put a folder of their own in this one's place."""
+    if os.name != "posix":
+        return False
+    above = path.parent.stat()
+    shared = above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX  # sticky: owners alone rename
+    return bool(shared) or above.st_uid not in (0, os.geteuid())
 
 
 def _warn(reason: str) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckks.arith import barrett_quotient, shoup_quotient
+from ckks.errors import ParameterError
+from ckks.kernels.interface import WORD_LIMIT, Plan
 
 COLUMNS = 24
 ROW = 8 * COLUMNS
@@ -41,6 +43,8 @@ LAST = 19  # the last inverse twiddle times N^-1, and its quotient
 @lru_cache(maxsize=4096)
 def prime_row(q: int, fast: bool) -> NDArray[np.uint64]:
     """Return the row of one prime, without NTT tables; `fast` needs q < 2^50."""
+    if not 2 < q < WORD_LIMIT or q % 2 == 0:
+        raise ParameterError(f"modulus {q}; needed an odd number from 3 to 2^61")
     row = np.zeros(COLUMNS, dtype=np.uint64)
     shift = max(q.bit_length() - 2, 0)
     row[Q], row[FAST], row[SHIFT] = q, fast, shift
@@ -79,3 +83,11 @@ class Table:
 def prime_table(moduli: tuple[int, ...], fast_limit: int) -> Table:
     """Return the rows of these primes; those below `fast_limit` run on the float64 kernels."""
     return Table(np.stack([prime_row(q, q < fast_limit) for q in moduli]))
+
+
+@lru_cache(maxsize=8192)
+def plan_table(plan: Plan, fast_limit: int) -> Table:
+    """Return the rows of a plan's limbs."""
+    if plan.n < 8 or plan.n & (plan.n - 1):
+        raise ParameterError(f"ring degree {plan.n}; needed a power of two from 8 up (CKKS_BACKEND=reference has 2)")
+    return prime_table(plan.moduli, fast_limit)

@@ -55,6 +55,9 @@ from ckks.kernels._numba.lanes import (
 )
 from ckks.kernels.interface import Conversion
 
+STEP = 2 * LANES
+"""The number of columns is a multiple of this."""
+
 # Columns of a source row.
 _WORD, _REAL, _QUOTIENT = 0, 1, 2  # (D/d_i)^-1 mod d_i: as a word; centred, as float64; fl(that / d_i)
 _FRACTION = 3  # g = r 2^-b, float64
@@ -79,28 +82,29 @@ _clear_wide, _add_wide, _reduce_wide_sums, _wipe = sums.clear_wide, sums.add_wid
 class ConversionTable:
     """The constants of a `Conversion` as the kernel reads them."""
 
-    __slots__ = ("centred", "real", "source_rows", "sources", "target_rows", "tile", "weights")
+    __slots__ = ("arguments", "tables", "tile")
 
     def __init__(self, table: Conversion, fast_limit: int) -> None:
         """Tabulate; primes below `fast_limit` run on the float64 kernels."""
-        self.centred = int(table.centred)
-        self.real = int(max(table.source) < fast_limit)
-        self.source_rows = prime_table(table.source, fast_limit)
-        self.target_rows = prime_table(table.target, fast_limit)
         # 2048 words of y, 16 KiB, and never tiles so narrow that the loops over them do not pay.
-        self.tile = min(512, max(64, 2048 // len(table.source) // 8 * 8))
+        self.tile = min(512, max(64, 2048 // len(table.source) // STEP * STEP))
         sources = np.zeros((len(table.source), _SOURCE // 8), dtype=np.uint64)
         for row, d, w, r in zip(sources, table.source, table.punctured_inverse, table.reciprocal, strict=True):
             b = d.bit_length()
             row[_WORD], row[_REAL], row[_QUOTIENT] = _operand(w, d)
             row[_FRACTION], row[_RECIPROCAL] = real_bits(float(r) * 2.0**-b), r
             row[_LEFT], row[_RIGHT] = max(52 - b, 0), max(b - 52, 0)
-        self.sources = Table(sources)
         weights = np.zeros((len(table.target), len(table.source) + 1, _WEIGHT // 8), dtype=np.uint64)
         for columns, p, punctured, product in zip(weights, table.target, table.punctured, table.product, strict=True):
             for column, w in zip(columns, (*punctured, -product % p), strict=True):
                 column[:] = _operand(w, p)
-        self.weights = Table(weights)
+        source_rows, target_rows = prime_table(table.source, fast_limit), prime_table(table.target, fast_limit)
+        self.tables = source_rows, Table(sources), target_rows, Table(weights)
+        real = max(table.source) < fast_limit
+        addresses = [made.address for made in self.tables]
+        a, b = len(table.source), len(table.target)
+        self.arguments = (int(real), int(table.centred), *addresses, a, b, self.tile)
+        """The first arguments of `convert`, in its order; the addresses are those of `tables`."""
 
 
 def _operand(w: int, q: int) -> tuple[int, np.uint64, np.uint64]:
@@ -116,7 +120,7 @@ def conversion_table(table: Conversion, fast_limit: int) -> ConversionTable:
 
 @kernel
 def convert(  # type: ignore[no-untyped-def]
-    real, centred, source_rows, sources, a, target_rows, weights, b, tile, batch, n, x, x_b, x_l, out, o_b, o_l, scratch
+    real, centred, source_rows, sources, target_rows, weights, a, b, tile, batch, n, x, x_b, x_l, out, o_b, o_l, scratch
 ):
     """See `Kernels.convert`: `a` source and `b` target primes; scratch holds a + 2 tiles."""
     count = scratch + 8 * tile * a  # the overflow counts, as words
@@ -129,22 +133,19 @@ def convert(  # type: ignore[no-untyped-def]
                 _sources(source_rows, sources, a, centred, width, tile, u, x_l, scratch, count)
             else:
                 _sources_wide(source_rows, sources, a, centred, width, tile, u, x_l, scratch, count)
-            stay = not real
+            done = 0  # target rows that run on reals; the others follow, once the y_i are words
             for j in range(b):
-                row = target_rows + ROW * j
+                row, constants = target_rows + ROW * j, weights + _WEIGHT * (a + 1) * j
                 if real and load_int(row, FAST):
-                    _target(row, weights + _WEIGHT * (a + 1) * j, a, width, tile, scratch, count, o + j * o_l)
-                else:
-                    stay = True
-            if stay:
+                    _target(row, constants, a, width, tile, scratch, count, o + j * o_l)
+                    done += 1
+            if done < b:
                 if real:
                     _as_words(a * tile, scratch)
                 for j in range(b):
-                    row = target_rows + ROW * j
-                    if not real or not load_int(row, FAST):
-                        _target_wide(
-                            row, weights + _WEIGHT * (a + 1) * j, a, width, tile, scratch, count, high, o + j * o_l
-                        )
+                    row, constants = target_rows + ROW * j, weights + _WEIGHT * (a + 1) * j
+                    if not (real and load_int(row, FAST)):
+                        _target_wide(row, constants, a, width, tile, scratch, count, high, o + j * o_l)
     _wipe(scratch, tile * (a + 2))
 
 

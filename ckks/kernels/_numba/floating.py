@@ -6,7 +6,7 @@ it is not [0, q). Notation: u = 2^-53; fl(.) rounds to nearest, so fl(x) = x (1 
 Rounding to an integer. With C = 1.5 2^52, for real x with |x| <= 2^51 the sum x + C lies in [2^52, 2^53], where the
 floats are the integers: fma(a, b, C) - C is the integer nearest to a b, with one rounding (the subtraction is
 exact). Outside |x| <= 2^51 floats near the sum are 1/2 or 2 apart and the result is WRONG, though random operands
-rarely show it. So every use below states its range ([vdHL14, Sec. 3]; FLINT, fft_small).
+rarely show it. So every use below states its range ([HLQ14]; [FLINT], fft_small).
 """
 
 from __future__ import annotations

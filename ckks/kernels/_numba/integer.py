@@ -26,7 +26,7 @@ def subtract_once(x, q):  # type: ignore[no-untyped-def]
 
 @helper
 def shoup_lazy(y, w, quotient, q):  # type: ignore[no-untyped-def]
-    """Return w y mod q in [0, 2q) for any word y and w in [0, q), quotient = floor(w 2^64 / q) ([Har14, Sec. 2]).
+    """Return w y mod q in [0, 2q) for any word y and w in [0, q), quotient = floor(w 2^64 / q) ([Har12, Sec. 2]).
 
     w/q - quotient/2^64 < 2^-64, so 0 <= w y/q - floor(quotient y/2^64) < y 2^-64 + 1 < 2.
     """

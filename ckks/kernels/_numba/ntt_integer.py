@@ -1,4 +1,4 @@
-"""Negacyclic NTT modulo q < 2^61 on 64-bit words: [LN16, Alg. 1 and 2] with the lazy butterflies of [Har14, Sec. 3].
+"""Negacyclic NTT modulo q < 2^61 on 64-bit words: [LN16, Alg. 1 and 2] with the lazy butterflies of [Har12, Sec. 3].
 
 Twiddles and their mirrored use in the inverse: as in `ntt_floating`, but W and the Shoup quotients of W are plain
 tables of N words each. Values stay below 4 q < 2^63 in the forward transform and below 2 q in the inverse. The two

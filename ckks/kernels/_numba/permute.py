@@ -42,14 +42,14 @@ _barrett_lazy, _shoup_lazy, _subtract_once = integer.barrett_lazy, integer.shoup
 
 @kernel
 def gather(limbs, batch, n, x, x_b, x_l, index, out, o_b, o_l, scratch):  # type: ignore[no-untyped-def]
-    """See `Kernels.gather`; scratch holds n words, or is 0 where x and out differ."""
+    """See `Kernels.gather`; n a power of two, scratch holds n words, or is 0 where x and out differ."""
     for limb in range(limbs):
         for b in range(batch):
             u, o = x + b * x_b + limb * x_l, out + b * o_b + limb * o_l
             if scratch:
                 u = _copy(n, u, scratch)
             for i in range(n):
-                store_word(o, i, load_word(u, load_int(index, i)))
+                store_word(o, i, load_word(u, load_int(index, i) & (n - 1)))
     if scratch:
         wipe(scratch, n)
 

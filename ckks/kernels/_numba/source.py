@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
@@ -11,17 +12,20 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.kernels._numba import permute, pointwise, sums, transforms
+from ckks.kernels._numba import convert, permute, pointwise, sums, transforms
 from ckks.kernels._numba.cache import cache_folder
-from ckks.kernels._numba.constants import Table, prime_table
-from ckks.kernels._numba.convert import conversion_table
-from ckks.kernels._numba.convert import convert as _convert
-from ckks.kernels._numba.twiddles import plan_table
+from ckks.kernels._numba.constants import plan_table
+from ckks.kernels._numba.twiddles import ntt_table
 from ckks.kernels.interface import FAST_LIMIT, Conversion, Plan, Words, make_conversion, make_plan
+
+_UNSIGNED, _SIGNED = np.dtype(np.uint64), np.dtype(np.int64)
 
 
 class NumbaKernels:
     """See `Kernels`.
+
+    Arrays that break the contract raise ValueError (shape, strides, read-only result) or TypeError (word type).
+    Values outside [0, q), or indices outside the ring, are not looked for: they give wrong words, never a wild read.
 
     Args:
         fast_limit: primes below this run on float64 lanes, others on 128-bit integers. The default is 2^50 where
@@ -47,112 +51,123 @@ class NumbaKernels:
             "cache": str(cache_folder() or "not kept on disk"),
         }
 
+    # Tables stay in a local variable until the call is over, since the caches may drop them meanwhile.
+
     def ntt(self, plan: Plan, x: Words, out: Words) -> None:
         """See `Kernels.ntt`."""
-        rows = plan_table(plan, self.fast_limit)
-        transforms.ntt(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
+        self._transform(transforms.ntt, plan, x, out)
 
     def intt(self, plan: Plan, x: Words, out: Words) -> None:
         """See `Kernels.intt`."""
-        rows = plan_table(plan, self.fast_limit)
-        transforms.intt(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
+        self._transform(transforms.intt, plan, x, out)
 
-    def add(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
-        """See `Kernels.add`."""
-        rows = self._rows(plan)
-        pointwise.add(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
-
-    def sub(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
-        """See `Kernels.sub`."""
-        rows = self._rows(plan)
-        pointwise.sub(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
+    def _transform(self, kernel: Callable[..., None], plan: Plan, x: Words, out: Words) -> None:
+        batch, limbs, n = shape = _shape(plan, out)
+        table = ntt_table(plan, self.fast_limit)
+        kernel(table.address, limbs, batch, n, *_in(x, shape), *_out(out))
 
     def neg(self, plan: Plan, x: Words, out: Words) -> None:
         """See `Kernels.neg`."""
-        rows = self._rows(plan)
-        pointwise.neg(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(out))
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        pointwise.neg(table.address, limbs, batch, n, *_in(x, shape), *_out(out))
+
+    def add(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
+        """See `Kernels.add`."""
+        self._binary(pointwise.add, plan, x, y, out)
+
+    def sub(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
+        """See `Kernels.sub`."""
+        self._binary(pointwise.sub, plan, x, y, out)
 
     def mul(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
         """See `Kernels.mul`."""
-        rows = self._rows(plan)
-        pointwise.mul(rows.address, len(plan), len(out), plan.n, *_memory(x), *_memory(y), *_memory(out))
+        self._binary(pointwise.mul, plan, x, y, out)
+
+    def _binary(self, kernel: Callable[..., None], plan: Plan, x: Words, y: Words, out: Words) -> None:
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        kernel(table.address, limbs, batch, n, *_in(x, shape), *_in(y, shape), *_out(out))
 
     def mul_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.mul_scalar`."""
-        rows = self._rows(plan)
-        head = rows.address, len(plan), len(out), plan.n
-        pointwise.mul_scalar(*head, *_memory(x), *_memory(w), *_memory(out))
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        scalars = _scalars(w, (limbs,))
+        pointwise.mul_scalar(table.address, limbs, batch, n, *_in(x, shape), *scalars, *_out(out))
 
     def mul_scalar_add(self, plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
         """See `Kernels.mul_scalar_add`."""
-        rows = self._rows(plan)
-        head = rows.address, len(plan), len(out), plan.n
-        pointwise.mul_scalar_add(*head, *_memory(x), *_memory(w), *_memory(y), *_memory(out))
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        operands = *_in(x, shape), *_scalars(w, (limbs,)), *_in(y, shape)
+        pointwise.mul_scalar_add(table.address, limbs, batch, n, *operands, *_out(out))
 
     def sub_mul_scalar(self, plan: Plan, x: Words, y: Words, w: Words, out: Words) -> None:
         """See `Kernels.sub_mul_scalar`."""
-        rows = self._rows(plan)
-        head = rows.address, len(plan), len(out), plan.n
-        pointwise.sub_mul_scalar(*head, *_memory(x), *_memory(y), *_memory(w), *_memory(out))
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        operands = *_in(x, shape), *_in(y, shape), *_scalars(w, (limbs,))
+        pointwise.sub_mul_scalar(table.address, limbs, batch, n, *operands, *_out(out))
 
     def dot(self, plan: Plan, x: Words, y: Words, out: Words) -> None:
         """See `Kernels.dot`."""
-        scratch = np.empty(sums.TILE, dtype=np.uint64)
-        rows = self._rows(plan)
-        head = rows.address, len(plan), len(x), len(out), plan.n
-        sums.dot(*head, *_memory(x), *_memory(y), *_memory(out), _address(scratch))
+        batch, limbs, n = shape = _shape(plan, out)
+        terms = _terms(x)
+        table, scratch = plan_table(plan, self.fast_limit), np.empty(sums.TILE, dtype=np.uint64)
+        operands = *_in(x, (terms, *shape)), *_in(y, (terms, *shape)), *_out(out)
+        sums.dot(table.address, limbs, terms, batch, n, *operands, _address(scratch))
 
     def weighted_sum(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.weighted_sum`."""
-        scratch = np.empty(sums.TILE, dtype=np.uint64)
-        rows = self._rows(plan)
-        head = rows.address, len(plan), len(x), len(out), plan.n
-        address, w_k, w_l = _address(w), *w.strides
-        sums.weighted_sum(*head, *_memory(x), address, w_k, w_l, *_memory(out), _address(scratch))
+        batch, limbs, n = shape = _shape(plan, out)
+        terms = _terms(x)
+        table, scratch = plan_table(plan, self.fast_limit), np.empty(sums.TILE, dtype=np.uint64)
+        operands = *_in(x, (terms, *shape)), *_scalars(w, (terms, limbs)), *_out(out)
+        sums.weighted_sum(table.address, limbs, terms, batch, n, *operands, _address(scratch))
 
     def convert(self, table: Conversion, x: Words, out: Words) -> None:
-        """See `Kernels.convert`."""
-        constants = conversion_table(table, self.fast_limit)
+        """See `Kernels.convert`; rows may have any number of columns, not only that of a ring."""
         a, b = len(table.source), len(table.target)
+        if out.ndim != 3 or out.shape[1] != b:
+            raise ValueError(f"result of shape {out.shape}; needed (batch, {b}, N), a limb for each target prime")
+        batch, _, n = out.shape
+        operands = *_in(x, (batch, a, n)), *_out(out)
+        if n % convert.STEP:  # lanes would run over the end
+            padded = np.zeros((batch, max(a, b), n + -n % convert.STEP), dtype=np.uint64)
+            padded[:, :a, :n] = x
+            self.convert(table, padded[:, :a], padded[:, :b])
+            out[...] = padded[:, :b, :n]
+            return
+        constants = convert.conversion_table(table, self.fast_limit)
         scratch = np.empty(constants.tile * (a + 2), dtype=np.uint64)
-        _convert(
-            constants.real,
-            constants.centred,
-            constants.source_rows.address,
-            constants.sources.address,
-            a,
-            constants.target_rows.address,
-            constants.weights.address,
-            b,
-            constants.tile,
-            len(out),
-            out.shape[2],
-            *_memory(x),
-            *_memory(out),
-            _address(scratch),
-        )
+        head = constants.arguments
+        convert.convert(*head, batch, n, *operands, _address(scratch))
 
     def gather(self, x: Words, index: NDArray[np.int64], out: Words) -> None:
         """See `Kernels.gather`."""
-        batch, limbs, n = out.shape
-        source, target = _memory(x), _memory(out)
+        batch, limbs, n = shape = out.shape
+        if n & (n - 1) or n == 0:
+            raise ValueError(f"rows of {n} words; needed a power of two")
+        source, (places,), target = _in(x, shape), _in(index, (n,), _SIGNED), _out(out)
         scratch = _scratch_in_place(n, source, target)
-        permute.gather(limbs, batch, n, *source, _address(index), *target, 0 if scratch is None else _address(scratch))
+        permute.gather(limbs, batch, n, *source, places, *target, 0 if scratch is None else _address(scratch))
 
     def gather_signed(self, plan: Plan, x: Words, index: NDArray[np.int64], out: Words) -> None:
         """See `Kernels.gather_signed`."""
-        source, target = _memory(x), _memory(out)
-        scratch = _scratch_in_place(plan.n, source, target)
-        rows = self._rows(plan)
-        head = rows.address, len(plan), len(out), plan.n
-        permute.gather_signed(*head, *source, _address(index), *target, 0 if scratch is None else _address(scratch))
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        source, (places,), target = _in(x, shape), _in(index, (n,), _SIGNED), _out(out)
+        scratch = _scratch_in_place(n, source, target)
+        operands = *source, places, *target, 0 if scratch is None else _address(scratch)
+        permute.gather_signed(table.address, limbs, batch, n, *operands)
 
     def signed(self, plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None, out: Words) -> None:
         """See `Kernels.signed`."""
-        above = (0, 0) if high is None else (_address(high), high.strides[0])
-        rows = self._rows(plan)
-        head = rows.address, len(plan), len(out), plan.n
-        permute.signed(*head, _address(low), low.strides[0], *above, *_memory(out))
+        batch, limbs, n = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        above = (0, 0) if high is None else _in(high, (batch, n), _SIGNED)
+        permute.signed(table.address, limbs, batch, n, *_in(low, (batch, n), _SIGNED), *above, *_out(out))
 
     def warmup(self) -> None:
         """Compile every kernel, or read it from the cache: one call of each on a tiny ring."""
@@ -174,10 +189,6 @@ class NumbaKernels:
         self.gather_signed(plan, x, index, x)
         self.signed(plan, low, None, x)
 
-    def _rows(self, plan: Plan) -> Table:
-        """Return the constants of the limbs; the caller holds on to them, since the cache may drop them meanwhile."""
-        return prime_table(plan.moduli, self.fast_limit)
-
 
 def has_fma() -> bool:
     """Tell whether compiled code may multiply and add with one rounding in one instruction (on all of ARMv8 it may).
@@ -196,10 +207,54 @@ def _scratch_in_place(n: int, source: tuple[int, ...], target: tuple[int, ...]) 
     return np.empty(n, dtype=np.uint64) if source[0] == target[0] else None
 
 
-def _memory(x: NDArray[Any]) -> tuple[int, ...]:
-    """Return the address of an array and its strides in bytes; of several axes, not the last, which is contiguous."""
+# ---- arrays to addresses ---------------------------------------------------------------------------------------
+
+
+def _shape(plan: Plan, out: Words) -> tuple[int, int, int]:
+    """Return (batch, limbs, n)."""
+    shape = out.shape
+    if len(shape) != 3 or shape[1] != len(plan.moduli) or shape[2] != plan.n:
+        raise ValueError(f"result of shape {shape}; needed (batch, {len(plan.moduli)}, {plan.n})")
+    return shape
+
+
+def _terms(x: Words) -> int:
+    """Return the length of the first axis, at least 1."""
+    if len(x) == 0:
+        raise ValueError("sum of no terms; needed at least one")
+    return len(x)
+
+
+def _in(x: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any] = _UNSIGNED) -> tuple[int, ...]:
+    """Return the address of an array and the strides of its outer axes, in bytes."""
+    # Identity first: comparing two dtype objects costs more than all else here.
+    if x.dtype is not dtype and x.dtype != dtype:
+        raise TypeError(f"array of {x.dtype}; needed {dtype}")
+    if x.shape != shape:
+        raise ValueError(f"operand of shape {x.shape}; needed {shape}")
     strides = x.strides
-    return (_address(x), *(strides if len(strides) == 1 else strides[:-1]))
+    if strides[-1] != 8 and shape[-1] > 1 and 0 not in shape:  # numpy fills in anything where nothing steps
+        raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis")
+    address = _address(x)
+    if address & 7:
+        raise ValueError(f"array at address {address:#x}; needed words on 8-byte boundaries")
+    return (address, *strides[:-1])
+
+
+def _out(x: Words) -> tuple[int, ...]:
+    """Return what `_in` does of a result, whose shape has been checked."""
+    if not x.flags.writeable:
+        raise ValueError("the result array is read-only; needed one from kernels.empty")
+    return _in(x, x.shape)
+
+
+def _scalars(w: Words, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the address and all strides of an array of scalars."""
+    if w.dtype is not _UNSIGNED and w.dtype != _UNSIGNED:
+        raise TypeError(f"scalars of {w.dtype}; needed {_UNSIGNED}")
+    if w.shape != shape:
+        raise ValueError(f"scalars of shape {w.shape}; needed {shape}")
+    return (_address(w), *w.strides)
 
 
 # An array's data pointer is the first field after the object header, a layout that the numpy ABI fixes. Reading it

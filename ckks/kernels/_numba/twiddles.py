@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckks.arith import bit_reversed_powers, inverse, shoup_quotient
+from ckks.errors import ParameterError
 from ckks.kernels._numba import ntt_floating
-from ckks.kernels._numba.constants import LAST, SCALE, TWIDDLES, Table, prime_row, prime_table, real_bits
+from ckks.kernels._numba.constants import LAST, SCALE, TWIDDLES, Table, plan_table, prime_row, prime_table, real_bits
 from ckks.kernels._numba.lanes import LANES
 from ckks.kernels._numba.pointwise import mul_scalar
 from ckks.kernels.interface import Plan
 
 
-@lru_cache(maxsize=4096)
-def plan_table(plan: Plan, fast_limit: int) -> Table:
+@lru_cache(maxsize=8192)
+def ntt_table(plan: Plan, fast_limit: int) -> Table:
     """Return the rows of a plan's limbs, NTT tables included."""
+    plan_table(plan, fast_limit)  # raises what is to be raised about n and the moduli
+    if not all(plan.roots):
+        raise ParameterError("this plan has no NTT roots; make one with make_plan to transform")
     fast = [q < fast_limit and plan.n >= ntt_floating.SMALLEST_N for q in plan.moduli]
     tables = [_ntt_tables(plan.n, q, psi, f) for q, psi, f in zip(plan.moduli, plan.roots, fast, strict=True)]
     return Table(np.stack([row for row, _ in tables]), tables)

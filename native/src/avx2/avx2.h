@@ -30,6 +30,8 @@ CKKS_HIDDEN void avx2_dot(const modulus *m, size_t count, size_t terms, const ui
                           const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
 CKKS_HIDDEN void avx2_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,
                                    ptrdiff_t x_term, const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
+CKKS_HIDDEN void avx2_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high,
+                                   uint64_t *out);
 
 /* All primes of the conversion below 2^50? */
 CKKS_HIDDEN int avx2_converts(const conversion *c);

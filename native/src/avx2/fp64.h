@@ -90,12 +90,13 @@ AVX2_INLINE vec reduce(vec v, const field *f) {
 }
 
 /*
- * a b mod q for |a| <= 2^52 and |b| < q/2, or for |a|, |b| < q:  |result| <= q/2 + |a b| 2^-52 (1 + u).
+ * a b mod q for |a b| < 2^51 q, as with |a| <= 2^52 and |b| < q/2, or |a| < q and |b| < q:
+ * |result| <= q/2 + |a b| 2^-52 (1 + u).
  *
- * In both cases |a b| < 2^51 q. h = fl(a b), l = a b - h exactly (an fma; it is an integer, |l| <= |h| u < 2^48);
- * k = C-rounding of h q_inverse: |h q_inverse - a b/q| <= (2 u + u^2) |a b/q|, below 2^51 in size up to a relative
- * 2^-52, which the ends of C's range [2^52, 2^53] allow for. So |k - a b/q| <= 1/2 + |a b/q| 2^-52 (1 + u), and
- * a b - k q = (h - k q) + l obeys the bound. h - k q is an integer within |result| + |l| < 2^53: exact, and so is the sum.
+ * h = fl(a b), l = a b - h exactly (an fma; it is an integer, |l| <= |h| u <= 2^48); k is h q_inverse rounded by C:
+ * |h q_inverse - a b/q| <= (2 u + u^2) |a b/q|, below 2^51 in size up to a relative 2^-52, which the ends of C's range
+ * [2^52, 2^53] allow for. So |k - a b/q| <= 1/2 + |a b/q| 2^-52 (1 + u), and a b - k q = (h - k q) + l obeys the bound.
+ * h - k q is an integer within |result| + |l| < 2^53: exact, and so is the sum.
  *
  * Beyond |a b| < 2^51 q the addition of C would round to even integers, and the residue be WRONG, on few inputs.
  */
@@ -107,10 +108,43 @@ AVX2_INLINE vec mul(vec a, vec b, const field *f) {
     return _mm256_add_pd(_mm256_fnmadd_pd(k, f->q, h), l);
 }
 
-/* x in [0, q) -> (-q/2, q/2). */
-AVX2_INLINE vec centre(vec x, const field *f) {
-    vec above = _mm256_cmp_pd(_mm256_add_pd(x, x), f->q, _CMP_GT_OQ);
-    return _mm256_sub_pd(x, _mm256_and_pd(above, f->q));
+/*
+ * A factor w that serves many products: w, and w q_inverse rounded once more. a times that stands in for h q_inverse above
+ * with the same error, 2 u + u^2 at most, and without waiting for h.
+ */
+typedef struct {
+    vec w, over_q;
+} factor;
+
+AVX2_INLINE factor factor_of(vec w, const field *f) {
+    return (factor){w, _mm256_mul_pd(w, f->q_inverse)};
+}
+
+/* The two summands of mul(a, w): h - k q and l, |l| <= 2^48. */
+typedef struct {
+    vec rest, l;
+} product;
+
+AVX2_INLINE product multiply(vec a, factor w, const field *f) {
+    vec h = _mm256_mul_pd(a, w.w);
+    check_bound(_mm256_div_pd(h, f->q), 0x1p51);
+    vec k = _mm256_sub_pd(_mm256_fmadd_pd(a, w.over_q, f->round), f->round);
+    vec l = _mm256_fmsub_pd(a, w.w, h);
+    return (product){_mm256_fnmadd_pd(k, f->q, h), l};
+}
+
+AVX2_INLINE vec mul_factor(vec a, factor w, const field *f) {
+    product p = multiply(a, w, f);
+    return _mm256_add_pd(p.rest, p.l);
+}
+
+/* x + p and x - p: one instruction more than with the sum of p, but l is there early, so the way is shorter. */
+AVX2_INLINE vec plus(vec x, product p) {
+    return _mm256_add_pd(_mm256_add_pd(x, p.l), p.rest);
+}
+
+AVX2_INLINE vec minus(vec x, product p) {
+    return _mm256_sub_pd(_mm256_sub_pd(x, p.l), p.rest);
 }
 
 /* v in (-q, q) -> [0, q), as a double (-0 is possible, and harmless in sums and products). */

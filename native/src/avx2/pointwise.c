@@ -68,4 +68,27 @@ AVX2 void avx2_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x,
         store_words(out + j, mul(difference, scalar, &f), &f);
     }
 }
+
+/*
+ * v mod q in (-q, q) for |v| < 2^62: v + 2^62 = a 2^26 + b with 0 <= a < 2^37, 0 <= b < 2^26, so
+ * v = (a - 2^36) 2^26 + b. |a - 2^36| <= 2^36 times a residue is far below 2^51 q.
+ */
+AVX2_INLINE vec reduce_signed(const int64_t *v, vec two26, const field *f) {
+    ivec raised = _mm256_add_epi64(_mm256_loadu_si256((const ivec *)v), _mm256_set1_epi64x(1LL << 62));
+    vec a = _mm256_sub_pd(from_words(_mm256_srli_epi64(raised, 26)), _mm256_set1_pd(0x1p36));
+    vec b = from_words(_mm256_and_si256(raised, _mm256_set1_epi64x((1LL << 26) - 1)));
+    return reduce(_mm256_add_pd(mul(a, two26, f), b), f);
+}
+
+AVX2 void avx2_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out) {
+    const field f = field_of(m);
+    const vec two26 = word_everywhere(((uint64_t)1 << 26) % m->q), two52 = word_everywhere(m->two52);
+    for (size_t j = 0; j < count; j += 4) {
+        vec v = reduce_signed(low + j, two26, &f);
+        if (high != NULL) {
+            v = reduce(_mm256_add_pd(v, mul(reduce_signed(high + j, two26, &f), two52, &f)), &f);
+        }
+        store_words(out + j, v, &f);
+    }
+}
 #endif

@@ -12,8 +12,8 @@
 #include "avx512/avx512.h"
 
 #if CKKS_IFMA
+#include "avx512/twiddles.h"
 #include "avx512/vector.h"
-#include "portable/modarith.h"
 
 /* A Shoup operand: w in [0, q) and floor(w 2^52 / q) < 2^52. */
 typedef struct {
@@ -24,29 +24,6 @@ typedef struct {
 typedef struct {
     vec q, q2, minus_q, mask; /* q, 2q, 2^52 - q, 2^52 - 1 */
 } field;
-
-/*
- * Layout of a table, in words. Head: W[k] and its quotient at 2k and 2k+1, for the n/64 nodes k above the blocks of
- * 64. Tail, from n/32 rounded up to 8 on: 128 words for each block, K = n/64 + block the node of its first layer:
- *   8 words W[K], W[2K], W[2K+1], W[4K] .. W[4K+3], 0, and 8 of their quotients;
- *   7 times 8 words, one per lane i = 0..7, then 8 of their quotients, for
- *   W[8K+i], W[2(8K+i)], W[2(8K+i)+1], W[4(8K+i)] .. W[4(8K+i)+3].
- */
-typedef struct {
-    const uint64_t *head, *tail;
-    size_t blocks; /* n/64, the node of the first block of 64 */
-} table;
-
-#define TAIL_WORDS 128
-
-static size_t tail_start(size_t n) {
-    return (n / 32 + 7) / 8 * 8;
-}
-
-static table table_of(const void *words, size_t n) {
-    const uint64_t *head = words;
-    return (table){head, head + tail_start(n), n / 64};
-}
 
 AVX512_INLINE field field_of(const modulus *m) {
     const uint64_t top = (uint64_t)1 << 52;
@@ -318,63 +295,5 @@ AVX512 void ifma_intt(const modulus *m, const uint64_t *x, uint64_t *out) {
         last_layer(&u, &v, scale, w1, &f);
         store(out + j, u), store(out + j + n / 2, v);
     }
-}
-
-/* ---- tables ---- */
-
-static uint64_t quotient52(uint64_t w, uint64_t q) {
-    return (uint64_t)(((u128)w << 52) / q);
-}
-
-/* A value and, a vector further, its quotient. */
-static void put(uint64_t *at, uint64_t w, uint64_t q) {
-    at[0] = w;
-    at[8] = quotient52(w, q);
-}
-
-static uint64_t *twiddles(const modulus *m, uint64_t psi) {
-    const size_t n = m->n, blocks = n / 64;
-    uint64_t *w = aligned_words(n), *made = aligned_words(tail_start(n) + TAIL_WORDS * blocks);
-    if (w == NULL || made == NULL) {
-        aligned_free(w);
-        aligned_free(made);
-        return NULL;
-    }
-    bit_reversed_powers(m, psi, w);
-    for (size_t k = 0; 2 * k < tail_start(n); k++) {
-        made[2 * k] = k < blocks ? w[k] : 0;
-        made[2 * k + 1] = quotient52(made[2 * k], m->q);
-    }
-    for (size_t b = 0; b < blocks; b++) {
-        static const struct { unsigned char scale, offset; } layers[7] = {{1, 0}, {2, 0}, {2, 1}, {4, 0},
-                                                                         {4, 1}, {4, 2}, {4, 3}};
-        const size_t k = blocks + b;
-        uint64_t *tail = made + tail_start(n) + TAIL_WORDS * b;
-        put(tail + 7, 0, m->q);
-        for (size_t j = 0; j < 7; j++) {
-            put(tail + j, w[layers[j].scale * k + layers[j].offset], m->q);
-            for (size_t i = 0; i < 8; i++) {
-                put(tail + 16 + 16 * j + i, w[layers[j].scale * (8 * k + i) + layers[j].offset], m->q);
-            }
-        }
-    }
-    aligned_free(w);
-    return made;
-}
-
-int ifma_prepare(modulus *m, uint64_t psi) {
-    const uint64_t psi_inverse = inverse_root(m, psi);
-    uint64_t *inverse = m->inverse = twiddles(m, psi_inverse);
-    m->forward = twiddles(m, psi);
-    if (m->forward == NULL || inverse == NULL) {
-        return 0;
-    }
-    if (m->n > 64) { /* slot 1 is read by the last layer only; for n = 64 that layer has its twiddle in the tail */
-        inverse[2] = mul_mod(m, inverse[2], m->n_inverse);
-        inverse[3] = quotient52(inverse[2], m->q);
-    }
-    inverse[0] = m->n_inverse;
-    inverse[1] = quotient52(m->n_inverse, m->q);
-    return 1;
 }
 #endif

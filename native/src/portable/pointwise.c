@@ -95,6 +95,21 @@ void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const u
     }
 }
 
+/* v mod q in [0, q) for v in (-2^62, 2^62), in constant time: |v| by Barrett, then the sign. */
+CKKS_INLINE uint64_t signed_word(const modulus *m, int64_t v) {
+    uint64_t negative = 0 - ((uint64_t)v >> 63);
+    return negate_if(m, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
+}
+
+void portable_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = signed_word(m, low[j]);
+    }
+    for (size_t j = 0; high != NULL && j < count; j++) {
+        out[j] = add_mod(m, out[j], mul_mod(m, signed_word(m, high[j]), m->two52));
+    }
+}
+
 const row_kernels portable_rows = {
     .name = "portable",
     .ntt = portable_ntt,
@@ -107,5 +122,6 @@ const row_kernels portable_rows = {
     .sub_mul_scalar = portable_sub_mul_scalar,
     .dot = portable_dot,
     .weighted_sum = portable_weighted_sum,
+    .signed_words = portable_signed_words,
     .prepare = portable_prepare,
 };

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from churn import cli, server
+from churn.errors import ModelError
+from churn.hosting.remote import Remote, ServiceUnavailable
+from churn.process import ServiceProcess
+from ckks import kernels
+
+Run = Callable[..., tuple[int, str, str]]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
+    """Run the command line in this process, in a folder of its own; return exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    before = kernels.num_threads()
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["churn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err  # type: ignore[arg-type]
+
+    yield call
+    kernels.set_num_threads(before)
+
+
+def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own that finds the packages."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=280, **options
+    )  # type: ignore[call-overload, no-any-return]
+
+
+# ---- the command line --------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for word in ("train", "serve", "models", "score", "--rows", "--json", "--data", "--mode"):
+        assert word in out
+    for command in ("train", "serve", "models", "score"):
+        code, out, _ = run(command, "--help")
+        assert code == 0 and "--until-stdin-closes" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "none.csv", "--target", "a", "--positive", "b"], ["none.csv", "Check the path"]),
+        (["--data", "none.csv"], ["--target COLUMN"]),
+        (["--target", "a"], ["--data FILE"]),
+        (["train", "--data", "none.csv", "--target", "a", "--positive", "b"], ["none.csv"]),
+        (["train", "--rows", "200", "--name", "No Such Name"], ["a-z"]),
+        (["serve", "--models", "nothing"], ["nothing", "churn train"]),
+        (["serve", "--host", "0.0.0.0"], ["--plain-http"]),
+        (["models", "--url", "http://127.0.0.1:9"], ["http://127.0.0.1:9", "churn serve"]),
+        (["score", "--data", "x.csv", "--url", "http://127.0.0.1:9"], ["nobody answers"]),
+        (["score", "--data", "x.csv", "--passphrase-env", "NOT_THERE"], ["NOT_THERE", "not set"]),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(run: Run, arguments: list[str], words: list[str]) -> None:
+    code, _, err = run(*arguments)
+    assert code == 1 and len(err.strip().splitlines()) == 1
+    for word in words:
+        assert word in err
+
+
+def test_a_wrong_option_is_explained(run: Run) -> None:
+    code, _, err = run("--mode", "guess")
+    assert code == 2 and "probability" in err
+
+
+def test_train_writes_a_model_that_can_be_hosted(run: Run) -> None:
+    code, out, _ = run("train", "--rows", 400, "--out", "m/staff.json", "--held-out", "held.csv")
+    assert code == 0 and "accuracy" in out
+    (model,) = server.load_models("m")
+    assert model.name == "staff" and model.target == "left"
+    with open("held.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100 and {row["left"] for row in rows} == {"Yes", "no"}
+
+
+def test_model_folders_that_cannot_be_hosted(run: Run, tmp_path: Path) -> None:
+    run("train", "--rows", 200, "--out", "m/churn.json")
+    folder = tmp_path / "m"
+    good = (folder / "churn.json").read_text()
+    for text, words in (("{", "JSON"), ("[]", "other.json"), (good, "second model"), ("\xff", "JSON")):
+        (folder / "other.json").write_text(text, encoding="latin-1")
+        with pytest.raises(ModelError, match=words):
+            server.load_models(folder)
+    for empty in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(ModelError, match="churn train"):
+            server.load_models(empty)
+
+
+def test_a_port_that_is_taken(run: Run) -> None:
+    run("train", "--rows", 200)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, _, err = run("serve", "--mode", "logit", "--port", taken.getsockname()[1])
+    assert code == 1 and "--port" in err
+
+
+def test_the_server_loads_nothing_that_decrypts_trains_or_draws() -> None:
+    listed = python("-c", "import sys, churn.server; print(*sys.modules)").stdout.split()
+    assert "churn.hosting.app" in listed
+    unwanted = (
+        "ckks.rlwe.secret",
+        "ckks.scheme.decryption",
+        "churn.client",
+        "churn.keyfile",
+        "churn.training",
+        "sklearn",
+        "pandas",
+        "matplotlib",
+        "scipy",
+        "pickle5",
+    )
+    assert not [name for name in listed if name.startswith(unwanted)]
+
+
+# ---- real processes, real sockets --------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(run: Run, tmp_path: Path) -> Iterator[ServiceProcess]:
+    """A service process that hosts a model returning logits; in the same folder, held.csv."""
+    assert run("train", "--rows", 400, "--held-out", "held.csv")[0] == 0
+    with ServiceProcess(tmp_path / "models", tmp_path / "keys", mode="logit", threads=1) as service:
+        yield service
+        assert service.running
+
+
+@pytest.mark.service
+def test_three_terminals(run: Run, served: ServiceProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = ("--url", served.url)
+    code, out, _ = run("models", *at)
+    assert code == 0 and "churn" in out and "logit" in out and "exact" in out
+    monkeypatch.setenv("PHRASE", "hush")
+    own = ("--key-file", "my.key", "--passphrase-env", "PHRASE")
+    code, out, err = run("score", *at, "--data", "held.csv", *own)
+    assert code == 0 and "accuracy" in out and not (tmp_path / "predictions.csv").exists(), err
+    with open("held.csv", encoding="utf-8") as file:
+        rows = [row[:-1] for row in csv.reader(file)]
+    (tmp_path / "unlabelled.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+    code, out, err = run("score", *at, "--data", "unlabelled.csv", *own)
+    assert code == 0 and "accuracy" not in out, err
+    lines = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert lines[0] == "row,probability,predicted" and len(lines) == 101
+    for sent in (True, False):  # rotations are needed, and sent, once
+        code, out, _ = run("score", *at, "--data", "unlabelled.csv", *own, "--record", 7)
+        assert code == 0 and ("keys none sent" not in out) == sent
+        told = float(out.split("with probability ")[1][:5])
+        assert abs(told - float(lines[8].split(",")[1])) < 0.001
+    code, _, err = run("score", *at, "--data", "held.csv", "--model", "chrun")
+    assert code == 1 and "nearest known name: 'churn'" in err
+
+
+@pytest.mark.service
+def test_a_live_service_survives_rude_clients(served: ServiceProcess) -> None:
+    host, port = httpx.URL(served.url).host, httpx.URL(served.url).port
+    for rudeness in (
+        b"\0\1\2\3\r\n\r\n",
+        b"GET",
+        b"PUT /v1/keys/"
+        + b"0" * 64
+        + b" HTTP/1.1\r\nHost: x\r\nContent-Length: "
+        + b"9" * 15
+        + b"\r\n\r\n"
+        + bytes(100_000),
+        b"POST /v1/models/churn:evaluate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /v1/health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
+        b"GET " + b"/" * 200_000 + b" HTTP/1.1\r\n\r\n",
+    ):
+        with socket.create_connection((host, port or 80), timeout=10) as connection:
+            try:
+                connection.sendall(rudeness)
+                connection.shutdown(socket.SHUT_WR)
+                answer = connection.recv(65536)
+            except OSError:
+                answer = b""
+            assert b" 500 " not in answer[:20] and b"Traceback" not in answer
+    with httpx.Client(base_url=served.url) as http:  # an unread body must not spoil the connection for the next
+        for _ in range(3):
+            refused = http.put("/v1/keys/" + "0" * 64, content=bytes(300_000))
+            assert refused.status_code == 409
+            assert http.get("/v1/health").status_code == 200
+
+
+@pytest.mark.service
+def test_a_service_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ServiceUnavailable, match=r"exit code 1, saying: .*no folder"),
+        ServiceProcess(tmp_path / "none", tmp_path, mode="logit"),
+    ):
+        pass  # pragma: no cover
+
+
+def is_gone(url: str, seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with Remote(url, seconds=2) as remote:
+            try:
+                remote.health()
+            except ServiceUnavailable:
+                return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.service
+def test_the_service_ends_with_its_block_and_with_its_parent(run: Run, tmp_path: Path) -> None:
+    assert run("train", "--rows", 200)[0] == 0
+    with ServiceProcess(tmp_path / "models", tmp_path / "keys", mode="logit") as service:
+        assert not is_gone(service.url, 0.5)
+    assert not service.running and is_gone(service.url, 1)
+    killed = python(
+        "-c",
+        (
+            "import os, signal\nfrom churn.process import ServiceProcess\n"
+            f"service = ServiceProcess({str(tmp_path / 'models')!r}, {str(tmp_path / 'keys')!r}, mode='logit')\n"
+            "print(service.__enter__().url, flush=True)\n"
+            "os.kill(os.getpid(), signal.SIGKILL if os.name != 'nt' else signal.SIGTERM)\n"
+        ),
+    )
+    assert killed.returncode != 0 and is_gone(killed.stdout.strip())
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("mode", ["probability", "logit"])
+def test_the_whole_comparison(tmp_path: Path, mode: str) -> None:
+    ended = python(
+        "-m", "churn", "--rows", "400", "--mode", mode, "--json", "out.json", "--out", "report", cwd=tmp_path
+    )
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told["rows"] == 100 and told["labels_differ"] == 0 and told["plain"] == told["encrypted"]
+    assert told["params"]["security_bits"] == 128
+    assert told["probability_error"]["encryption"] < 2**-18
+    assert told["probability_error"]["polynomial"] <= (2**-9 if mode == "probability" else 0)
+    assert told["bytes"]["up"] > 0 and (told["bytes"]["keys"] > 0) == (mode == "probability")
+    assert all(seconds >= 0 for seconds in told["seconds"].values())
+    assert "security" in ended.stdout and (tmp_path / "report" / "index.html").stat().st_size > 10_000
+
+
+@pytest.mark.service
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see who is left")
+def test_an_interrupt_leaves_no_process_and_no_traceback(tmp_path: Path) -> None:
+    mark = f"CHURN_TEST_MARK={uuid.uuid4()}"
+    name, _, value = mark.partition("=")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "churn", "--rows", "60000", "--out", str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), name: value, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+    def alive() -> list[int]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if mark.encode() in (entry / "environ").read_bytes():
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found
+
+    deadline = time.monotonic() + 120
+    while len(alive()) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode != 0 and "Traceback" not in out, out
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive()
+    assert not list(tmp_path.glob("churn-*"))  # models and keys are gone as well
