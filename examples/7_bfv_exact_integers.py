@@ -1,6 +1,6 @@
 """A scheme of your own, on `ckks.ring` and `ckks.rlwe`: BFV, exact arithmetic on vectors of integers modulo t.
 
-Brakerski (2012) and Fan, Vercauteren (2012) put the message in the high part of the modulus, phase = (Q/t) m + e, so that
+BFV ([FV12]) puts the message in the high part of the modulus, phase = (Q/t) m + e, so that
 nothing is lost: decryption rounds the error away. What CKKS and BFV share (keys, encryption, relinearisation) comes from
 `ckks.rlwe` unchanged; what differs is encoding, and a product that is scaled by t/Q. In residue form that scaling is three
 public pieces of `ckks.ring`: extend the basis, divide and round by Q, convert back ([HPS18], with exact conversions).

@@ -111,7 +111,8 @@ def overflow_counts() -> None:
 def rounded(x: Floats, p: int) -> Floats:
     """Round to p bits, ties to even: what a machine with that mantissa would return for the exact result x."""
     mantissa, exponent = np.frexp(x)
-    return np.ldexp(np.rint(np.ldexp(mantissa, p)), exponent - p)
+    result: Floats = np.ldexp(np.rint(np.ldexp(mantissa, p)), exponent - p)
+    return result
 
 
 class Field:
@@ -206,7 +207,7 @@ def floating_fractions(p: int = 10) -> None:
         r = (1 << (width - 1 + bits)) // d
         y = np.arange(d)
         wanted = ((y << (width - bits)) * r) >> width
-        z = y * r * 2.0**-bits
+        z = (y * r).astype(np.float64) * 2.0**-bits
         magic = 2.0 ** (p - 1)
         t = rounded(z + magic, p) - magic
         rest = z - t

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import merge
 from itertools import count, islice, takewhile
 
 from ckks.errors import ParameterError
@@ -42,16 +43,11 @@ def nearest_primes(target: int, *, n: int) -> Iterator[int]:
     """Yield the primes q = 1 mod 2n in order of distance from `target` (the smaller first on a tie)."""
     step = 2 * n
     start = (target - 1) // step * step + 1  # the largest candidate <= target, or 1
-    for j in count():
-        below, above = start - j * step, start + (j + 1) * step
-        # `below` lies at distance target - start + j*step, `above` at start + step - target + j*step:
-        # the two sequences interleave, whichever starts nearer.
-        pair = (below, above) if target - start <= start + step - target else (above, below)
-        for q in pair:
-            if q > step and is_prime(q):
-                yield q
-        if below < 0 and above > 4 * target + 64 * step:
-            return
+    below = range(start, step, -step)
+    above = takewhile(lambda q: q < 4 * target + 64 * step, count(max(start, 1) + step, step))
+    for q in merge(below, above, key=lambda q: (abs(q - target), q)):
+        if is_prime(q):
+            yield q
 
 
 def primes_below(limit: int, *, n: int) -> Iterator[int]:

@@ -112,6 +112,7 @@ class NativeKernels:
         self._index = _names(lib.ckks_variant_name, ffi).index(variant)
         self._words = ffi.typeof("uint64_t *")
         self._integers = ffi.typeof("int64_t *")
+        self._pointer = ffi.from_buffer
         self._modulus = lru_cache(maxsize=4096)(self._make_modulus)
         self._limbs = lru_cache(maxsize=8192)(self._make_limbs)
         self._conversion = lru_cache(maxsize=8192)(self._make_conversion)
@@ -291,13 +292,15 @@ class NativeKernels:
             raise ValueError(f"operand of shape {array.shape}; needed {shape}")
         kind = self._words if dtype is _UNSIGNED else self._integers
         strides = array.strides
-        if array.flags.c_contiguous:
-            pointer = self._ffi.from_buffer(kind, array)
-        else:
+        try:
+            pointer = self._pointer(kind, array)
+        except ValueError:  # not one contiguous block: a row of it is, and starts where the array does
             row = array[(0,) * (len(shape) - 1)] if array.size else array.reshape(-1)
             if not row.flags.c_contiguous:
-                raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis")
-            pointer = self._ffi.from_buffer(kind, row)
+                raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis") from None
+            pointer = self._pointer(kind, row)
+        if len(strides) == 3:
+            return pointer, strides[0] >> 3, strides[1] >> 3
         return (pointer, *[stride >> 3 for stride in strides[:-1]])
 
     def _out(self, array: Words) -> tuple[Any, ...]:

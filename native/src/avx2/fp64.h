@@ -109,8 +109,8 @@ AVX2_INLINE vec mul(vec a, vec b, const field *f) {
 }
 
 /*
- * A factor w that serves many products: w, and w q_inverse rounded once more. a times that stands in for h q_inverse above
- * with the same error, 2 u + u^2 at most, and without waiting for h.
+ * A factor w that serves many products: w, and w q_inverse rounded once more. a times the second stands in for
+ * h q_inverse above with the same error, 2 u + u^2 at most, and without waiting for h.
  */
 typedef struct {
     vec w, over_q;

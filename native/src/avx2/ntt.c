@@ -15,9 +15,9 @@
  *
  * Between passes the row holds doubles, in the memory of `out`. Twiddles are centred, |w| < q/2.
  *
- * Ranges. Products want a factor of at most 2^52. Values grow from pass to pass, so some passes reduce a part of theirs:
- * which ones is found once per prime, by following the bounds (twiddles.c). Below 2^47 hardly any pass has to, near 2^50
- * nearly all.
+ * Ranges. Products want a factor of at most 2^52. Values grow from pass to pass, so some passes reduce a part of
+ * theirs: which ones is found once per prime, by following the bounds (twiddles.c). Below 2^47 hardly any pass has to,
+ * near 2^50 nearly all.
  */
 #include "avx2/fp64.h"
 #include "avx2/twiddles.h"

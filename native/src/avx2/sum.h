@@ -44,8 +44,9 @@ AVX2_INLINE vec high_factor(const modulus *m) {
 /*
  * total + sum mod q, |result| <= q/2 + 1, for |total| <= q/2 + 1.
  * H (2^51 mod q) is mul() of 2^51 H by the factor over 2^51 (powers of two change no rounding): H < 2^52 times less
- * than q/2, so within q/2 + q/2 (1 + u) < q + 1. With L and the total that is below 6 2^50 + 2^50 + 2^49 + 2 < 2^53, exact,
- * as reduce() wants; and below 2^51 q, since q >= 5 here, or since |L| <= 6 q^2 for products of residues of q itself.
+ * than q/2, so within q/2 + q/2 (1 + u) < q + 1. With L and the total that is below 6 2^50 + 2^50 + 2^49 + 2 < 2^53,
+ * exact, as reduce() wants; and below 2^51 q, since q >= 5 here, or since |L| <= 6 q^2 for products of residues of q
+ * itself.
  */
 AVX2_INLINE vec fold_sum(const lazy_sum *s, vec total, vec factor, const field *f) {
     vec h = mul(_mm256_sub_pd(s->high, _mm256_set1_pd(0x1p103)), factor, f);
