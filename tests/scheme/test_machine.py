@@ -259,5 +259,5 @@ def test_random_programs(name, backend):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_many_random_programs(name):
-    effort = settings(max_examples=1500, stateful_step_count=40, suppress_health_check=list(HealthCheck))
+    effort = settings(max_examples=400, stateful_step_count=30, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(make_machine(kit_of(name, 64)), settings=effort)
