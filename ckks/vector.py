@@ -1,13 +1,13 @@
 """EncryptedVector: numpy-like operators on ciphertexts, and functions of them.
 
-A vector owns an evaluator, so `*` relinearises and rescales, and operands of different levels are aligned. What numpy would
-silently turn into an array of objects raises a TypeError instead.
+A vector owns an evaluator, so `*` relinearises and rescales, and operands of different levels are aligned. What numpy
+would silently turn into an array of objects raises a TypeError instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,8 +51,8 @@ class EncryptedVector:
         ciphertext: from an Encryptor.
         evaluator: with the keys that the operations need.
 
-    Operators: + - * with vectors, numbers and arrays; `weights @ x` sums over the second last axis (one level, no keys),
-    `x @ weights` likewise; x ** k for small k; x << k rotates to the left. Immutable; share between threads.
+    Operators: + - * with vectors, numbers and arrays; `weights @ x` sums over the first of two axes (one level, no
+    keys), `x @ weights` over the slots; x ** k for small k; x << k rotates to the left. Immutable; share it freely.
     """
 
     __slots__ = ("_ciphertext", "_linear", "evaluator")
@@ -119,8 +119,8 @@ class EncryptedVector:
         batch = self.ndim - 1
         if len(position) > batch or Ellipsis in position or None in position:
             raise SlotError(
-                f"index {index!r} for shape {self.shape}; only the {batch} batch axes can be indexed: for slots, rotate "
-                "with << or multiply by a mask"
+                f"index {index!r} for shape {self.shape}; only the {batch} batch axes can be indexed: for slots, "
+                "rotate with << or multiply by a mask"
             )
         return EncryptedVector(self.ciphertext[position], self.evaluator)
 
@@ -190,8 +190,8 @@ class EncryptedVector:
         w = as_numbers(weights)
         if self.ndim != 2 or w.ndim not in (1, 2) or w.shape[-1] != self.shape[0] or w.dtype.kind == "c":
             raise SlotError(
-                f"cannot multiply weights {w.shape} by encrypted values {self.shape}; needed real weights (K,) or (M, K) "
-                "and one ciphertext per feature, (K, n)"
+                f"cannot multiply weights {w.shape} by encrypted values {self.shape}; needed real weights (K,) or "
+                "(M, K) and one ciphertext per feature, (K, n)"
             )
         return EncryptedVector._pending(_Linear(self.ciphertext, w, np.zeros(())), self.evaluator)
 
@@ -269,7 +269,7 @@ def sigmoid(
         degree: of the polynomial; 7 unless given, or the least that reaches `max_abs_error`.
         max_abs_error: wanted accuracy. The true maximum error is `approximate(...).max_abs_error`.
     """
-    ends = cast("tuple[float, float]", interval if isinstance(interval, tuple) else (-float(interval), float(interval)))
+    ends = interval if isinstance(interval, tuple) else (-float(interval), float(interval))
     if degree is None and max_abs_error is None:
         degree = 7
     return polynomial(x, approximate(logistic, ends, degree=degree, max_abs_error=max_abs_error))

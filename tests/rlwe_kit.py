@@ -40,9 +40,7 @@ def grouped(name: str, n: int) -> RLWEParams:
     settings = dict(GROUPINGS[name])
     primes = iter(settings.pop("primes", FAST))
     levels = tuple(tuple(next(primes) for _ in range(count)) for count in settings.pop("levels"))
-    return RLWEParams.insecure(
-        ring_degree=n, levels=levels, special_moduli=settings.pop("special"), **settings
-    )
+    return RLWEParams.insecure(ring_degree=n, levels=levels, special_moduli=settings.pop("special"), **settings)
 
 
 def groups(params: RLWEParams, level: int) -> list[tuple[int, ...]]:

@@ -124,8 +124,10 @@ def sub_mul_scalar(plan: Plan, x: Words, y: Words, w: Words, out: Words | None =
 
 def dot(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
     """Return sum over k of x[k] y[k]: x and y are (K, ..., L, N), the axes after K broadcast; K <= 1024."""
-    if len(x) != len(y) or not 1 <= len(x) <= 1024:
-        raise BasisMismatch(f"dot of {len(x)} by {len(y)} terms; needed as many of each, 1 to 1024")
+    if x.ndim < 3 or y.ndim < 3 or len(x) != len(y) or not 1 <= len(x) <= 1024:
+        raise BasisMismatch(
+            f"dot of shapes {x.shape} and {y.shape}; needed (K, ..., limbs, N) with equally many terms, 1 to 1024"
+        )
     kernel = source_for(plan.n).dot
     shape = _broadcast_shape(x[0], y[0])
     out = _result(plan, shape, out)
@@ -138,27 +140,30 @@ def dot(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
 
 def weighted_sum(plan: Plan, x: Words, w: Words, out: Words | None = None) -> Words:
     """Return sum over k of w[k] x[k]: x is (K, ..., L, N), w is (K, L) in [0, q); K <= 2^16."""
-    if w.shape != (len(x), len(plan)) or not 1 <= len(x) <= 2**16:
-        raise BasisMismatch(f"weights of shape {w.shape} for {len(x)} terms over {len(plan)} limbs; needed (K, L)")
+    if x.ndim < 3 or w.shape != (len(x), len(plan)) or not 1 <= len(x) <= 2**16 or w.dtype != np.uint64:
+        raise BasisMismatch(
+            f"weights of shape {w.shape} and type {w.dtype} for terms {x.shape}; needed uint64 (K, {len(plan)}) and "
+            "(K, ..., limbs, N), 1 <= K <= 2^16"
+        )
     kernel = source_for(plan.n).weighted_sum
     out = _result(plan, x.shape[1:], out)
     u, o = _fold(x, 1), _fold_out(out)
-    _check_residues(plan, u)
+    _check_residues(plan, u, w[:, :, None])
     _threads.run(lambda s: kernel(plan[s], u[:, :, s], w[:, s], o[:, s]), len(plan))
     return out
 
 
 def convert(table: Conversion, x: Words, out: Words | None = None) -> Words:
     """Return the coefficients x, (..., a, N) modulo table.source, as (..., b, N) modulo table.target."""
+    if x.ndim < 2 or x.shape[-2] != len(table.source) or x.shape[-1] & (x.shape[-1] - 1):
+        raise BasisMismatch(f"shape {x.shape} to convert; needed (..., {len(table.source)}, N), N a power of two")
     n = x.shape[-1]
-    if x.shape[-2] != len(table.source):
-        raise BasisMismatch(f"{x.shape[-2]} limbs to convert, the table has {len(table.source)} source primes")
     kernel = source_for(n).convert
     shape = (*x.shape[:-2], len(table.target), n)
-    out = empty(shape) if out is None else out
-    if out.shape != shape:
-        raise BasisMismatch(f"out has shape {out.shape}; needed {shape}")
+    out = _of_shape(shape, out)
     u, o = _fold(x, 0), _fold_out(out)
+    if _CHECKING:
+        _check_below(np.array(table.source, dtype=np.uint64), u)
     # Columns are independent of each other; blocks of 8 keep them aligned for vector loads.
     blocks = max(1, n // 8)
     width = n // blocks
@@ -173,8 +178,11 @@ def convert(table: Conversion, x: Words, out: Words | None = None) -> Words:
 
 def gather(x: Words, index: NDArray[np.int64], out: Words | None = None) -> Words:
     """Return x[..., index]: an automorphism of (..., L, N) values in NTT form."""
+    if x.ndim < 2:
+        raise BasisMismatch(f"shape {x.shape} to permute; needed (..., limbs, N)")
+    _check_index(index, x.shape[-1])
     kernel = source_for(x.shape[-1]).gather
-    out = empty(x.shape) if out is None else out
+    out = _of_shape(x.shape, out)
     u, o = _fold(x, 0), _fold_out(out)
     _threads.run(lambda s: kernel(u[:, s], index, o[:, s]), u.shape[1])
     return out
@@ -182,16 +190,26 @@ def gather(x: Words, index: NDArray[np.int64], out: Words | None = None) -> Word
 
 def gather_signed(plan: Plan, x: Words, index: NDArray[np.int64], out: Words | None = None) -> Words:
     """Return the automorphism of (..., L, N) coefficients: x[index], negated where index >= N (then index - N)."""
+    _check_index(index, plan.n)
     kernel = source_for(plan.n).gather_signed
     return _unary(plan, x, out, lambda p, s, u, o: kernel(p, u, index, o), by_limb=True)
 
 
 def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = None) -> Words:
     """Return the residues (..., L, N) of the signed integers high 2^52 + low, both (..., N) in (-2^62, 2^62)."""
+    for values in (low, high):
+        if values is not None and (
+            values.dtype.kind not in "iu" or values.dtype == np.uint64 or values.shape[-1:] != (plan.n,)
+            or values.shape != low.shape
+        ):
+            raise BasisMismatch(
+                f"integers of shape {values.shape} and type {values.dtype}; needed signed ones, (..., {plan.n})"
+            )
     kernel = source_for(plan.n).signed
     out = empty((*low.shape[:-1], len(plan), plan.n))
-    flat = [None if v is None else np.ascontiguousarray(v, dtype=np.int64).reshape(-1, plan.n) for v in (low, high)]
-    lo, hi = flat
+    lo, hi = (
+        None if v is None else np.ascontiguousarray(v, dtype=np.int64).reshape(-1, plan.n) for v in (low, high)
+    )
     assert lo is not None
     o = _fold_out(out)
     _threads.run(lambda s: kernel(plan[s], lo, hi, o[:, s]), len(plan))
@@ -203,6 +221,10 @@ def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = 
 
 def _fold(x: Words, keep: int) -> Words:
     """Merge the axes between the first `keep` and the last two into one; a view wherever strides allow."""
+    if x.dtype != np.uint64 or (x.strides[-1] != 8 and x.shape[-1] > 1 and x.size):
+        raise BasisMismatch(
+            f"words of type {x.dtype} with a stride of {x.strides[-1]} bytes; needed native uint64, contiguous along N"
+        )
     if x.ndim == keep + 3:
         return x
     # Sizes are spelled out, since -1 is ambiguous for empty arrays.
@@ -212,17 +234,24 @@ def _fold(x: Words, keep: int) -> Words:
 
 def _fold_out(out: Words) -> Words:
     """Merge the leading axes of a result; never a copy, which would lose what is written to it."""
-    if out.ndim == 3:
-        return out
+    if not out.flags.writeable:
+        raise BasisMismatch(f"the result array of shape {out.shape} is read-only; pass one of kernels.empty(...)")
+    if out.ndim == 3 or out.ndim == 2:
+        return _fold(out, 0)
     try:
-        return np.reshape(out, (int(np.prod(out.shape[:-2], dtype=np.int64)), *out.shape[-2:]), copy=False)
+        view = np.reshape(out, (int(np.prod(out.shape[:-2], dtype=np.int64)), *out.shape[-2:]), copy=False)
     except ValueError:
         raise BasisMismatch(f"out of strides {out.strides} cannot be viewed with one batch axis") from None
+    return _fold(view, 0)
 
 
 def _result(plan: Plan, shape: tuple[int, ...], out: Words | None) -> Words:
     if shape[-2:] != (len(plan), plan.n):
         raise BasisMismatch(f"operands of shape {shape}; needed (..., {len(plan)}, {plan.n}) for this basis")
+    return _of_shape(shape, out)
+
+
+def _of_shape(shape: tuple[int, ...], out: Words | None) -> Words:
     if out is None:
         return empty(shape)
     if out.shape != shape:
@@ -283,14 +312,24 @@ def _binary(
 def _check_scalars(plan: Plan, w: Words) -> None:
     if w.shape != (len(plan),) or w.dtype != np.uint64:
         raise BasisMismatch(f"scalars of shape {w.shape} and type {w.dtype}; needed ({len(plan)},) of uint64")
+    if _CHECKING:
+        _check_below(plan.q, w[:, None])
+
+
+def _check_index(index: NDArray[np.int64], n: int) -> None:
+    if index.shape != (n,) or index.dtype != np.int64 or not index.flags.c_contiguous:
+        raise BasisMismatch(f"index of shape {index.shape} and type {index.dtype}; needed ({n},) of contiguous int64")
 
 
 def _check_residues(plan: Plan, *operands: Words) -> None:
     """With CKKS_CHECK=1, demand that every operand is fully reduced; a kernel's contract otherwise."""
-    if not _CHECKING:
-        return
-    for x in operands:
-        bad = x >= plan.q[:, None]
-        if bad.any():
-            where = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise RangeError(f"word {int(x[where])} at {where} is not below its modulus {plan.moduli[where[-2]]}")
+    if _CHECKING:
+        for x in operands:
+            _check_below(plan.q, x)
+
+
+def _check_below(moduli: Words, x: Words) -> None:
+    bad = x >= moduli[:, None]
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise RangeError(f"word {int(x[where])} at {where} is not below its modulus {int(moduli[where[-2]])}")

@@ -30,9 +30,9 @@ def load(name: str) -> Kernels:
 
         return cast(Kernels, reference)
     if name == "numba":
-        from ckks.kernels import numba_backend
+        from ckks.kernels.numba_backend import load as load_numba
 
-        return numba_backend.load()
+        return cast(Kernels, load_numba())
     if name in NAMES:  # native, or one of its variants
         from ckks.kernels import native_backend
 

@@ -130,6 +130,17 @@ class Conversion:
         return tuple(big_d % p for p in self.target)
 
     @cached_property
+    def offset(self) -> int:
+        """What the sum of fractions starts from, in units of 2^-51, before its integer part is taken.
+
+        Centred: one half, to round. Otherwise the most that the fractions may have lost together, so that integers
+        at the lower end of [0, D) keep their value; a single fraction y/d < 1 needs nothing.
+        """
+        if self.centred:
+            return 1 << 50
+        return 3 * len(self.source) if len(self.source) > 1 else 0
+
+    @cached_property
     def reciprocal(self) -> tuple[int, ...]:
         """r_i = floor(2^(51+b_i) / d_i), where b_i is the bit length of d_i: a 52-bit fixed-point 1/d_i."""
         return tuple((1 << (51 + d.bit_length())) // d for d in self.source)

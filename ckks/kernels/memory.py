@@ -17,6 +17,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from ckks.errors import ParameterError
 from ckks.kernels.interface import Words
 
 _ALIGNMENT = 64
@@ -65,7 +66,14 @@ def _returned(lease: weakref.ref) -> None:  # type: ignore[type-arg]
     _pool.give(lease.block, lease.nbytes)
 
 
-_pool = _Pool(int(os.environ.get("CKKS_POOL_BYTES", 1 << 30)))
+def _limit() -> int:
+    text = os.environ.get("CKKS_POOL_BYTES", str(1 << 30))
+    if not text.isdigit():
+        raise ParameterError(f"CKKS_POOL_BYTES={text!r}; needed a number of bytes, e.g. {1 << 30}")
+    return int(text)
+
+
+_pool = _Pool(_limit())
 _types: dict[int, type[ctypes.Array[ctypes.c_char]]] = {}
 
 

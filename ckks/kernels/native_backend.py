@@ -336,7 +336,7 @@ class NativeKernels:
             [weight for row in table.punctured for weight in row],
             table.product,
             table.reciprocal,
-            table.centred,
+            table.offset,
         )
         if made == self._ffi.NULL:
             raise ParameterError(

@@ -149,20 +149,20 @@ def convert(table: Conversion, x: Words, out: Words) -> None:
 
     For x in [0, D) given by residues x_i:  y_i = [x_i (D/d_i)^-1] mod d_i  gives  x = sum_i y_i D/d_i - v D, where
     v = floor(sum_i y_i/d_i), or the nearest integer when the representative in (-D/2, D/2] is wanted.
-    Each y_i/d_i is taken as a 51-bit fixed-point fraction (`overflow_fraction`), so that all sources agree.
+    Each y_i/d_i is taken as a 51-bit fixed-point fraction (`overflow_fraction`), so that all sources agree; their sum
+    starts from `Conversion.offset`.
 
     Centred results are exact for every x whose distance from D/2 exceeds 3 a D 2^-51, a the number of source
     primes; within that band either neighbour (x or x - D) may come out. Uncentred results are exact unless x lies
     that close below D.
     """
-    half = 1 << 50 if table.centred else 0
     for b in range(len(out)):
         columns = [_ints(row) for row in x[b]]  # (a, N)
         result: list[list[int]] = [[] for _ in table.target]
         for j in range(out.shape[2]):
             y = [c[j] * inv % d for c, inv, d in zip(columns, table.punctured_inverse, table.source, strict=True)]
             fractions = map(overflow_fraction, y, table.source, table.reciprocal)
-            v = (sum(fractions) + half) >> 51
+            v = (sum(fractions) + table.offset) >> 51
             for row, p, weights, big_d in zip(result, table.target, table.punctured, table.product, strict=True):
                 row.append((sum(map(int.__mul__, y, weights)) - v * big_d) % p)
         out[b] = result

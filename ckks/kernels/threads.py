@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from threading import Lock
 
@@ -44,18 +44,22 @@ def threads(count: int) -> Iterator[None]:
 def split(total: int) -> list[slice]:
     """Return up to `num_threads()` slices of nearly equal length that cover range(total)."""
     parts = min(_count, total)
-    bounds = [total * i // parts for i in range(parts + 1)]
+    bounds = [total * i // parts for i in range(parts + 1)] if parts else []
     return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 def run(work: Callable[[slice], None], total: int) -> None:
     """Call work(slice) for every slice of range(total), on several threads when more than one is allowed."""
     slices = split(total)
-    if len(slices) == 1:
-        work(slices[0])
+    if len(slices) <= 1:
+        for s in slices:
+            work(s)
         return
     futures = [_pool().submit(work, s) for s in slices[1:]]
-    work(slices[0])
+    try:
+        work(slices[0])
+    finally:  # no thread may still write into an array that the caller has given up
+        wait(futures)
     for future in futures:
         future.result()
 

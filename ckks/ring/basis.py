@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from math import prod
+from operator import index
 from typing import Any
 
 from ckks.errors import BasisMismatch
@@ -28,7 +29,7 @@ class RNSBasis:
 
     def __init__(self, n: int, moduli: Sequence[int], roots: Sequence[int] | None = None) -> None:
         """Validate and precompute; see the class for arguments and make_plan for errors."""
-        self.plan = make_plan(n, tuple(map(int, moduli)), None if roots is None else tuple(map(int, roots)))
+        self.plan = make_plan(n, tuple(map(index, moduli)), None if roots is None else tuple(map(index, roots)))
 
     @classmethod
     def _of(cls, plan: Plan) -> RNSBasis:
@@ -62,7 +63,11 @@ class RNSBasis:
 
     def __getitem__(self, limbs: slice) -> RNSBasis:
         """Return the basis of a slice of the limbs."""
+        if not isinstance(limbs, slice):
+            raise TypeError(f"a basis is indexed by a slice of its limbs, e.g. basis[0:1]; found {limbs!r}")
         return RNSBasis._of(self.plan[limbs])
+
+    __iter__ = None
 
     def take(self, limbs: Sequence[int]) -> RNSBasis:
         """Return the basis of the given limbs, in the given order."""

@@ -67,6 +67,9 @@ class RingPoly:
     def from_integers(cls, basis: RNSBasis, coefficients: ArrayLike) -> RingPoly:
         """Return the element with these integer coefficients, shape (..., N), of any size and sign."""
         values = np.asarray(coefficients, dtype=object)
+        for value in values.flat:
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+                raise ParameterError(f"coefficient {value!r}; needed integers (round first)")
         if values.shape[-1:] != (basis.n,):
             raise BasisMismatch(f"coefficients of shape {values.shape}; needed (..., {basis.n})")
         words = kernels.empty((*values.shape[:-1], len(basis), basis.n))
@@ -86,6 +89,10 @@ class RingPoly:
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: ring elements are immutable."""
         raise AttributeError(f"RingPoly is immutable; make a new one instead of setting {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        """Refuse: ring elements are immutable."""
+        raise AttributeError(f"RingPoly is immutable; {name!r} cannot be deleted")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -146,7 +153,8 @@ class RingPoly:
 
     def _with(self, other: object, kernel: Callable[..., Words]) -> RingPoly:
         if not isinstance(other, RingPoly):
-            return NotImplemented
+            refused: RingPoly = NotImplemented
+            return refused
         if self.basis != other.basis:
             raise BasisMismatch(
                 f"operands over {self.basis} and {other.basis}; bring both to one basis with .limbs(...) "

@@ -102,7 +102,7 @@ class Plaintext(_Element):
 
     def __repr__(self) -> str:
         """Return a one-line summary."""
-        return f"<Plaintext N={self.params.ring_degree}, level {self.level}, batch {self.shape}>"
+        return f"<Plaintext {self.params.mark}N={self.params.ring_degree}, level {self.level}, batch {self.shape}>"
 
 
 class Ciphertext(_Element):
@@ -128,9 +128,7 @@ class Ciphertext(_Element):
 
     def __repr__(self) -> str:
         """Return a one-line summary."""
-        facts = [f"N={self.params.ring_degree}", f"level {self.level}/{self.params.top_level}"]
-        if self.params.is_insecure:
-            facts.insert(0, "INSECURE")
+        facts = [f"{self.params.mark}N={self.params.ring_degree}", f"level {self.level}/{self.params.top_level}"]
         if self.parts != 2:
             facts.append(f"{self.parts} parts")
         if self.shape:

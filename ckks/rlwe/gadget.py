@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from ckks import kernels
-from ckks.errors import LevelError, ParameterError
+from ckks.errors import BasisMismatch, LevelError, ParameterError
 from ckks.kernels import Words, make_conversion
 from ckks.ring.convert import divide_words
 from ckks.rlwe.keys import SwitchingKey
@@ -39,6 +39,7 @@ def decompose(params: RLWEParams, x: Words, level: int) -> Words:
         raise ParameterError("these parameters have no special primes, so no key switching; add special_moduli")
     k, n, basis = params.num_special, params.ring_degree, params.extended_basis(level)
     limbs, slices = params.limbs(level), params.digits(level)
+    _check_limbs(x, limbs, level)
     coefficients = kernels.intt(params.basis(level).plan, x)
     out = kernels.empty((len(slices), *x.shape[:-2], k + limbs, n))
     for digit, own in zip(out, slices, strict=True):
@@ -65,6 +66,7 @@ def gadget_product(digits: Words, key: SwitchingKey, level: int) -> Words:
         (2, ..., k + l, N) in NTT form, not yet divided by P.
     """
     params = key.params
+    _check_limbs(digits, len(params.extended_basis(level)), level)
     if level > key.level:
         raise LevelError(
             f"a switching key of level {key.level} cannot act at level {level}; generate it for that level"
@@ -80,6 +82,7 @@ def gadget_product(digits: Words, key: SwitchingKey, level: int) -> Words:
 def lift(params: RLWEParams, x: Words, level: int) -> Words:
     """Return P x over QP: words (..., l, N) to (..., k + l, N). The limbs modulo p_j are 0."""
     k = params.num_special
+    _check_limbs(x, params.limbs(level), level)
     out = kernels.zeros((*x.shape[:-2], k + x.shape[-2], x.shape[-1]))
     basis = params.basis(level)
     kernels.mul_scalar(basis.plan, x, special_scalars(params, level), out[..., k:, :])
@@ -92,6 +95,11 @@ def add_lifted(params: RLWEParams, acc: Words, x: Words, level: int) -> None:
     kernels.mul_scalar_add(params.basis(level).plan, x, special_scalars(params, level), top, top)
 
 
+def _check_limbs(words: Words, needed: int, level: int) -> None:
+    if words.ndim < 2 or words.shape[-2] != needed:
+        raise BasisMismatch(f"words of shape {words.shape} at level {level}; needed {needed} limbs there")
+
+
 def special_scalars(params: RLWEParams, level: int) -> Words:
     """Return P mod q_i for the primes of a level."""
     return np.array([params.special_modulus % q for q in params.basis(level).moduli], dtype=np.uint64)
@@ -102,5 +110,6 @@ def mod_down(params: RLWEParams, acc: Words, level: int, *, rescale: bool = Fals
 
     The merged division saves the transforms of a rescale of its own and one of two roundings.
     """
+    _check_limbs(acc, len(params.extended_basis(level)), level)
     last = len(params.levels[level]) if rescale else 0
     return divide_words(params.extended_basis(level), acc, params.num_special, last)

@@ -66,7 +66,10 @@ class _Key:
 
     def __repr__(self) -> str:
         """Return a one-line summary."""
-        return f"<{type(self).__name__} N={self.params.ring_degree}, level {self.level}, {self.nbytes / 2**20:.1f} MiB>"
+        return (
+            f"<{type(self).__name__} {self.params.mark}N={self.params.ring_degree}, level {self.level}, "
+            f"{self.nbytes / 2**20:.1f} MiB>"
+        )
 
 
 class PublicKey(_Key):
@@ -143,4 +146,4 @@ class EvaluationKeys:
     def __repr__(self) -> str:
         """Return a one-line summary."""
         relin = "relin" if self.relin is not None else "no relin"
-        return f"<EvaluationKeys {relin}, {len(self.galois)} Galois, {self.nbytes / 2**20:.1f} MiB>"
+        return f"<EvaluationKeys {self.params.mark}{relin}, {len(self.galois)} Galois, {self.nbytes / 2**20:.1f} MiB>"

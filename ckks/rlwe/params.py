@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from math import log2, prod
+from operator import index
 from typing import Any
 
 from ckks.arith.primes import check_ring_degree
@@ -51,8 +52,14 @@ class RLWEParams:
         """Validate everything before any of it is used."""
         set_ = object.__setattr__
         check_ring_degree(self.ring_degree)
-        set_(self, "levels", tuple(tuple(map(int, group)) for group in self.levels))
-        set_(self, "special_moduli", tuple(map(int, self.special_moduli)))
+        try:
+            set_(self, "levels", tuple(tuple(map(index, group)) for group in self.levels))
+            set_(self, "special_moduli", tuple(map(index, self.special_moduli)))
+        except TypeError:
+            raise ParameterError(
+                f"levels {self.levels!r} with special primes {self.special_moduli!r}; needed a tuple of primes for "
+                "each level, e.g. ((q0,), (q1,), (q2,)), and a tuple of special primes"
+            ) from None
         if not self.levels or not all(self.levels):
             raise ParameterError(f"levels {self.levels}; needed at least one, each with at least one prime")
         if self.security is not None:
@@ -80,6 +87,11 @@ class RLWEParams:
     def is_insecure(self) -> bool:
         """Tell whether the security check was switched off."""
         return self.security is None
+
+    @property
+    def mark(self) -> str:
+        """What goes into the repr of every object made from these parameters: 'INSECURE, ' or nothing."""
+        return "INSECURE, " if self.is_insecure else ""
 
     @cached_property
     def moduli(self) -> tuple[int, ...]:

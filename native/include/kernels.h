@@ -43,7 +43,7 @@ const char *ckks_modulus_rows(const modulus *m);  /* which row kernels serve it:
 typedef struct conversion conversion;
 conversion *ckks_conversion_new(int variant, size_t a, size_t b, const uint64_t *source, const uint64_t *target,
                                 const uint64_t *punctured_inverse, const uint64_t *punctured,
-                                const uint64_t *product, const uint64_t *reciprocal, int centred);
+                                const uint64_t *product, const uint64_t *reciprocal, uint64_t offset);
 void ckks_conversion_free(conversion *c);
 
 /* ---- kernels: the definitions are those of ckks/kernels/reference.py --------------------------------------- */

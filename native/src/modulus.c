@@ -145,7 +145,7 @@ static int all_made(modulus *const *list, size_t count) {
 
 conversion *ckks_conversion_new(int variant, size_t a, size_t b, const uint64_t *source, const uint64_t *target,
                                 const uint64_t *punctured_inverse, const uint64_t *punctured,
-                                const uint64_t *product, const uint64_t *reciprocal, int centred) {
+                                const uint64_t *product, const uint64_t *reciprocal, uint64_t offset) {
     if (a < 1 || a > 1024 || b < 1 || b > SIZE_MAX / 16 / a) {
         return NULL;
     }
@@ -155,7 +155,7 @@ conversion *ckks_conversion_new(int variant, size_t a, size_t b, const uint64_t 
     }
     c->a = a;
     c->b = b;
-    c->centred = centred;
+    c->offset = offset;
     c->source = constants(variant, source, a);
     c->target = constants(variant, target, b);
     c->punctured_inverse = copied(punctured_inverse, a);

@@ -79,7 +79,7 @@ struct modulus {
 /* A base conversion with the constants of every modulus involved. */
 struct conversion {
     size_t a, b;
-    int centred;
+    uint64_t offset; /* what the sum of fractions starts from: see Conversion.offset */
     modulus **source, **target;                              /* a and b */
     uint64_t *punctured_inverse, *punctured, *product, *reciprocal; /* a, b x a, b, a */
     /* Columns [0, count) of one batch entry; limb i of x at x + i * x_limb. */

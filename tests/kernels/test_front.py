@@ -381,9 +381,7 @@ def test_results_do_not_depend_on_threads(backend, count):
     low = np.arange(2 * n, dtype=np.int64).reshape(2, n) - n
 
     def everything() -> list[Any]:
-        found = [
-            OPERATIONS[name].call(plan, *operands(name, plan, (2,))) for name in OPERATIONS
-        ]
+        found = [OPERATIONS[name].call(plan, *operands(name, plan, (2,))) for name in OPERATIONS]
         in_place = operands("ntt", plan, (2,))[0]
         kernels.ntt(plan, in_place, in_place)
         return [*found, in_place, kernels.convert(table, words), kernels.signed(plan, low, low)]

@@ -177,7 +177,10 @@ def test_public_and_secret_chains_share_nothing():
         assert not set(one) & set(other) and public[0] == one[0]
 
 
-FIRST_SEEDS = ("955ee488a582cf7bbb506347c801f87fe1bd3c4331d948142b252efd774d73c5", "d79a88ccd1cb2cf7889a8bbc226eac6e538bc1ef72f29431f45f23e7eb431e4b")
+FIRST_SEEDS = (
+    "955ee488a582cf7bbb506347c801f87fe1bd3c4331d948142b252efd774d73c5",
+    "d79a88ccd1cb2cf7889a8bbc226eac6e538bc1ef72f29431f45f23e7eb431e4b",
+)
 
 
 def test_the_chain_is_frozen():

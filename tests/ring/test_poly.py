@@ -313,7 +313,12 @@ def test_batches_are_indexed():
 def test_indexed_batches_work_in_kernels(backend):
     """Lists, masks and steps: whatever numpy returns, rows stay contiguous."""
     a = a_poly(1, (3, 4))
-    for index in ([2, 0], (slice(None), [3, 1]), (slice(None, None, -1), slice(1, None, 2)), a.residues[:, 0, 0, 0] > 5):
+    for index in (
+        [2, 0],
+        (slice(None), [3, 1]),
+        (slice(None, None, -1), slice(1, None, 2)),
+        a.residues[:, 0, 0, 0] > 5,
+    ):
         part = a[index]
         assert part.to_ntt() == a.to_ntt()[index]
         assert part + part == part * 2

@@ -100,9 +100,7 @@ def test_gadget_factors_are_what_key_generation_adds(name):
         for factor, own in zip(naive.gadget_factors(groups(params, level)), params.digits(level), strict=True):
             row = [params.special_modulus * factor % q for q in joint.moduli]
             scalars = special_scalars(params, level).tolist()
-            expected = [
-                scalars[i - k] if k + own.start <= i < k + own.stop else 0 for i in range(len(joint))
-            ]
+            expected = [scalars[i - k] if k + own.start <= i < k + own.stop else 0 for i in range(len(joint))]
             assert row == expected
 
 

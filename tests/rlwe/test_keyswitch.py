@@ -187,11 +187,6 @@ def phase(ct: Ciphertext, secret) -> np.ndarray:
     return integers(decrypt(ct, secret))
 
 
-def reach(params: RLWEParams, size: noise.Noise) -> float:
-    """No coefficient exceeds the mean of the moduli of its values: the bound at the roots bounds coefficients."""
-    return size.bound
-
-
 @every_set
 def test_automorphisms_of_messages(backend, name):
     """The decryption of ct(X^g) is m(X^g) up to the noise that it is said to have."""

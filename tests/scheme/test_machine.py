@@ -252,6 +252,7 @@ def test_random_programs(name, backend):
         max_examples=4 if backend == "reference" else 20,
         stateful_step_count=12,
         suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
     )
     run_state_machine_as_test(make_machine(kit), settings=effort)
 
@@ -259,5 +260,10 @@ def test_random_programs(name, backend):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_many_random_programs(name):
-    effort = settings(max_examples=400, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+    effort = settings(
+        max_examples=400,
+        stateful_step_count=30,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
     run_state_machine_as_test(make_machine(kit_of(name, 64)), settings=effort)

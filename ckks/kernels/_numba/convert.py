@@ -69,8 +69,8 @@ _SOURCE = 8 * 8  # bytes
 _WEIGHT = 3 * 8  # bytes
 
 _OFFSET, _OFFSET_BITS = floating.OFFSET, floating.OFFSET_BITS
-_HALF, _V_SHIFT = np.uint64(2**50), np.uint64(51)
-_ZERO, _TWELVE, _FRACTION_SHIFT = np.uint64(0), np.uint64(12), np.uint64(52)
+_V_SHIFT = np.uint64(51)
+_TWELVE, _FRACTION_SHIFT = np.uint64(12), np.uint64(52)
 _GROUP, _GROUP_WIDE = floating.GROUP, integer.GROUP
 
 _mulmod, _to_reals = floating.mulmod, floating.to_reals
@@ -103,7 +103,7 @@ class ConversionTable:
         real = max(table.source) < fast_limit
         addresses = [made.address for made in self.tables]
         a, b = len(table.source), len(table.target)
-        self.arguments = (int(real), int(table.centred), *addresses, a, b, self.tile)
+        self.arguments = (int(real), table.offset, *addresses, a, b, self.tile)
         """The first arguments of `convert`, in its order; the addresses are those of `tables`."""
 
 
@@ -120,7 +120,7 @@ def conversion_table(table: Conversion, fast_limit: int) -> ConversionTable:
 
 @kernel
 def convert(  # type: ignore[no-untyped-def]
-    real, centred, source_rows, sources, target_rows, weights, a, b, tile, batch, n, x, x_b, x_l, out, o_b, o_l, scratch
+    real, offset, source_rows, sources, target_rows, weights, a, b, tile, batch, n, x, x_b, x_l, out, o_b, o_l, scratch
 ):
     """See `Kernels.convert`: `a` source and `b` target primes; scratch holds a + 2 tiles."""
     count = scratch + 8 * tile * a  # the overflow counts, as words
@@ -130,9 +130,9 @@ def convert(  # type: ignore[no-untyped-def]
             width = min(tile, n - start)
             u, o = x + item * x_b + 8 * start, out + item * o_b + 8 * start
             if real:
-                _sources(source_rows, sources, a, centred, width, tile, u, x_l, scratch, count)
+                _sources(source_rows, sources, a, offset, width, tile, u, x_l, scratch, count)
             else:
-                _sources_wide(source_rows, sources, a, centred, width, tile, u, x_l, scratch, count)
+                _sources_wide(source_rows, sources, a, offset, width, tile, u, x_l, scratch, count)
             done = 0  # target rows that run on reals; the others follow, once the y_i are words
             for j in range(b):
                 row, constants = target_rows + ROW * j, weights + _WEIGHT * (a + 1) * j
@@ -153,13 +153,13 @@ def convert(  # type: ignore[no-untyped-def]
 
 
 @helper
-def _sources(rows, sources, a, centred, width, tile, x, x_l, y, count):  # type: ignore[no-untyped-def]
+def _sources(rows, sources, a, offset, width, tile, x, x_l, y, count):  # type: ignore[no-untyped-def]
     """y_i as reals in [0, d_i), and the counts."""
     # Each m contributes the bits of 2^52 to the sum; they are taken off at the start.
-    zero = (_HALF if centred else _ZERO) - np.uint64(a) * _OFFSET_BITS
+    zero = np.uint64(offset) - np.uint64(a) * _OFFSET_BITS
     for k in range(0, width, LANES):
         store_words(count, k, spread(zero))
-    offset = spread(_OFFSET)
+    shifted = spread(_OFFSET)
     for i in range(a):
         d = spread(load_real(rows + ROW * i, REAL_Q))
         constants, u, o = sources + _SOURCE * i, x + i * x_l, y + 8 * tile * i
@@ -169,18 +169,18 @@ def _sources(rows, sources, a, centred, width, tile, x, x_l, y, count):  # type:
             r = _mulmod(_to_reals(load_words(u, k)), w, v, d)  # in (-d, d)
             r = r + from_bits(bits_of(d) & mask_negative(r))
             store_reals(o, k, r)
-            m = fma(r, g, offset)
-            e = fma(r, g, offset - m)
+            m = fma(r, g, shifted)
+            e = fma(r, g, shifted - m)
             store_words(count, k, load_words(count, k) + bits_of(m) + mask_negative(e))
     for k in range(0, width, LANES):
         store_words(count, k, shift_right(load_words(count, k), _V_SHIFT))
 
 
 @helper
-def _sources_wide(rows, sources, a, centred, width, tile, x, x_l, y, count):  # type: ignore[no-untyped-def]
+def _sources_wide(rows, sources, a, offset, width, tile, x, x_l, y, count):  # type: ignore[no-untyped-def]
     """y_i as words in [0, d_i), and the counts."""
     for k in range(width):
-        store_word(count, k, _HALF if centred else _ZERO)
+        store_word(count, k, np.uint64(offset))
     for i in range(a):
         row, constants, u, o = rows + ROW * i, sources + _SOURCE * i, x + i * x_l, y + 8 * tile * i
         d, shift, quotient = load_word(row, Q), load_word(row, SHIFT), load_word(row, PRODUCT_QUOTIENT)

@@ -44,7 +44,7 @@ AVX2_INLINE ivec overflow_fraction(vec y, vec scaled_reciprocal) {
 /* y_i = x_i [(D/d_i)^-1] mod d_i into row i of y, and the sums of overflow fractions into v. */
 AVX2_INLINE void split(const conversion *c, size_t width, const uint64_t *x, ptrdiff_t x_limb, double *y,
                        uint64_t *v) {
-    const ivec start = _mm256_set1_epi64x(c->centred ? 1LL << 50 : 0);
+    const ivec start = _mm256_set1_epi64x((long long)c->offset);
     for (size_t j = 0; j < width; j += 4) {
         _mm256_storeu_si256((ivec *)(v + j), start);
     }

@@ -4,7 +4,7 @@
  *   y_i = x_i [(D/d_i)^-1] mod d_i                               in [0, d_i)
  *   t_i = floor(s_i r_i / 2^52)                                  y_i/d_i in units of 2^-51, rounded down
  *         with s_i = y_i 2^(52-b_i) < 2^52 (bits drop out when b_i > 52), b_i = bits(d_i), r_i = reciprocal[i]
- *   v   = floor((sum_i t_i + (centred ? 2^50 : 0)) / 2^51)       <= a
+ *   v   = floor((sum_i t_i + offset) / 2^51)       <= a
  *   out_j = sum_i y_i [D/d_i] - v [D] mod p_j
  */
 #include "modarith.h"
@@ -25,7 +25,7 @@ void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrd
     for (size_t start = 0; start < count; start += block) {
         const size_t width = count - start < block ? count - start : block;
         for (size_t j = 0; j < width; j++) {
-            v[j] = c->centred ? (uint64_t)1 << 50 : 0;
+            v[j] = c->offset;
         }
         for (size_t i = 0; i < c->a; i++) {
             const uint64_t *row = x + (ptrdiff_t)i * x_limb + start;
