@@ -117,7 +117,7 @@ class EncryptedVector:
         """Index batch axes (free). Slots cannot be taken apart: rotate or multiply by a mask instead."""
         position = index if isinstance(index, tuple) else (index,)
         batch = self.ndim - 1
-        if len(position) > batch or Ellipsis in position or None in position:
+        if len(position) > batch or any(part is None or part is Ellipsis for part in position):
             raise SlotError(
                 f"index {index!r} for shape {self.shape}; only the {batch} batch axes can be indexed: for slots, "
                 "rotate with << or multiply by a mask"

@@ -94,7 +94,10 @@ def tensor(a: Ciphertext, b: Ciphertext, size: Noise) -> Ciphertext:
         raise BasisMismatch(f"a product needs two parts each, one level and one parameter set; found {a} and {b}")
     plan = a.basis.plan
     x, y = (np.moveaxis(c.words, -3, 0) for c in (a, b))  # (2, ..., l, N)
-    shape = np.broadcast_shapes(a.shape, b.shape)
+    try:
+        shape = np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise BasisMismatch(f"batches {a.shape} and {b.shape} do not broadcast") from None
     out = kernels.empty((*shape, 3, *a.words.shape[-2:]))
     kernels.mul(plan, x[0], y[0], out[..., 0, :, :])
     kernels.dot(plan, x, y[::-1], out[..., 1, :, :])

@@ -9,6 +9,7 @@ Whoever has the evaluation keys can run it; nothing here can decrypt. Rules that
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -364,7 +365,7 @@ class Evaluator:
                     f"the constant {value:g} keeps {max(0.0, log2(float(abs(ratio)) + 2**-60)):.0f} bits at scale "
                     f"2^{log2(float(scale)):.1f}; use parameters with a larger scale",
                     PrecisionWarning,
-                    stacklevel=4,
+                    stacklevel=_levels_to_the_user(),
                 )
             return multiply_towards(a, ratio, meta.scale).with_(meta=meta)
         constant = self.encoder.constant_words(value, scale, a.level)
@@ -417,6 +418,15 @@ class Evaluator:
         """Return {k: 5^k mod 2N}, the Galois elements behind rotations."""
         n = self.params.ring_degree
         return {k: pow(5, k % (n // 2), 2 * n) for k in steps}
+
+
+def _levels_to_the_user() -> int:
+    """The stacklevel at which a warning names the line outside this package that caused it."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _padded(ct: Ciphertext, parts: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from kit import Kit, make_kit
@@ -253,6 +253,7 @@ def test_random_programs(name, backend):
         stateful_step_count=12,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),  # twelve steps are short enough to read as they are
     )
     run_state_machine_as_test(make_machine(kit), settings=effort)
 

@@ -356,7 +356,7 @@ def test_values_of_the_declared_range_multiply_without_further_declarations():
 @pytest.fixture
 def few_searches(monkeypatch):
     """Fail when far more primes are looked for than any possible set has: a wish is refused before the search."""
-    left = [4 * 3523 // 20]  # 20-bit levels under the largest cap, four attempts
+    left = [400]  # twice the most levels that fit any cap at 20 bits
 
     def counted(*args, **kwargs):
         left[0] -= 1

@@ -31,6 +31,7 @@ _SHIFTS = np.array([0, 2, 4, 6], dtype=np.uint8)
 
 def secret_key_to_bytes(secret: SecretKey, passphrase: str | None = None) -> bytes:
     """Return the secret key itself, sealed when a passphrase is given. Whoever reads it can decrypt everything."""
+    _check_passphrase(passphrase)
     params = secret.params
     crumbs = (secret.coefficients() + 1).astype(np.uint8)
     crumbs = np.concatenate([crumbs, np.zeros(-len(crumbs) % 4, dtype=np.uint8)])
@@ -46,6 +47,7 @@ def secret_key_to_bytes(secret: SecretKey, passphrase: str | None = None) -> byt
 
 def secret_key_from_bytes(data: bytes, params: RLWEParams, passphrase: str | None = None) -> SecretKey:
     """Return the secret key of `params` from `secret_key_to_bytes`; raise SerializationError when damaged."""
+    _check_passphrase(passphrase)
     if len(data) < _HEADER.size + 32:
         raise SerializationError(f"secret key of {len(data)} bytes is cut short; needed at least {_HEADER.size + 32}")
     magic, version, flags, digest, n, salt, nonce = _HEADER.unpack_from(data)
@@ -96,6 +98,11 @@ def save_secret_key(path: str | os.PathLike[str], secret: SecretKey, passphrase:
 def load_secret_key(path: str | os.PathLike[str], params: RLWEParams, passphrase: str | None = None) -> SecretKey:
     """Return the secret key of a key file."""
     return secret_key_from_bytes(Path(path).read_bytes(), params, passphrase)
+
+
+def _check_passphrase(passphrase: str | None) -> None:
+    if not (passphrase is None or isinstance(passphrase, str)):
+        raise TypeError(f"passphrase of type {type(passphrase).__name__}; needed text (str), or None for no seal")
 
 
 def _derive(passphrase: str, salt: bytes) -> bytes:

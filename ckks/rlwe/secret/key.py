@@ -64,10 +64,11 @@ class SecretKey:
         if self.__ntt is None:
             raise HEError("this secret key was closed; load it again from its key file")
         joint, k = self.params.basis_qp, self.params.num_special
-        if basis == joint[: len(basis)]:
-            return self.__ntt[: len(basis)]
-        if basis == joint[k : k + len(basis)]:
-            return self.__ntt[k : k + len(basis)]
+        for start in (0, k):
+            if basis == joint[start : start + len(basis)]:
+                view = self.__ntt[start : start + len(basis)]
+                view.flags.writeable = False
+                return view
         raise BasisMismatch(f"{basis} is no part of the joint basis of the secret key")
 
     def coefficients(self) -> NDArray[np.int8]:

@@ -37,7 +37,7 @@ class KeyGenerator:
 
     def public_key(self, secret: SecretKey) -> PublicKey:
         """Return (b, a) = (-a s + e, a) over QP."""
-        self._check(secret)
+        self._check_owner(secret)
         params, seed = self.params, self._rng.public_seed()
         basis = params.basis_qp
         with wiping():
@@ -55,18 +55,16 @@ class KeyGenerator:
             source: s' in NTT form over (q_0..q_level), shape (limbs, N).
             level: the highest level it can act at; the top unless given (lower is smaller).
         """
-        self._check(secret)
-        level = self.params.top_level if level is None else level
+        level = self._check(secret, level)
+        needed = self.params.limbs(level), self.params.ring_degree
+        if source.shape != needed or source.dtype != np.uint64:
+            raise BasisMismatch(f"source secret of shape {source.shape} and type {source.dtype}; needed uint64 {needed}")
         return self._switching_key(secret.ntt(self.params.extended_basis(level)), source, level)
 
     def _switching_key(self, destination: Words, source: Words, level: int) -> SwitchingKey:
         """Both secrets in NTT form: the destination over the joint basis of `level`, the source over (q_0..q_level)."""
         params = self.params
-        if not params.special_moduli:
-            raise ParameterError("these parameters have no special primes, so no switching keys; add special_moduli")
         basis, digits, k = params.extended_basis(level), params.digits(level), params.num_special
-        if source.shape != (params.limbs(level), params.ring_degree):
-            raise BasisMismatch(f"source secret of shape {source.shape}; needed {(params.limbs(level), basis.n)}")
         seed = self._rng.public_seed()
         words = kernels.empty((len(digits), 2, len(basis), basis.n))
         with wiping():
@@ -82,21 +80,20 @@ class KeyGenerator:
 
     def relin_key(self, secret: SecretKey, level: int | None = None) -> SwitchingKey:
         """Return the switching key for s^2."""
-        self._check(secret)
-        basis = self.params.basis(self.params.top_level if level is None else level)
+        level = self._check(secret, level)
+        basis = self.params.basis(level)
         with wiping():
             s = secret.ntt(basis)
             return self.switching_key(secret, kernels.mul(basis.plan, s, s), level)
 
     def galois_key(self, secret: SecretKey, g: int, level: int | None = None) -> SwitchingKey:
         """Return the key for X -> X^g: from s to s(X^(1/g)), which the automorphism then carries back to s."""
-        self._check(secret)
-        params = self.params
-        level = params.top_level if level is None else level
-        joint = params.extended_basis(level)
+        level = self._check(secret, level)
+        joint = self.params.extended_basis(level)
+        back = inverse_galois(joint.n, g)
         with wiping():
-            back = automorphism(joint, secret.ntt(joint), inverse_galois(joint.n, g), ntt_form=True)
-            return self._switching_key(back, secret.ntt(params.basis(level)), level)
+            destination = automorphism(joint, secret.ntt(joint), back, ntt_form=True)
+            return self._switching_key(destination, secret.ntt(self.params.basis(level)), level)
 
     def evaluation_keys(
         self,
@@ -134,6 +131,14 @@ class KeyGenerator:
         e = error(basis, self._rng, a.shape[:-2])
         return kernels.sub(basis.plan, e.residues, kernels.mul(basis.plan, a, s))
 
-    def _check(self, secret: SecretKey) -> None:
+    def _check(self, secret: SecretKey, level: int | None) -> int:
+        """Refuse what cannot work before a secret word is in any frame; return the level."""
+        params = self.params
+        self._check_owner(secret)
+        if not params.special_moduli:
+            raise ParameterError("these parameters have no special primes, so no switching keys; add special_moduli")
+        return params.check_level(params.top_level if level is None else level)
+
+    def _check_owner(self, secret: SecretKey) -> None:
         if secret.params != self.params:
             raise BasisMismatch("the secret key belongs to other parameters than this key generator")
