@@ -107,7 +107,7 @@ class EncryptedVector:
     @property
     def precision_bits(self) -> float:
         """-log2 of the expected rms error of a value."""
-        return precision_bits(meta_of(self.ciphertext), self.ciphertext.noise)
+        return precision_bits(self.ciphertext)
 
     def __len__(self) -> int:
         """Return the length of the first axis."""

@@ -9,6 +9,7 @@ import naive
 import numpy as np
 from draws import residues
 
+from ckks import kernels
 from ckks.ring import Domain, RingPoly, RNSBasis, ntt_primes
 from ckks.rlwe import Plaintext, RLWEParams
 
@@ -119,6 +120,16 @@ def plaintext(params: RLWEParams, coefficients: Any, level: int) -> Plaintext:
 def integers(plaintext: Plaintext) -> Any:
     """Return the centred integer coefficients (..., N)."""
     return plaintext.poly.to_integers()
+
+
+def small_integers(poly: RingPoly) -> Any:
+    """Return the coefficients (..., N) of an element far smaller than its first prime, as int64: one limb says all."""
+    words = poly.to_coefficient().residues
+    q = poly.basis.moduli[0]
+    values = words[..., 0, :].astype(np.int64)
+    values[values > q // 2] -= q
+    assert np.array_equal(kernels.signed(poly.basis.plan, values), words), "the limbs hold different integers"
+    return values
 
 
 def at_roots(coefficients: Any) -> Any:

@@ -134,15 +134,15 @@ class Ciphertext(_Element):
         if self.shape:
             facts.append(f"batch {self.shape}")
         if hasattr(self.meta, "summary"):  # what the scheme above has to say of scale and precision
-            facts.append(self.meta.summary(self.noise))
+            facts.append(self.meta.summary(self))
         return f"<Ciphertext {', '.join(facts)}, {self.nbytes / 1024:.0f} KiB>"
 
     def __getitem__(self, index: Any) -> Ciphertext:
         """Index the batch axes (a view)."""
         position = index if isinstance(index, tuple) else (index,)
-        return Ciphertext.of(
-            self.params, self.words[(*position, ..., *(slice(None),) * 3)], self.level, self.meta, self.noise
-        )
+        rest = () if any(part is Ellipsis for part in position) else (Ellipsis,)
+        words = self.words[(*position, *rest, *(slice(None),) * 3)]
+        return Ciphertext.of(self.params, words, self.level, self.meta, self.noise)
 
     def at_level(self, level: int) -> Ciphertext:
         """Return the same message with the limbs above `level` dropped (a view; no rescale, no noise)."""

@@ -67,9 +67,11 @@ def secret_size(params: RLWEParams) -> Noise:
 def rounding(params: RLWEParams, parts: int = 2) -> Noise:
     """Error of rounding each part of a ciphertext to integers: r_0 + r_1 s + r_2 s^2 + ..."""
     s, r = secret_size(params), random_poly(params.ring_degree, ROUNDING_STD)
-    total, factor = r, s
-    for _ in range(parts - 1):
-        total, factor = total + r.times(factor), factor.times(s)
+    total, factor = r, Noise(1.0, 1.0)
+    for power in range(1, parts):
+        # The values of s are complex Gaussian: E|s^k|^2 = k! (E|s|^2)^k.
+        factor = Noise(factor.std * s.std * sqrt(power), factor.bound * s.bound)
+        total = total + r.times(factor)
     return total
 
 

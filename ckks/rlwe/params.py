@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import accumulate
 from math import log2, prod
@@ -77,6 +77,10 @@ class RLWEParams:
     def insecure(cls, **kwargs: Any) -> RLWEParams:
         """Return parameters of any size, **for teaching and tests only**; every object made from them says so."""
         return cls(**{**kwargs, "security": None})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle through the validating constructor."""
+        return _rebuild, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
 
     @property
     def _digits(self) -> Sequence[int]:
@@ -182,3 +186,7 @@ class RLWEParams:
             f"N=2^{self.ring_degree.bit_length() - 1}, {self.top_level} levels, {len(self.moduli)}+{self.num_special} "
             f"primes, log2(QP)={self.log2_qp:.1f}, {mark}"
         )
+
+
+def _rebuild(kind: type[RLWEParams], arguments: dict[str, Any]) -> RLWEParams:
+    return kind(**arguments)

@@ -8,11 +8,12 @@ counted as noise.
 from __future__ import annotations
 
 from decimal import Decimal
+from math import log2
 
 import numpy as np
 
 from ckks import kernels
-from ckks.errors import LevelError
+from ckks.errors import LevelError, ScaleError
 from ckks.rlwe import Ciphertext, divide_by_level
 from ckks.rlwe.noise import Noise
 from ckks.scheme.meta import meta_of
@@ -57,8 +58,11 @@ def rescaled_scale(ct: Ciphertext) -> Decimal:
 
 def is_product(ct: Ciphertext) -> bool:
     """Tell whether the scale is that of a product which still waits for its rescale."""
-    params = params_of(ct)
-    return bool(meta_of(ct).scale > EXACT.power(params.scale_at(ct.level), Decimal("1.5")))
+    return _waits(params_of(ct), ct.level, meta_of(ct).scale)
+
+
+def _waits(params: CKKSParams, level: int, scale: Decimal) -> bool:
+    return bool(scale > EXACT.power(params.scale_at(level), Decimal("1.5")))
 
 
 def settle(ct: Ciphertext) -> Ciphertext:
@@ -69,29 +73,52 @@ def settle(ct: Ciphertext) -> Ciphertext:
 
 
 def can_reach(ct: Ciphertext, level: int, scale: Decimal) -> bool:
-    """Tell whether `bring` would succeed."""
-    current = meta_of(ct).scale
-    if ct.level < level:
-        return False
-    if current == scale or EXACT.divide(scale, current) >= SMALLEST_FACTOR:
-        return True
-    return ct.level > level
+    """Tell whether `bring` would succeed: the same steps, on scales alone."""
+    params, at, current = params_of(ct), ct.level, meta_of(ct).scale
+    while at >= level:
+        if current == scale:
+            return True
+        waits = at > level and _waits(params, at, current)
+        if not waits and _rescales(params, at, current, level, scale) is not None:
+            return True
+        current, at = EXACT.divide(current, Decimal(params.level_modulus(at))), at - 1
+    return False
+
+
+def _rescales(params: CKKSParams, at: int, current: Decimal, level: int, scale: Decimal) -> int | None:
+    """The fewest rescales from at most level `at` down to `level` that leave a large enough aligning integer."""
+    ratio = EXACT.divide(scale, current)
+    for count in range(at - level + 1):
+        if ratio >= SMALLEST_FACTOR:
+            return count
+        if count < at - level:
+            ratio = EXACT.multiply(ratio, Decimal(params.level_modulus(level + count + 1)))
+    return None
 
 
 def bring(ct: Ciphertext, level: int, scale: Decimal) -> Ciphertext:
     """Return the same values at `level` and `scale`; `can_reach` says beforehand whether that works."""
-    current = meta_of(ct).scale
+    params, current = params_of(ct), meta_of(ct).scale
+    if ct.level < level:
+        raise LevelError(f"cannot raise a ciphertext from level {ct.level} to {level}")
     if current == scale:
         return ct.at_level(level)
-    ratio = EXACT.divide(scale, current)
-    if ratio >= SMALLEST_FACTOR:
-        return multiply_towards(ct.at_level(level), ratio, scale)
-    ct = ct.at_level(level + 1)
-    dropped = Decimal(ct.params.level_modulus(level + 1))
-    ratio = EXACT.multiply(ratio, dropped)
-    if ratio < SMALLEST_FACTOR:  # a waiting product: its own rescale comes first
-        return bring(settle(ct), level, scale)
-    return rescale_to(multiply_towards(ct, ratio, EXACT.multiply(scale, dropped)), scale)
+    if not (ct.level > level and _waits(params, ct.level, current)):
+        count = _rescales(params, ct.level, current, level, scale)
+        if count is not None:
+            top = scale
+            for above in range(level + 1, level + count + 1):
+                top = EXACT.multiply(top, Decimal(params.level_modulus(above)))
+            ct = multiply_towards(ct.at_level(level + count), EXACT.divide(top, current), top)
+            for _ in range(count):
+                ct = rescale_to(ct, rescaled_scale(ct))
+            return ct.with_(meta=meta_of(ct).but(scale=scale))
+        if ct.level == level:
+            raise ScaleError(
+                f"a scale of 2^{log2(current):.1f} cannot become 2^{log2(scale):.1f} at level {level} without a "
+                "rescale; do it one level higher, or use parameters with one level more"
+            )
+    return bring(rescale_to(ct, rescaled_scale(ct)), level, scale)
 
 
 def align(a: Ciphertext, b: Ciphertext, what: str) -> tuple[Ciphertext, Ciphertext]:

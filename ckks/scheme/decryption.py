@@ -31,6 +31,8 @@ class Decryptor:
         the ciphertext gives the secret key away ([LM21]): round well before showing them to anybody else.
         """
         ct = getattr(ct, "ciphertext", ct)  # an EncryptedVector will do
+        if not isinstance(ct, Ciphertext):
+            raise TypeError(f"cannot decrypt {type(ct).__name__}; needed a Ciphertext or EncryptedVector")
         if ct.params != self.params:
             raise BasisMismatch("the ciphertext belongs to other parameters than this decryptor")
         return self.encoder.decode(decrypt(ct, self._secret))

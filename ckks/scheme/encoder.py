@@ -66,9 +66,9 @@ class Encoder:
         """
         params = self.params
         level = params.check_level(params.top_level if level is None else level)
-        exact_scale = params.scale_at(level) if scale is None else EXACT.create_decimal(scale)
+        exact_scale = params.scale_at(level) if scale is None else checked_scale(scale)
         slots = self._slots(slots)
-        bound = params.value_range if bound is None else float(bound)
+        bound = params.value_range if bound is None else checked_bound(bound)
         array = as_numbers(values)
         if array.ndim == 0:
             raise SlotError("a single number cannot be encoded as a vector; give an array, e.g. [3.5]")
@@ -151,8 +151,7 @@ def as_numbers(values: ArrayLike) -> NDArray[Any]:
 
 def check_magnitude(array: NDArray[Any], bound: float) -> None:
     """Raise RangeError, naming the first position, unless all values are finite and at most `bound` in size."""
-    size = np.abs(array)
-    good = size <= bound  # False for NaN as well
+    good = np.isfinite(array) & (np.abs(array) <= bound)
     if good.all():
         return
     where = tuple(int(i) for i in np.argwhere(~good)[0])
@@ -163,6 +162,25 @@ def check_magnitude(array: NDArray[Any], bound: float) -> None:
         f"value {value:g} at index {where} exceeds the declared range {bound:g}; scale the data, pass bound=..., "
         "or make parameters with a larger value_range"
     )
+
+
+def checked_scale(scale: Decimal | float) -> Decimal:
+    """Return a scale to 40 digits; raise ParameterError unless it is a number from 2^-20 to 2^400."""
+    try:
+        exact = EXACT.create_decimal(scale)
+    except (TypeError, ValueError):
+        raise ParameterError(f"scale {scale!r}; needed a number") from None
+    if not (exact.is_finite() and Decimal("1e-6") <= exact <= Decimal("1e120")):
+        raise ParameterError(f"scale {scale!r}; needed a positive finite number, 1e-6 to 1e120")
+    return exact
+
+
+def checked_bound(bound: float) -> float:
+    """Return a declared bound; raise RangeError unless it is positive and finite."""
+    value = float(bound)
+    if not 0 < value < float("inf"):
+        raise RangeError(f"bound {bound!r}; needed a positive finite number that no |value| exceeds")
+    return value
 
 
 def exact_round(value: float, scale: Decimal) -> int:
@@ -176,7 +194,10 @@ def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64]) -> Word
     Beyond 2^62 a double is an integer already; it is split exactly as high 2^52 + low.
     """
     rounded = np.rint(coefficients)
-    if np.abs(rounded).max(initial=0.0) < 2.0**62:
+    largest = np.abs(rounded).max(initial=0.0)
+    if not largest < 2.0**114:
+        raise RangeError(f"coefficients of 2^{np.log2(largest):.1f}; the encoder holds up to 2^114: lower the scale")
+    if largest < 2.0**62:
         words = kernels.signed(basis.plan, rounded.astype(np.int64))
     else:
         high = np.trunc(rounded * 2.0**-52)

@@ -39,7 +39,7 @@ class Encryptor:
 
         Keyword arguments (level, bound, slots, scale) go to `Encoder.encode`, which also says what is refused.
         """
-        plaintext = values if isinstance(values, Plaintext) else self.encoder.encode(values, **encoding)
+        plaintext = self._plaintext(values, encoding)
         if isinstance(self._key, PublicKey):
             return encrypt(plaintext, self._key, self._rng)
         return self.encrypt_seeded(plaintext)[0]
@@ -50,5 +50,11 @@ class Encryptor:
             raise TypeError("seeded encryption needs the secret key; make the Encryptor with it, or use encrypt()")
         from ckks.rlwe.secret import encrypt_secret  # only ever reached by a process that holds a secret key
 
-        plaintext = values if isinstance(values, Plaintext) else self.encoder.encode(values, **encoding)
-        return encrypt_secret(plaintext, self._key, self._rng)
+        return encrypt_secret(self._plaintext(values, encoding), self._key, self._rng)
+
+    def _plaintext(self, values: ArrayLike | Plaintext, encoding: dict[str, Any]) -> Plaintext:
+        if not isinstance(values, Plaintext):
+            return self.encoder.encode(values, **encoding)
+        if encoding:
+            raise TypeError(f"a Plaintext is encoded already; leave out {', '.join(encoding)} or pass the numbers")
+        return values

@@ -32,8 +32,24 @@ from ckks.rlwe import (
     relinearise,
     tensor,
 )
-from ckks.scheme.align import align, bring, multiply_exact, multiply_towards, rescaled_scale, settle, too_deep
-from ckks.scheme.encoder import Encoder, as_numbers, check_magnitude, exact_round
+from ckks.scheme.align import (
+    align,
+    bring,
+    can_reach,
+    multiply_exact,
+    multiply_towards,
+    rescaled_scale,
+    settle,
+    too_deep,
+)
+from ckks.scheme.encoder import (
+    Encoder,
+    as_numbers,
+    check_magnitude,
+    checked_bound,
+    checked_scale,
+    exact_round,
+)
 from ckks.scheme.meta import Meta, meta_of
 from ckks.scheme.params import EXACT, CKKSParams
 
@@ -74,16 +90,21 @@ class Evaluator:
     def sum(self, a: Ciphertext, axis: int = 0) -> Ciphertext:
         """Return the sum over one batch axis."""
         self._own(a)
-        if not a.shape:
-            raise SlotError("sum over a batch axis of a single ciphertext; use sum_slots to add up its slots")
+        if not -len(a.shape) <= axis < len(a.shape) or not a.shape[axis]:
+            raise SlotError(
+                f"sum over axis {axis} of a batch {a.shape}; needed an existing, non-empty batch axis (sum_slots adds "
+                "up the slots of each ciphertext)"
+            )
         terms = np.moveaxis(a.words, range(len(a.shape))[axis], 0)
         ones = np.ones((len(terms), len(a.basis)), dtype=np.uint64)
-        meta, count = meta_of(a), len(terms)
+        count = len(terms)
+        meta = meta_of(a).but(bound=meta_of(a).bound * count, rms=meta_of(a).rms * count**0.5)
+        self._check_room(meta, a.level)
         return Ciphertext.of(
             a.params,
             kernels.weighted_sum(a.basis.plan, terms, ones),
             a.level,
-            meta.but(bound=meta.bound * count, rms=meta.rms * count**0.5),
+            meta,
             Noise(a.noise.std * count**0.5, a.noise.bound * count),
         )
 
@@ -106,12 +127,13 @@ class Evaluator:
         if a.level == 0:
             raise too_deep("multiply", 1, a)
         values = as_numbers(b)
-        target = self.params.scale_at(a.level - 1)
-        scale = EXACT.divide(EXACT.multiply(target, Decimal(self.params.level_modulus(a.level))), meta_of(a).scale)
+        target, scale = self._plain_scale(a)
         if values.ndim == 0:
             product = self._multiply_constant(a, values.item(), scale)
         else:
-            product = self._multiply_plaintext(a, self._encode_like(a, values, scale), rescale=False)
+            plaintext = self._encode_like(a, values, scale)
+            self._warn_if_lost(float(np.abs(values).max(initial=0.0)), scale)
+            product = self._multiply_plaintext(a, plaintext, rescale=False)
         return self._rescale_to(product, target) if rescale else product
 
     def square(self, a: Ciphertext, *, rescale: bool = True) -> Ciphertext:
@@ -124,13 +146,16 @@ class Evaluator:
         The raw product: scales need not agree. `multiply` aligns first, so that its result is canonical.
         """
         self._own(a, b)
-        level = min(a.level, b.level)
+        level, square = min(a.level, b.level), a is b
         a, b = a.at_level(level), b.at_level(level)
         x, y = meta_of(a), meta_of(b)
-        scale = EXACT.multiply(x.scale, y.scale)
-        meta = x.times(y, scale)
-        self._check_room(meta, a.level)
-        size = x.message.times(b.noise) + y.message.times(a.noise) + a.noise.times(b.noise)
+        if x.slots != y.slots:
+            raise SlotError(f"operands with {x.slots} and {y.slots} slots; pack both alike")
+        meta = x.times(y, EXACT.multiply(x.scale, y.scale))
+        self._check_room(meta, level)
+        one, other = x.message.times(b.noise), y.message.times(a.noise)
+        # The two terms of a square are one error twice, not two independent ones.
+        size = (one.scaled(2) if square else one + other) + a.noise.times(b.noise)
         return tensor(a, b, size).with_(meta=meta)
 
     def dot(self, a: Ciphertext, b: Ciphertext, *, rescale: bool = True) -> Ciphertext:
@@ -140,6 +165,8 @@ class Evaluator:
         if not a.shape or not b.shape or a.shape[0] != b.shape[0]:
             raise SlotError(f"dot of batches {a.shape} and {b.shape}; needed first axes of equal length")
         a, b = align(settle(a), settle(b), "dot")
+        if rescale and a.level == 0:
+            raise too_deep("dot", 1, a)
         return self.relinearise(self.sum(self.tensor(a, b)), rescale=rescale)
 
     def weighted_sum(self, a: Ciphertext, weights: ArrayLike, *, rescale: bool = True) -> Ciphertext:
@@ -152,7 +179,7 @@ class Evaluator:
         """
         self._own(a)
         w = as_numbers(weights)
-        if w.dtype.kind == "c" or w.ndim not in (1, 2) or not a.shape or w.shape[-1] != a.shape[0]:
+        if w.dtype.kind == "c" or w.ndim not in (1, 2) or not a.shape or w.shape[-1] != a.shape[0] or not w.size:
             raise SlotError(
                 f"weights of shape {w.shape} for a batch {a.shape}; needed real weights (K,) or (M, K) with K = "
                 f"{a.shape[0] if a.shape else '(no batch axis)'}"
@@ -161,8 +188,8 @@ class Evaluator:
         a = settle(a)
         if a.level == 0:
             raise too_deep("weighted_sum", 1, a)
-        meta, target = meta_of(a), self.params.scale_at(a.level - 1)
-        scale = EXACT.divide(EXACT.multiply(target, Decimal(self.params.level_modulus(a.level))), meta.scale)
+        meta, (target, scale) = meta_of(a), self._plain_scale(a)
+        self._warn_if_lost(float(np.abs(w).max(initial=0.0)), scale)
         rows = w.reshape(-1, w.shape[-1])
         out = kernels.empty((len(rows), *a.words.shape[1:]))
         for row, result in zip(rows, out, strict=True):
@@ -170,7 +197,9 @@ class Evaluator:
             residues = np.array([[v % q for q in a.basis.moduli] for v in integers], dtype=np.uint64)
             kernels.weighted_sum(a.basis.plan, a.words, residues, result)
         # The metadata covers the heaviest row.
-        l1, l2 = np.abs(rows).sum(axis=1).max(), np.sqrt((rows**2).sum(axis=1)).max()
+        heaviest = float(np.abs(rows).max())
+        l1 = np.abs(rows).sum(axis=1).max()
+        l2 = heaviest * np.sqrt(((rows / (heaviest or 1.0)) ** 2).sum(axis=1)).max()
         factor, count = float(scale), w.shape[-1]
         size = Noise(
             a.noise.std * l2 * factor + meta.message.std * (count / 12) ** 0.5,
@@ -193,6 +222,7 @@ class Evaluator:
         if a.level == 0:
             raise too_deep("rescale", 1, a)
         meta = meta_of(a).but(scale=rescaled_scale(a))
+        self._check_room(meta, a.level - 1)
         return relinearise(a, self.keys.relin_key(), rescale=True).with_(meta=meta)
 
     def rescale(self, a: Ciphertext) -> Ciphertext:
@@ -205,29 +235,33 @@ class Evaluator:
     def drop(self, a: Ciphertext, level: int) -> Ciphertext:
         """Return the same values at a lower level, the scale untouched (a view: nothing is computed)."""
         self._own(a)
+        self.params.check_level(level)
         if level > a.level:
             raise LevelError(f"cannot raise a ciphertext from level {a.level} to {level}; only bootstrapping could")
+        self._check_room(meta_of(a), level)
         return a.at_level(level)
 
     def bring(self, a: Ciphertext, level: int, scale: Decimal | None = None) -> Ciphertext:
         """Return the same values at `level` and `scale` (canonical unless given): one integer product, one rescale."""
         self._own(a)
-        scale = self.params.scale_at(level) if scale is None else EXACT.create_decimal(scale)
-        if a.level < level or (a.level == level and meta_of(a).scale > scale):
-            raise too_deep("bring", 1 + level - a.level, a)
-        return bring(a, level, scale)
+        exact = self.params.scale_at(level) if scale is None else checked_scale(scale)
+        if not can_reach(a, level, exact):
+            raise too_deep("bring", max(1, 1 + level - a.level), a)
+        self._check_room(meta_of(a).but(scale=exact), level)
+        return bring(a, level, exact)
 
     def with_scale(self, a: Ciphertext, scale: Decimal | float) -> Ciphertext:
         """Return the same words read at another scale: values times (old scale / new scale), for free."""
         self._own(a)
-        meta, exact = meta_of(a), EXACT.create_decimal(scale)
+        meta, exact = meta_of(a), checked_scale(scale)
         factor = float(EXACT.divide(meta.scale, exact))
         return a.with_(meta=meta.but(scale=exact, bound=meta.bound * factor, rms=meta.rms * factor))
 
     def with_bound(self, a: Ciphertext, bound: float, rms: float | None = None) -> Ciphertext:
         """Return the same ciphertext under a promise of yours: |value| <= bound at every slot."""
         self._own(a)
-        return a.with_(meta=meta_of(a).but(bound=float(bound), rms=float(bound if rms is None else rms)))
+        declared, expected = (checked_bound(v) if v else 0.0 for v in (bound, bound if rms is None else rms))
+        return a.with_(meta=meta_of(a).but(bound=declared, rms=expected))
 
     # ---- slots ---------------------------------------------------------------------------------------------------
 
@@ -246,7 +280,7 @@ class Evaluator:
             missing = [k for k, g in zip(steps, elements, strict=True) if g != 1 and g not in have]
             raise MissingKey(f"{error} (rotation by {missing[0]} slots: add it to rotations=[...])") from None
         whole = [meta_of(a).but(length=meta_of(a).slots)] * len(elements)
-        return [a if k == 0 else rotated[g].with_(meta=meta) for k, g, meta in zip(steps, elements, whole, strict=True)]
+        return [a if g == 1 else rotated[g].with_(meta=meta) for g, meta in zip(elements, whole, strict=True)]
 
     def conjugate(self, a: Ciphertext) -> Ciphertext:
         """Return the complex conjugate of every slot."""
@@ -296,6 +330,8 @@ class Evaluator:
             if values.ndim == 0:
                 return self._add_constant(a, -values.item() if subtract else values.item())
             b = self._encode_like(a, values, meta_of(a).scale)
+        if meta_of(a).slots != meta_of(b).slots:
+            raise SlotError(f"operands with {meta_of(a).slots} and {meta_of(b).slots} slots; pack both alike")
         if b.params != self.params or b.level < a.level or meta_of(b).scale != meta_of(a).scale:
             raise BasisMismatch(
                 "a plaintext is added at the level and scale of the ciphertext; encode it with level=ct.level, "
@@ -304,7 +340,10 @@ class Evaluator:
         meta = meta_of(a).plus(meta_of(b))
         self._check_room(meta, a.level)
         message = b.words[..., : len(a.basis), :]
-        shape = np.broadcast_shapes(a.shape, b.shape)
+        try:
+            shape = np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise SlotError(f"batches {a.shape} and {b.shape} do not broadcast") from None
         words = kernels.empty((*shape, *a.words.shape[-3:]))
         words[..., 1:, :, :] = a.words[..., 1:, :, :]
         kernel(a.basis.plan, a.words[..., 0, :, :], message, words[..., 0, :, :])
@@ -329,11 +368,12 @@ class Evaluator:
         lower = a if a.level <= b.level else b
         if rescale and lower.level == 0:
             raise too_deep("multiply", 1, lower)
-        product = self.tensor(*align(a, b, "multiply"))
+        a, b = align(a, b, "multiply")
+        if rescale and a.level == 0:
+            raise too_deep("multiply", 2, lower)
+        product = self.tensor(a, b)
         if not rescale:
             return relinearise(product, key)
-        if product.level == 0:
-            raise too_deep("multiply", 2, lower)
         return self.relinearise(product, rescale=True)
 
     def _multiply_plaintext(self, a: Ciphertext, b: Plaintext, rescale: bool) -> Ciphertext:
@@ -358,15 +398,9 @@ class Evaluator:
         check_magnitude(np.asarray(value), float("inf"))
         meta = meta_of(a).times_constant(value, EXACT.multiply(meta_of(a).scale, scale))
         self._check_room(meta, a.level)
+        self._warn_if_lost(abs(value), scale)
         if complex(value).imag == 0:
             ratio = EXACT.multiply(EXACT.create_decimal(complex(value).real), scale)
-            if value != 0 and abs(ratio) < 2**10:
-                warnings.warn(
-                    f"the constant {value:g} keeps {max(0.0, log2(float(abs(ratio)) + 2**-60)):.0f} bits at scale "
-                    f"2^{log2(float(scale)):.1f}; use parameters with a larger scale",
-                    PrecisionWarning,
-                    stacklevel=_levels_to_the_user(),
-                )
             return multiply_towards(a, ratio, meta.scale).with_(meta=meta)
         constant = self.encoder.constant_words(value, scale, a.level)
         words = kernels.mul(a.basis.plan, a.words, constant)
@@ -378,8 +412,30 @@ class Evaluator:
         self._check_room(meta, a.level)
         return multiply_exact(a, value).with_(meta=meta)
 
+    def _plain_scale(self, a: Ciphertext) -> tuple[Decimal, Decimal]:
+        """(canonical scale one level down, scale of a plain factor that leads there).
+
+        For a canonical a the factor has its scale, exactly: all products that wait for a rescale then add up.
+        """
+        target, current = self.params.scale_at(a.level - 1), meta_of(a).scale
+        if current == self.params.scale_at(a.level):
+            return target, current
+        return target, EXACT.divide(EXACT.multiply(target, Decimal(self.params.level_modulus(a.level))), current)
+
+    def _warn_if_lost(self, size: float, scale: Decimal) -> None:
+        """Warn when a plain factor (the largest of several) keeps fewer than ten bits."""
+        if size > 0 and size * float(scale) < 2**10:
+            warnings.warn(
+                f"the constant {size:g} keeps {max(0.0, log2(size * float(scale))):.0f} bits at scale "
+                f"2^{log2(scale):.1f}; use parameters with a larger scale",
+                PrecisionWarning,
+                stacklevel=_levels_to_the_user(),
+            )
+
     def _rescale_to(self, a: Ciphertext, scale: Decimal) -> Ciphertext:
-        return divide_by_level(a).with_(meta=meta_of(a).but(scale=scale))
+        meta = meta_of(a).but(scale=scale)
+        self._check_room(meta, a.level - 1)
+        return divide_by_level(a).with_(meta=meta)
 
     def _encode_like(self, a: Ciphertext, values: Any, scale: Decimal) -> Plaintext:
         meta = meta_of(a)
@@ -388,13 +444,12 @@ class Evaluator:
                 f"operand of shape {values.shape} for ciphertexts of {meta.length} values; the last axes have to agree "
                 f"(or have all {meta.slots} slots)"
             )
-        size = float(np.abs(values).max(initial=0.0))
-        bound = size if np.isfinite(size) else float("inf")
-        check_magnitude(values, bound)
+        check_magnitude(values, float("inf"))
+        bound = float(np.abs(values).max(initial=0.0))
         plaintext = self.encoder.encode(
             values, level=a.level, scale=scale, slots=meta.slots, bound=max(bound, 2.0**-300)
         )
-        rms = float(np.sqrt(np.mean(np.abs(values) ** 2)))
+        rms = float(np.sqrt(np.mean(np.abs(values / bound) ** 2))) * bound if bound else 0.0
         return plaintext.with_(meta=meta_of(plaintext).but(rms=rms))
 
     def _check_room(self, meta: Meta, level: int) -> None:
@@ -411,8 +466,12 @@ class Evaluator:
     def _rotation_element(self, a: Ciphertext, steps: int) -> int:
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
             raise ParameterError(f"rotation by {steps!r}; needed an integer number of slots")
-        n = self.params.ring_degree
-        return pow(5, int(steps) % meta_of(a).slots, 2 * n)
+        n, slots = self.params.ring_degree, meta_of(a).slots
+        if steps % slots == 0:
+            return 1
+        # Sparse slots repeat with their period, so any of these rotations will do: take one that has a key.
+        candidates = [pow(5, (int(steps) + j * slots) % (n // 2), 2 * n) for j in range(n // 2 // slots)]
+        return next((g for g in candidates if g in self.keys.galois), candidates[0])
 
     def rotation_elements(self, steps: Iterable[int]) -> dict[int, int]:
         """Return {k: 5^k mod 2N}, the Galois elements behind rotations."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from math import hypot, log2
+from math import hypot, log2, sqrt
 from typing import Any
 
 from ckks.rlwe import Noise
@@ -68,26 +68,34 @@ class Meta:
             scale=scale, real=self.real and complex(value).imag == 0, bound=self.bound * size, rms=self.rms * size
         )
 
-    def summary(self, noise: Noise) -> str:
+    def summary(self, value: Ciphertext | Plaintext) -> str:
         """Return 'scale 2^40.0, ~27 bits' for a repr."""
-        bits = precision_bits(self, noise)
+        bits = precision_bits(value)
         shown = "exact" if bits == float("inf") else f"~{bits:.0f} bits"
         return f"{self.length} values, scale 2^{log2(float(self.scale)):.1f}, {shown}"
 
 
-def precision_bits(meta: Meta, noise: Noise) -> float:
+def precision_bits(value: Ciphertext | Plaintext) -> float:
     """Return -log2 of the expected rms error of a slot (inf when exact)."""
-    return -log2(noise.std / float(meta.scale)) if noise.std > 0 else float("inf")
+    error = expected_error(value)
+    return -log2(error) if error > 0 else float("inf")
 
 
 def expected_error(value: Ciphertext | Plaintext) -> float:
-    """Return the expected rms slot error of a value, in its own units."""
-    return float(value.noise.std / float(meta_of(value).scale))
+    """Return the expected rms slot error of a value, in its own units.
+
+    Decoding n slots keeps 2n of N coefficients, and with them that share of the error's power.
+    """
+    meta = meta_of(value)
+    share = 2 * meta.slots / value.params.ring_degree
+    return float(value.noise.std * sqrt(share) / float(meta.scale))
 
 
 def error_bound(value: Ciphertext | Plaintext) -> float:
     """Return the bound on the slot error of a value, in its own units (see `rlwe.noise` for its meaning)."""
-    return float(value.noise.bound / float(meta_of(value).scale))
+    meta = meta_of(value)
+    share = 2 * meta.slots / value.params.ring_degree
+    return float(value.noise.bound * sqrt(share) / float(meta.scale))
 
 
 def meta_of(value: Ciphertext | Plaintext) -> Meta:

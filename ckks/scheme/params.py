@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import cached_property
-from math import ceil, log2, prod
+from math import ceil, hypot, log2, prod, sqrt
 from typing import Any, Self
 
 from ckks.errors import InsecureParameters, ParameterError
 from ckks.ring import nearest_primes, ntt_primes, primes_below
 from ckks.rlwe import RLWEParams, largest_log2_qp
-from ckks.rlwe.noise import rounding
+from ckks.rlwe.noise import fresh_public, rounding
 
 EXACT = Context(prec=40)
 """Scales are held to 40 decimal digits (132 bits); every product and quotient of scales goes through here."""
@@ -128,7 +128,7 @@ class CKKSParams(RLWEParams):
             ring_degree: N.
             depth: number of levels above the base.
             scale_bits: log2 of S_L: 20 to 49 (one prime per level) or 56 to 98 (two).
-            base_bits: bits of the base modulus; above 50 it becomes two primes.
+            base_bits: bits of the base modulus; above 50 it becomes two primes or more.
             num_special, special_bits: how many special primes, and of how many bits each (0 special: no key switching).
             digit_size: primes per key-switching digit; num_special unless given.
             security, value_range, centred_digits: see the class.
@@ -150,7 +150,7 @@ class CKKSParams(RLWEParams):
 
         special = ntt_primes(bits=special_bits, count=num_special, n=ring_degree) if num_special else ()
         used.update(special)
-        base_parts = 1 if base_bits <= 50 else 2
+        base_parts = ceil(base_bits / 50)
         sizes = [base_bits // base_parts + (i < base_bits % base_parts) for i in range(base_parts)]
         base = tuple(take(primes_below(2**b, n=ring_degree)) for b in sizes)
         scale = EXACT.create_decimal(2**scale_bits)
@@ -209,7 +209,7 @@ class CKKSParams(RLWEParams):
         Args:
             depth: multiplications in a row (a polynomial of degree d needs ceil(log2(d + 1))).
             precision_bits: expected accuracy of a product of values of size `value_range`: its largest slot error
-                is about 2^-precision_bits (four times the expected rms).
+                stays below 2^-precision_bits.
             value_range: the largest |value| at any point of the circuit.
             security: 128, 192 or 256 bits.
             key_switching: False for circuits without products of ciphertexts and without rotations; the special
@@ -218,25 +218,31 @@ class CKKSParams(RLWEParams):
         Raises:
             InsecureParameters: no ring degree up to 2^17 is enough.
         """
-        if not isinstance(depth, int) or depth < 0:
+        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
             raise ParameterError(f"depth {depth!r}; needed an integer, 0 or more")
+        if not 0 < value_range < float("inf"):
+            raise ParameterError(f"value range {value_range!r}; needed a positive finite number")
         if not 1 <= precision_bits <= 44:
             raise ParameterError(
                 f"precision of {precision_bits} bits; needed 1 to 44 (the encoder works in double precision)"
             )
         for log_n in range(12, 18):
             n = 2**log_n
-            scale_bits = cls._scale_bits(n, precision_bits, value_range)
-            base_bits = scale_bits + max(0, ceil(log2(value_range))) + 4
+            scale_bits = cls._scale_bits(n, precision_bits, value_range, key_switching)
+            # A product of two values of the declared range must fit before its rescale: twice the range's bits.
+            base_bits = scale_bits + 2 * max(0, ceil(log2(value_range))) + 4
+            if base_bits + depth * scale_bits > largest_log2_qp(n, security) + 2:
+                continue
             best: tuple[int, Self] | None = None
             for digit in range(1, 9) if key_switching else (0,):
                 kind = dict(ring_degree=n, depth=depth, scale_bits=scale_bits, base_bits=base_bits)
                 per_level = 1 if scale_bits <= 49 else 2
-                limbs = depth * per_level + (1 if base_bits <= 50 else 2)
+                limbs = depth * per_level + ceil(base_bits / 50)
                 if digit > limbs:
                     break
                 # P is at least 2^4 times the largest digit: then the rounding dominates a key switch.
-                digit_bits = max(base_bits, scale_bits) + (digit - 1) * scale_bits if per_level == 1 else 50 * digit
+                single = per_level == 1 and base_bits <= 50
+                digit_bits = max(base_bits, scale_bits) + (digit - 1) * scale_bits if single else 50 * digit
                 count = ceil((digit_bits + 4) / 50) if digit else 0
                 try:
                     params = cls.generate(
@@ -260,11 +266,18 @@ class CKKSParams(RLWEParams):
         )
 
     @classmethod
-    def _scale_bits(cls, n: int, precision_bits: float, value_range: float) -> int:
-        """The scale at which rounding after a product, times 4 for the worst slot, is 2^-precision_bits."""
+    def _scale_bits(cls, n: int, precision_bits: float, value_range: float, key_switching: bool) -> int:
+        """The scale at which a product of two fresh values is off by 2^-precision_bits in its worst slot.
+
+        Its rms error is that of both inputs and of one rounding; the worst of N/2 slots lies at about 7 rms, since
+        rounding times secret is a product of two nearly Gaussian values. Without special primes, a fresh encryption
+        has more than rounding in it.
+        """
         probe = RLWEParams.insecure(ring_degree=n, levels=((ntt_primes(bits=30, count=1, n=n)),))
-        bits = ceil(precision_bits + log2(4 * rounding(probe).std) + max(0.0, log2(value_range)))
-        bits = max(bits, 30)
+        last = rounding(probe).std
+        fresh = last if key_switching else fresh_public(probe).std
+        error = hypot(sqrt(2) * fresh, last)
+        bits = max(30, ceil(precision_bits + log2(7 * error) + max(0.0, log2(value_range))))
         if bits > 98:
             raise ParameterError(f"{precision_bits} bits of precision need a scale of 2^{bits}; the limit is 2^98")
         return bits if bits <= 49 or bits >= 56 else 56

@@ -134,26 +134,30 @@ def operands(name: str, plan: Plan, shape: tuple[int, ...] = (), kind: str = "un
     return [residues(plan.moduli, plan.n, kind, seed + i, (*lead, *shape)) for i in range(operation.operands)]
 
 
-def check(name: str, plan: Plan, inputs: list[Any], out: Any = None, expected: Any = None) -> None:
+def check(name: str, plan: Plan, inputs: list[Any], out: Any = None) -> None:
     """Run an operation and compare with its definition; inputs must come out as they went in."""
     operation = OPERATIONS[name]
     before = [x.copy() for x in inputs]
-    found = operation.call(plan, *inputs) if out is None else operation.call(plan, *inputs, out=out)
-    assert out is None or found is out
-    assert found.dtype == np.uint64
-    naive.first_difference(found, operation.exact(plan, *before) if expected is None else expected)
-    if out is None:
-        naive.first_difference(inputs, before)
+    try:
+        found = operation.call(plan, *inputs) if out is None else operation.call(plan, *inputs, out=out)
+        assert out is None or found is out
+        assert found.dtype == np.uint64
+        naive.first_difference(found, operation.exact(plan, *before))
+        if out is None:
+            naive.first_difference(inputs, before)
+    except Exception as error:
+        error.add_note(f"{name} of {[x.shape for x in inputs]}")
+        raise
 
 
 # ---- values ----------------------------------------------------------------------------------------------------
 
 
 @every_operation
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_operation_by_definition(backend, name, kind):
+def test_every_operation_by_definition(backend, name):
     plan = plan_of(8)
-    check(name, plan, operands(name, plan, (2,), kind))
+    for kind in KINDS:
+        check(name, plan, operands(name, plan, (2,), kind))
 
 
 @every_operation
@@ -223,21 +227,19 @@ def test_leading_axes(backend, name):
         assert OPERATIONS[name].call(plan, *inputs).shape == (*shape, len(plan), 8)
 
 
-@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize(
     ("left", "right"), [((), (3,)), ((3,), ()), ((2, 3), (3,)), ((2, 1), (1, 3)), ((1,), (2, 3))], ids=str
 )
-def test_leading_axes_broadcast(backend, name, left, right):
-    plan, terms = plan_of(8), OPERATIONS[name].terms
-    shape = np.broadcast_shapes(left, right)
-    x, y = operands(name, plan, left, seed=1)[0], operands(name, plan, right, seed=2)[1]
-    lead = (terms,) if terms else ()
-    whole = []
-    for operand, own in ((x, left), (y, right)):
-        spread = operand.reshape(*lead, *(1,) * (len(shape) - len(own)), *own, len(plan), 8)
-        whole.append(np.broadcast_to(spread, (*lead, *shape, len(plan), 8)))
-    found = OPERATIONS[name].call(plan, x, y)
-    naive.first_difference(found, OPERATIONS[name].exact(plan, *whole))
+def test_leading_axes_broadcast(backend, left, right):
+    plan, shape = plan_of(8), np.broadcast_shapes(left, right)
+    for name in PAIRS:
+        lead = (OPERATIONS[name].terms,) if OPERATIONS[name].terms else ()
+        x, y = operands(name, plan, left, seed=1)[0], operands(name, plan, right, seed=2)[1]
+        whole = []
+        for operand, own in ((x, left), (y, right)):
+            padded = operand.reshape(*lead, *(1,) * (len(shape) - len(own)), *own, len(plan), 8)
+            whole.append(np.broadcast_to(padded, (*lead, *shape, len(plan), 8)))
+        naive.first_difference(OPERATIONS[name].call(plan, x, y), OPERATIONS[name].exact(plan, *whole))
 
 
 def laid(words: Any, layout: str) -> Any:
@@ -291,28 +293,28 @@ def test_conversion_of_views(backend, layout):
     naive.first_difference(kernels.convert(make_conversion(plan.moduli, target), laid(words, layout)), expected)
 
 
-@every_operation
-def test_words_that_all_batches_share(backend, name):
+def test_words_that_all_batches_share(backend):
     """An operand may be broadcast: stride zero."""
-    plan, operation = plan_of(8), OPERATIONS[name]
-    inputs = operands(name, plan, (1,))
-    shape = (operation.terms, 4) if operation.terms else (4,)
-    check(name, plan, [np.broadcast_to(x, (*shape, len(plan), 8)) for x in inputs])
+    plan = plan_of(8)
+    for name, operation in OPERATIONS.items():
+        inputs = operands(name, plan, (1,))
+        shape = (operation.terms, 4) if operation.terms else (4,)
+        check(name, plan, [np.broadcast_to(x, (*shape, len(plan), 8)) for x in inputs])
 
 
-@every_operation
-def test_reversed_limbs(backend, name):
+def test_reversed_limbs(backend):
     """A plan of the limbs backwards, on a view of the words backwards."""
     plan = plan_of(8)
-    check(name, plan[::-1], [x[..., ::-1, :] for x in operands(name, plan, (2,))])
+    for name in OPERATIONS:
+        check(name, plan[::-1], [x[..., ::-1, :] for x in operands(name, plan, (2,))])
 
 
-@every_operation
-def test_empty_batches(backend, name):
+def test_empty_batches(backend):
     plan = plan_of(8)
-    for shape in ((0,), (2, 0)):
-        found = OPERATIONS[name].call(plan, *operands(name, plan, shape))
-        assert found.shape == (*shape, len(plan), 8)
+    for name in OPERATIONS:
+        for shape in ((0,), (2, 0)):
+            check(name, plan, operands(name, plan, shape))
+            assert OPERATIONS[name].call(plan, *operands(name, plan, shape)).shape == (*shape, len(plan), 8)
 
 
 def test_empty_batches_of_integers_and_conversions(backend):
@@ -325,14 +327,14 @@ def test_empty_batches_of_integers_and_conversions(backend):
 # ---- results ---------------------------------------------------------------------------------------------------
 
 
-@every_operation
-def test_results_are_aligned_and_new(backend, name):
+def test_results_are_aligned_and_new(backend):
     plan = plan_of(8)
-    inputs = operands(name, plan)
-    found = OPERATIONS[name].call(plan, *inputs)
-    assert found.__array_interface__["data"][0] % 64 == 0
-    assert not any(np.shares_memory(found, x) for x in inputs)
-    assert found.flags.writeable and found.flags.c_contiguous
+    for name in OPERATIONS:
+        inputs = operands(name, plan)
+        found = OPERATIONS[name].call(plan, *inputs)
+        assert found.__array_interface__["data"][0] % 64 == 0
+        assert not any(np.shares_memory(found, x) for x in inputs)
+        assert found.flags.writeable and found.flags.c_contiguous
 
 
 @pytest.mark.parametrize("layout", ONE_BATCH_AXIS)
@@ -343,13 +345,12 @@ def test_results_into_views(backend, layout):
         check(name, plan, operands(name, plan, (3,)), out)
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if not OPERATIONS[name].terms])
-@pytest.mark.parametrize("place", [0, 1])
-def test_results_onto_an_operand(backend, name, place):
+def test_results_onto_an_operand(backend):
     plan = plan_of(8)
-    inputs = operands(name, plan, (2,))
-    if place < len(inputs):
-        check(name, plan, inputs, inputs[place])
+    for name in OPERATIONS:
+        for place in range(0 if OPERATIONS[name].terms else OPERATIONS[name].operands):
+            inputs = operands(name, plan, (2,))
+            check(name, plan, inputs, inputs[place])
 
 
 def test_the_same_array_for_everything(backend):
@@ -574,7 +575,7 @@ with kernels.use("reference"):
 
 
 @pytest.mark.parametrize(
-    ("setting", "printed"), [({}, "ran"), ({"CKKS_CHECK": ""}, "ran"), ({"CKKS_CHECK": "0"}, "ran"),
+    ("setting", "printed"), [({"CKKS_CHECK": "0"}, "ran"),
                              ({"CKKS_CHECK": "1"}, "word 17 at (0, 0, 0) is not below its modulus 17")]
 )  # fmt: skip
 def test_checking_is_asked_for_by_environment(tmp_path, setting, printed):

@@ -23,10 +23,18 @@ def address(x: np.ndarray) -> int:
     return x.__array_interface__["data"][0]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """Earlier tests leave no cycles behind that would give blocks back during these."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def fresh_pool():
     """Start from an empty pool."""
-    gc.collect()
     release()
     yield
     release()

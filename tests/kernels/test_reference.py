@@ -67,8 +67,8 @@ def test_conversion_of_every_integer(source, centred):
     x = everything(source)
     words = np.array(naive.split_poly(x, source), dtype=np.uint64)
     with kernels.use("reference"):
-        # Rows of any length will do for a conversion; a multiple of 8 keeps to what kernels are given.
-        padded = np.concatenate([words, np.zeros((len(source), -len(x) % 8), dtype=np.uint64)], axis=1)
+        padded = np.zeros((len(source), 1 << len(x).bit_length()), dtype=np.uint64)
+        padded[:, : len(x)] = words
         out = kernels.convert(make_conversion(source, target, centred), padded)[:, : len(x)]
     naive.first_difference(out, naive.convert_base(words, source, target, centre=centred))
 

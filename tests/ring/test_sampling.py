@@ -117,24 +117,23 @@ def test_errors_by_definition(rng):
 
 # ---- uniform ---------------------------------------------------------------------------------------------------
 
+N = 2**12
 PRIMES = [
-    97,
-    next(nearest_primes(3 * 2**28, n=64)),
-    next(nearest_primes(3 * 2**38, n=64)),
-    next(nearest_primes(3 * 2**48, n=64)),
-    next(nearest_primes(3 * 2**59, n=64)),
-    next(nearest_primes(2**49, n=64)),
-    *ntt_primes(bits=50, count=1, n=64),
-    *ntt_primes(bits=61, count=1, n=64),
+    next(nearest_primes(3 * 2**28, n=N)),
+    next(nearest_primes(3 * 2**38, n=N)),
+    next(nearest_primes(3 * 2**48, n=N)),
+    next(nearest_primes(3 * 2**59, n=N)),
+    next(q for q in nearest_primes(2**49, n=N) if q > 2**49),
+    *ntt_primes(bits=50, count=1, n=N),
+    *ntt_primes(bits=61, count=1, n=N),
 ]
 """Near 0.75 x 2^k, where a remainder in place of rejection would make a quarter of the residues twice as likely;
 just above a power of two, where half of the candidates are rejected; just below one."""
 
 
-@pytest.mark.parametrize("q", [q for q in PRIMES if q > 2**16])
+@pytest.mark.parametrize("q", PRIMES)
 def test_uniform_distribution(q):
-    basis = RNSBasis(64, (q,))
-    x = expand_uniform(basis, SEED, shape=(DRAWS // 64,)).residues.ravel()
+    x = expand_uniform(RNSBasis(N, (q,)), SEED, shape=(DRAWS // N,)).residues.ravel()
     assert int(x.max()) < q
     assert chi_square(slices(x, q), DRAWS / 256) > LEAST
     assert chi_square(np.bincount((x & np.uint64(255)).astype(np.int64), minlength=256), DRAWS / 256) > LEAST
@@ -147,13 +146,14 @@ def slices(x: np.ndarray, q: int) -> np.ndarray:
 
 
 def test_uniform_of_a_small_prime():
-    x = expand_uniform(RNSBasis(16, (97,)), SEED, shape=(DRAWS // 16,)).residues.ravel()
-    assert chi_square(np.bincount(x.astype(np.int64), minlength=97), DRAWS / 97) > LEAST
+    """12289 = 0.75 x 2^14 + 1: every residue on its own, about 85 times each."""
+    x = expand_uniform(RNSBasis(2048, (12289,)), SEED, shape=(DRAWS // 2048,)).residues.ravel()
+    assert chi_square(np.bincount(x.astype(np.int64), minlength=12289), DRAWS / 12289) > LEAST
 
 
 def test_remainders_would_be_found():
     """Positive control: the same test on `random % q` fails beyond doubt."""
-    q = PRIMES[3]
+    q = PRIMES[2]
     words = np.frombuffer(Keystream(SEED, "control").read(8 * DRAWS), dtype="<u8") & np.uint64(2**50 - 1)
     x = words % np.uint64(q)
     assert chi_square(slices(x, q), DRAWS / 256) < 1e-100
@@ -168,7 +168,7 @@ def by_definition(seed: bytes, label: str, batch: int, limb: int, q: int, n: int
 
 
 def test_uniform_by_definition():
-    basis = RNSBasis(64, PRIMES[1:])
+    basis = RNSBasis(64, PRIMES)
     poly = expand_uniform(basis, SEED, label="definition", shape=(2, 3), first_limb=5)
     assert poly.domain is Domain.NTT and poly.shape == (2, 3) and poly.basis == basis
     for b, item in enumerate(poly.residues.reshape(6, len(basis), 64)):
@@ -203,7 +203,7 @@ def test_expansions_are_frozen(bits):
 
 def test_a_prefix_of_the_limbs_is_a_prefix_of_the_expansion():
     """What makes level-limited keys views: limbs, and batch items, come from streams of their own."""
-    basis = RNSBasis(64, PRIMES[1:])
+    basis = RNSBasis(64, PRIMES)
     whole = expand_uniform(basis, SEED, shape=(4,))
     for count in (1, 3, len(basis)):
         assert expand_uniform(basis[:count], SEED, shape=(4,)) == whole.limbs(slice(count))
@@ -308,12 +308,12 @@ def test_fixed_weight(backend, rng, weight):
 
 
 def test_fixed_weight_is_uniform(rng):
-    """Positions and signs over 4000 draws of 16 among 64.
+    """Positions and signs over 2000 draws of 16 among 64.
 
     A position is taken with p = 1/4; within a draw the counts are negatively correlated, which makes
     sum (c - np)^2 / (np(1-p)) times 63/64 a chi-square of 63 degrees.
     """
-    draws, basis = 4000, RNSBasis(64, (257,))
+    draws, basis = 2000, RNSBasis(64, (257,))
     x = np.array(
         [ternary_fixed_weight(basis, rng, 16, domain=Domain.COEFFICIENT).residues[0] for _ in range(draws)]
     ).astype(np.int64)
@@ -324,8 +324,8 @@ def test_fixed_weight_is_uniform(rng):
     signs = x[x != 0]
     assert abs(signs.mean()) < 5 / sqrt(len(signs))
     assert abs(x.sum(axis=0)).max() < 6 * sqrt(draws / 4)  # signs of each position: 64 of them, 6 deviations
-    # -1/63 within a draw, 0 from one to the next; 5 deviations of 1/sqrt(256000).
-    assert abs(lag_correlation(np.abs(x).astype(float).ravel()) + 1 / 64) < 0.01
+    # -1/63 within a draw, 0 from one to the next; 5 deviations of 1/sqrt(128000).
+    assert abs(lag_correlation(np.abs(x).astype(float).ravel()) + 1 / 64) < 0.014
 
 
 @pytest.mark.parametrize("weight", [0, -1, 65])

@@ -314,7 +314,7 @@ def test_encode_leaves_its_input_alone():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, complex(0, np.nan), complex(np.inf, 0)])
-@pytest.mark.parametrize("bound", [None, 5.0, float("inf")])
+@pytest.mark.parametrize("bound", [None, 5.0])
 def test_not_finite_is_named_with_its_position(bad, bound):
     values = np.zeros((2, 5), dtype=type(bad) if isinstance(bad, complex) else float)
     values[1, 3] = bad

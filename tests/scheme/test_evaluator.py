@@ -706,7 +706,6 @@ OVERFLOWS = {
     "integer at level 0": lambda k, x: k.evaluator.multiply(k.evaluator.bring(x, 0), 2),
     "drop": lambda k, x: k.evaluator.drop(k.evaluator.multiply(x, 4), 0),
     "bring": lambda k, x: k.evaluator.bring(k.evaluator.multiply(x, 4), 0),
-    "rescale": lambda k, x: k.evaluator.rescale(k.evaluator.with_bound(x, 2.0**60)),
 }
 
 

@@ -251,8 +251,9 @@ def test_a_square_is_fully_correlated_with_itself(squarings, fastest):
 
 @pytest.mark.parametrize("slots", [1, 4, 16, 64, 128])
 def test_sparse_vectors_state_the_error_they_have(slots, fastest):
-    """Decoding n slots keeps 2n of N coefficients, and with them 2n/N of the error's power."""
-    squares, bounds = [], []
+    """Decoding n slots keeps 2n of N coefficients, and with them 2n/N of the error's power. (Of the bound, which knows
+    nothing of independence, it keeps all.)"""
+    squares = []
     for seed in range(8):
         kit = make_kit(insecure_small(256), seed=seed, rotations=[])
         x = at_the_ends(np.random.default_rng(seed), (max(8, 512 // slots), slots), real=False)
@@ -260,9 +261,7 @@ def test_sparse_vectors_state_the_error_they_have(slots, fastest):
         off = np.abs(kit.decrypt(ct) - x)
         assert off.max() <= error_bound(ct)
         squares.append(np.mean(off**2) / expected_error(ct) ** 2)
-        bounds.append(error_bound(ct) / np.quantile(off, 0.999))
     assert 0.5 <= np.sqrt(np.mean(squares)) <= 2
-    assert np.median(bounds) <= 2**6
 
 
 @pytest.mark.parametrize("reach", [0.01, 1.0, 100.0])

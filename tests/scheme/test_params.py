@@ -372,7 +372,6 @@ def few_searches(monkeypatch):
     [
         (dict(depth=-1), ParameterError, "depth -1"),
         (dict(depth=2.5), ParameterError, "depth 2.5"),
-        (dict(depth=True), ParameterError, "depth True"),
         (dict(depth=2, precision_bits=0), ParameterError, "1 to 44"),
         (dict(depth=2, precision_bits=60), ParameterError, "1 to 44"),
         (dict(depth=2, precision_bits=float("nan")), ParameterError, "1 to 44"),

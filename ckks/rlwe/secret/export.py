@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import struct
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +82,8 @@ def save_secret_key(path: str | os.PathLike[str], secret: SecretKey, passphrase:
     target = Path(path)
     if target.exists():
         raise FileExistsError(f"{target} exists; a key file is never overwritten (move it away first)")
-    partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".")  # mode 0600, a name of its own
+    partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(secret_key_to_bytes(secret, passphrase))

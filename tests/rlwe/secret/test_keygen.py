@@ -259,7 +259,7 @@ def test_switching_keys_need_special_primes(rng):
 def test_sources_of_the_wrong_shape(rng, shape):
     params = insecure_small()
     keygen = KeyGenerator(params, rng)
-    with pytest.raises(BasisMismatch, match=r"needed \(5, 64\)"):
+    with pytest.raises(BasisMismatch, match=r"needed .*\(5, 64\)"):
         keygen.switching_key(keygen.secret_key(), kernels.zeros(shape))
 
 
