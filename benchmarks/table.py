@@ -89,7 +89,10 @@ def table(sets: list[str], backends: list[str], times: dict[tuple[str, str, str]
         sizes = params.sizes()
         cells = [f"{sizes[key] / 2**20:.2f} MiB" for key in ("ciphertext", "public_key", "switching_key")]
         lines.append(f"| {name} | {params} | " + " | ".join(cells) + " |")
-    lines += ["", f"`import ckks` takes {import_time():.0f} ms more than `import numpy` (median of 11 fresh interpreters)."]
+    lines += [
+        "",
+        f"`import ckks` takes {import_time():.0f} ms more than `import numpy` (median of 11 fresh interpreters).",
+    ]
     return "\n".join(lines)
 
 

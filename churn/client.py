@@ -7,7 +7,7 @@
 The model's description comes first; parameters, keys and schema follow from it, so the two ends
 cannot disagree. What is decrypted has no influence on what is sent: all requests of a call are
 answered before the first answer is opened, and nothing is tried again. A host that tampers with
-answers learns nothing from watching [LM21, and security.md].
+answers learns nothing from watching [LM21], docs/security.md.
 """
 
 from __future__ import annotations

@@ -96,9 +96,19 @@ def make_employees(rows: int = DEFAULT_ROWS, seed: int = 0) -> pd.DataFrame:
     # who they are
     age = _whole(20 + 44 * rng.beta(1.9, 2.4, rows), 20, 64)
     education = _whole(3.0 + normal(1.0), 1, 5)
-    department = choice(_DEPARTMENTS, np.stack([
-        np.full(rows, 0.13), 0.06 + 0.07 * education, 0.44 - 0.06 * education,
-        np.full(rows, 0.20), 0.28 - 0.03 * education], axis=1))
+    department = choice(
+        _DEPARTMENTS,
+        np.stack(
+            [
+                np.full(rows, 0.13),
+                0.06 + 0.07 * education,
+                0.44 - 0.06 * education,
+                np.full(rows, 0.20),
+                0.28 - 0.03 * education,
+            ],
+            axis=1,
+        ),
+    )
     engineering, operations = department == "Engineering", department == "Operations"
     sales, support = department == "Sales", department == "Support"
 
@@ -108,40 +118,54 @@ def make_employees(rows: int = DEFAULT_ROWS, seed: int = 0) -> pd.DataFrame:
     level = _whole(0.7 + 0.07 * experience + 0.3 * education + normal(0.7), 1, 5)
     promoted = _whole(tenure * rng.beta(1.0, 1.6, rows), 0, 12)
     temporary = np.where(tenure <= 3, 0.45, 0.12)
-    contract = choice(_CONTRACTS, np.stack([
-        1 - temporary, 0.6 * temporary, np.where(operations | support, 0.6, 0.25) * temporary],
-        axis=1))
+    contract = choice(
+        _CONTRACTS,
+        np.stack([1 - temporary, 0.6 * temporary, np.where(operations | support, 0.6, 0.25) * temporary], axis=1),
+    )
 
     # what they earn and how they work
     performance = _whole(3.2 + 0.1 * (level - 2.5) + normal(0.85), 1, 5)
     pay = _whole(99 + 1.6 * (performance - 3) - 0.5 * (tenure - 5) + normal(8.0), 75, 125)
-    market = 1500 * 1.42 ** level * np.where(engineering, 1.12, np.where(support, 0.86, 1.0))
+    market = 1500 * 1.42**level * np.where(engineering, 1.12, np.where(support, 0.86, 1.0))
     salary = 10 * _whole(market * pay / 1000 * (1 + 0.004 * (experience - 15)), 150, 1600)
     remote = np.where(engineering, 0.35, np.where(operations, 0.04, 0.18))
-    work_mode = choice(_WORK_MODES, np.stack([
-        np.where(operations, 0.85, 0.38), np.where(operations, 0.11, 0.42), remote], axis=1))
+    work_mode = choice(
+        _WORK_MODES, np.stack([np.where(operations, 0.85, 0.38), np.where(operations, 0.11, 0.42), remote], axis=1)
+    )
     commute = _whole(np.exp(2.5 + 0.35 * (work_mode == "Remote") + normal(0.75)), 1, 60)
     overtime = chance(_sigmoid(-0.75 + 0.25 * (level - 2.5) + 0.55 * sales + 0.35 * operations))
-    travel = choice(_TRAVEL, np.stack([
-        np.full(rows, 0.55), np.full(rows, 0.30), np.where(sales, 0.45, 0.09)], axis=1))
+    travel = choice(_TRAVEL, np.stack([np.full(rows, 0.55), np.full(rows, 0.30), np.where(sales, 0.45, 0.09)], axis=1))
     weekly = travel == "Weekly"
 
     # how they see it
     balance = _whole(3.6 - 0.8 * overtime - 0.5 * weekly - 0.012 * commute + normal(0.95), 1, 5)
     manager = _whole(3.4 + normal(1.05), 1, 5)
-    satisfaction = _whole(
-        3.2 + 0.4 * (manager - 3.4) + 0.3 * (balance - 3) + 0.03 * (pay - 98) + normal(1.0), 1, 5)
+    satisfaction = _whole(3.2 + 0.4 * (manager - 3.4) + 0.3 * (balance - 3) + 0.03 * (pay - 98) + normal(1.0), 1, 5)
     training = _whole(rng.gamma(2.0, 1.2, rows) + 0.5 * (performance - 3), 0, 8)
 
-    employees = pd.DataFrame({
-        "age": age, "education_level": education, "department": department, "contract": contract,
-        "job_level": level, "total_working_years": experience, "years_at_company": tenure,
-        "years_since_promotion": promoted, "monthly_salary": salary, "pay_vs_market_percent": pay,
-        "work_mode": work_mode, "commute_km": commute,
-        "overtime": np.where(overtime, "Yes", "No"), "business_travel": travel,
-        "training_days": training, "work_life_balance": balance, "manager_support": manager,
-        "job_satisfaction": satisfaction, "performance_rating": performance,
-    })
+    employees = pd.DataFrame(
+        {
+            "age": age,
+            "education_level": education,
+            "department": department,
+            "contract": contract,
+            "job_level": level,
+            "total_working_years": experience,
+            "years_at_company": tenure,
+            "years_since_promotion": promoted,
+            "monthly_salary": salary,
+            "pay_vs_market_percent": pay,
+            "work_mode": work_mode,
+            "commute_km": commute,
+            "overtime": np.where(overtime, "Yes", "No"),
+            "business_travel": travel,
+            "training_days": training,
+            "work_life_balance": balance,
+            "manager_support": manager,
+            "job_satisfaction": satisfaction,
+            "performance_rating": performance,
+        }
+    )
     leaves = chance(true_probability(employees))
     return employees.assign(**{TARGET: np.where(leaves, POSITIVE, NEGATIVE)})
 
@@ -152,14 +176,14 @@ def true_probability(employees: pd.DataFrame) -> Floats:
     It is the sigmoid of linear effects plus the interactions that a linear model cannot express.
     `employees` is a table of `make_employees`; the label is not looked at.
     """
+
     def column(name: str) -> Floats:
         return employees[name].to_numpy(np.float64)
 
     def flag(name: str, value: str) -> Floats:
         return np.asarray(employees[name] == value, np.float64)
 
-    tenure, pay, commute = (
-        column("years_at_company"), column("pay_vs_market_percent") - 98, column("commute_km"))
+    tenure, pay, commute = (column("years_at_company"), column("pay_vs_market_percent") - 98, column("commute_km"))
     balance, performance = column("work_life_balance"), column("performance_rating")
     overtime, on_site = flag("overtime", "Yes"), flag("work_mode", "On-site")
     waiting = column("years_since_promotion")
@@ -170,15 +194,18 @@ def true_probability(employees: pd.DataFrame) -> Floats:
         - 0.20 * (column("manager_support") - 3.4)
         - 0.20 * (balance - 3)
         - 0.025 * pay
-        + 0.55 * flag("contract", "Fixed-term") + 0.80 * flag("contract", "Agency")
-        + 0.40 * flag("department", "Sales") + 0.30 * flag("department", "Support")
+        + 0.55 * flag("contract", "Fixed-term")
+        + 0.80 * flag("contract", "Agency")
+        + 0.40 * flag("department", "Sales")
+        + 0.30 * flag("department", "Support")
         + 0.30 * flag("business_travel", "Weekly")
         + 0.80 * overtime
     )
     interactions = (
         1.1 * overtime * (balance <= 2)  # long hours hurt where there is no balance left
         + 0.035 * on_site * (commute - 15)  # the distance counts only for those who travel it
-        + 1.1 * (tenure <= 2) - 0.5 * (tenure >= 10)  # the first years, the settled
+        + 1.1 * (tenure <= 2)
+        - 0.5 * (tenure >= 10)  # the first years, the settled
         + 0.9 * (waiting >= 4) * (performance >= 4)  # good and not promoted
         - 0.05 * np.where(performance >= 4, pay, 0.0)  # good people know their price
     )

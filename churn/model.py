@@ -43,8 +43,18 @@ Floats = npt.NDArray[np.float64]
 FORMAT = "linear-model/1"
 INTERVAL_STEP = 0.25
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_PARTS = ("format", "name", "version", "target", "positive", "schema", "weights", "bias",
-          "logit_interval", "observed_logit")
+_PARTS = (
+    "format",
+    "name",
+    "version",
+    "target",
+    "positive",
+    "schema",
+    "weights",
+    "bias",
+    "logit_interval",
+    "observed_logit",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +84,11 @@ class LinearModel:
     def __post_init__(self) -> None:
         """Check every part; copy the weights and lock them."""
         if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
-            raise ModelError(f"the model's name is {str(self.name)[:80]!r}",
-                             "1 to 64 of a-z, 0-9 and '.', '_', '-' inside are needed",
-                             "Choose such a name")
+            raise ModelError(
+                f"the model's name is {str(self.name)[:80]!r}",
+                "1 to 64 of a-z, 0-9 and '.', '_', '-' inside are needed",
+                "Choose such a name",
+            )
         plain.whole(self.version, "the model's version", 1, 1 << 31)
         plain.text(self.target, "the target's name")
         plain.text(self.positive, "the positive label")
@@ -84,7 +96,9 @@ class LinearModel:
         if weights.shape != (self.schema.width,) or not np.isfinite(weights).all():
             raise ModelError(
                 f"the weights have shape {weights.shape}, {int(np.isfinite(weights).sum())} finite",
-                f"the schema needs {self.schema.width} finite ones", "Train the model again")
+                f"the schema needs {self.schema.width} finite ones",
+                "Train the model again",
+            )
         weights.flags.writeable = False
         object.__setattr__(self, "weights", weights)
         for part in ("bias", "logit_interval", "observed_logit"):
@@ -94,10 +108,14 @@ class LinearModel:
             raise ModelError(
                 f"the model claims that no logit exceeds {self.logit_interval:g}",
                 f"a record within its own schema reaches {proved:g}",
-                f"Use logit_interval={interval_for(self.schema, weights, self.bias):g} or more")
+                f"Use logit_interval={interval_for(self.schema, weights, self.bias):g} or more",
+            )
         if not 0 <= self.observed_logit <= self.logit_interval:
-            raise ModelError(f"the model claims an observed logit of {self.observed_logit:g}",
-                             f"0 to {self.logit_interval:g} is possible", "Train the model again")
+            raise ModelError(
+                f"the model claims an observed logit of {self.observed_logit:g}",
+                f"0 to {self.logit_interval:g} is possible",
+                "Train the model again",
+            )
 
     @property
     def logit_range(self) -> tuple[float, float]:
@@ -108,9 +126,11 @@ class LinearModel:
         """Return bias + x @ weights, (rows,), for encoded features x (rows, d)."""
         features = np.asarray(x, np.float64)
         if features.ndim != 2 or features.shape[1] != self.schema.width:
-            raise ModelError(f"the features have shape {features.shape}",
-                             f"(rows, {self.schema.width}) is needed",
-                             "Encode the records with schema.transform(records)")
+            raise ModelError(
+                f"the features have shape {features.shape}",
+                f"(rows, {self.schema.width}) is needed",
+                "Encode the records with schema.transform(records)",
+            )
         result: Floats = features @ self.weights + self.bias
         return result
 
@@ -122,22 +142,35 @@ class LinearModel:
 
     def describe(self) -> dict[str, object]:
         """Return, as plain values, what a client may know: everything but the numbers learned."""
-        return {"name": self.name, "version": self.version, "target": self.target,
-                "positive": self.positive, "schema": self.schema.to_dict(),
-                "logit_interval": self.logit_interval}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "target": self.target,
+            "positive": self.positive,
+            "schema": self.schema.to_dict(),
+            "logit_interval": self.logit_interval,
+        }
 
     def to_dict(self) -> dict[str, object]:
         """Return the whole model as plain values, for JSON; floats survive to the last bit."""
-        return {"format": FORMAT, **self.describe(), "weights": self.weights.tolist(),
-                "bias": self.bias, "observed_logit": self.observed_logit}
+        return {
+            "format": FORMAT,
+            **self.describe(),
+            "weights": self.weights.tolist(),
+            "bias": self.bias,
+            "observed_logit": self.observed_logit,
+        }
 
     @classmethod
     def from_dict(cls, value: object) -> LinearModel:
         """Return the model that `to_dict` described; ModelError for anything else."""
         parts = plain.fields(value, "the model", _PARTS)
         if parts["format"] != FORMAT:
-            raise ModelError(f"the model's format is {str(parts['format'])[:40]!r}",
-                             f"{FORMAT!r} is needed", "Write it again with to_dict()")
+            raise ModelError(
+                f"the model's format is {str(parts['format'])[:40]!r}",
+                f"{FORMAT!r} is needed",
+                "Write it again with to_dict()",
+            )
         weights = plain.items(parts["weights"], "the list of weights", MAX_FEATURES)
         return cls(
             name=plain.text(parts["name"], "the model's name"),
@@ -148,7 +181,8 @@ class LinearModel:
             weights=np.array([plain.number(w, f"weight {k}") for k, w in enumerate(weights)]),
             bias=plain.number(parts["bias"], "the model's bias"),
             logit_interval=plain.number(parts["logit_interval"], "the model's logit_interval"),
-            observed_logit=plain.number(parts["observed_logit"], "the model's observed_logit"))
+            observed_logit=plain.number(parts["observed_logit"], "the model's observed_logit"),
+        )
 
 
 def interval_for(schema: Schema, weights: npt.ArrayLike, bias: float) -> float:

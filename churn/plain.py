@@ -25,9 +25,7 @@ def fields(value: object, what: str, names: Iterable[str]) -> Mapping[str, objec
         hint = nearest(missing[0], unknown).replace("known name", "name present")
         raise ModelError(f"{what} lacks {missing[0]!r}{hint}", needed, remedy)
     if unknown:
-        raise ModelError(
-            f"{what} has an unknown part {unknown[0]!r}{nearest(unknown[0], wanted)}",
-            needed, remedy)
+        raise ModelError(f"{what} has an unknown part {unknown[0]!r}{nearest(unknown[0], wanted)}", needed, remedy)
     return value
 
 
@@ -67,8 +65,7 @@ def whole(value: object, what: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(what, _kind(value), "a whole number")
     if not low <= value <= high:
-        raise _wrong(what, str(value) if abs(value) < 1 << 64 else "a huge number",
-                     f"{low} to {high}")
+        raise _wrong(what, str(value) if abs(value) < 1 << 64 else "a huge number", f"{low} to {high}")
     return value
 
 
@@ -77,5 +74,6 @@ def _kind(value: object) -> str:
 
 
 def _wrong(what: str, found: str, needed: str) -> ModelError:
-    return ModelError(f"{what} is {found}", f"{needed} is needed",
-                      "Correct it, or use a description written by to_dict()")
+    return ModelError(
+        f"{what} is {found}", f"{needed} is needed", "Correct it, or use a description written by to_dict()"
+    )

@@ -74,7 +74,8 @@ def render(results: Results) -> str:
         seconds=_seconds(results),
         total_seconds=seconds_text(results.seconds.total),
         throughput=f"{results.rows / results.seconds.evaluate:,.0f}"
-        if results.seconds.evaluate > 0 else "more than measurable",
+        if results.seconds.evaluate > 0
+        else "more than measurable",
         up=bytes_text(results.traffic.up),
         per_row=bytes_text(round(results.traffic.up / results.rows)),
         down=bytes_text(results.traffic.down),
@@ -90,16 +91,21 @@ def _differ_text(results: Results) -> str:
     if not changed.any():
         return "Every single prediction is the same in both worlds."
     furthest = float(np.abs(results.p_plain[changed] - 0.5).max())
-    return (f"{results.rows - results.labels_differ:,} of {results.rows:,} predictions are the same "
-            f"in both worlds; the others changed sides, from at most {_power(furthest)} away from one "
-            "half.")
+    return (
+        f"{results.rows - results.labels_differ:,} of {results.rows:,} predictions are the same "
+        f"in both worlds; the others changed sides, from at most {_power(furthest)} away from one "
+        "half."
+    )
 
 
 def _rows(rows: Iterable[Iterable[str]]) -> str:
     """Return table rows, the first cell a heading; the cells are HTML already."""
     return "\n".join(
-        "<tr>" + "".join(f"<th scope='row'>{cell}</th>" if k == 0 else f"<td>{cell}</td>"
-                         for k, cell in enumerate(row)) + "</tr>" for row in rows)
+        "<tr>"
+        + "".join(f"<th scope='row'>{cell}</th>" if k == 0 else f"<td>{cell}</td>" for k, cell in enumerate(row))
+        + "</tr>"
+        for row in rows
+    )
 
 
 def _summary(results: Results) -> Iterable[tuple[str, str, str, str]]:
@@ -109,10 +115,18 @@ def _summary(results: Results) -> Iterable[tuple[str, str, str, str]]:
         ("ROC AUC", "roc_auc", "chance that a leaver scores above a stayer"),
     ):
         plain, encrypted = getattr(results.plain, part), getattr(results.encrypted, part)
-        yield (f"{name}<small>{meaning}</small>", f"{plain:.4f}", f"{encrypted:.4f}",
-               difference_text(encrypted - plain))
-    yield ("Majority class<small>accuracy of always giving the commoner answer</small>",
-           f"{results.plain.majority:.4f}", f"{results.encrypted.majority:.4f}", "")
+        yield (
+            f"{name}<small>{meaning}</small>",
+            f"{plain:.4f}",
+            f"{encrypted:.4f}",
+            difference_text(encrypted - plain),
+        )
+    yield (
+        "Majority class<small>accuracy of always giving the commoner answer</small>",
+        f"{results.plain.majority:.4f}",
+        f"{results.encrypted.majority:.4f}",
+        "",
+    )
 
 
 def _confusion(title: str, labels: np.ndarray, probabilities: np.ndarray) -> str:
@@ -125,12 +139,16 @@ def _confusion(title: str, labels: np.ndarray, probabilities: np.ndarray) -> str
             count = int((rows & (said == guess)).sum())
             share = count / max(1, int(rows.sum()))
             kind = "hit" if guess == truth else "miss"
-            cells += (f"<td class='{kind}' style='--share:{share:.3f}'><b>{count:,}</b>"
-                      f"<small>{share:.1%} of them</small></td>")
+            cells += (
+                f"<td class='{kind}' style='--share:{share:.3f}'><b>{count:,}</b>"
+                f"<small>{share:.1%} of them</small></td>"
+            )
         cells += "</tr>"
-    return (f"<table class='confusion'><caption>{title}</caption><thead><tr><td></td>"
-            f"<th scope='col'>predicted to leave</th><th scope='col'>predicted to stay</th></tr>"
-            f"</thead><tbody>{cells}</tbody></table>")
+    return (
+        f"<table class='confusion'><caption>{title}</caption><thead><tr><td></td>"
+        f"<th scope='col'>predicted to leave</th><th scope='col'>predicted to stay</th></tr>"
+        f"</thead><tbody>{cells}</tbody></table>"
+    )
 
 
 def _power(value: float) -> str:
@@ -147,14 +165,14 @@ def _seconds(results: Results) -> str:
         f"<td class='bar {who.lower()}'><i style='width:"
         f"{max(0.4, 100 * getattr(results.seconds, step) / longest):.1f}%'></i></td>"
         f"<td class='num'>{seconds_text(getattr(results.seconds, step))}</td></tr>"
-        for step, name, who in _STEPS)
+        for step, name, who in _STEPS
+    )
 
 
 def _parameters(results: Results) -> Iterable[tuple[str, str, str]]:
     for key, value in results.params.items():
         name, meaning = _PARAMETERS.get(key, (key.replace("_", " ").capitalize(), ""))
-        shown = (f"{value:,}" if isinstance(value, int) else
-                 f"{value:,.4g}" if isinstance(value, float) else str(value))
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
         yield escape(name), escape(shown), escape(meaning)
 
 
@@ -163,4 +181,3 @@ def _notes(notes: tuple[str, ...]) -> str:
         return ""
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f"<section><h2>Notes on the data</h2><ul>{listed}</ul></section>"
-

@@ -14,8 +14,18 @@ from rich.table import Table
 from churn.errors import DataError
 from churn.training import Metrics, measure
 
-__all__ = ["ProbabilityError", "Results", "Seconds", "Traffic", "as_json", "bits_of",
-           "bytes_text", "difference_text", "print_table", "seconds_text"]
+__all__ = [
+    "ProbabilityError",
+    "Results",
+    "Seconds",
+    "Traffic",
+    "as_json",
+    "bits_of",
+    "bytes_text",
+    "difference_text",
+    "print_table",
+    "seconds_text",
+]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -92,30 +102,48 @@ class Results:
 
     @classmethod
     def compare(
-        cls, labels: npt.ArrayLike, p_plain: npt.ArrayLike, p_polynomial: npt.ArrayLike,
-        p_encrypted: npt.ArrayLike, *, seconds: Seconds, traffic: Traffic,
-        params: Mapping[str, str | int | float], notes: tuple[str, ...] = (),
+        cls,
+        labels: npt.ArrayLike,
+        p_plain: npt.ArrayLike,
+        p_polynomial: npt.ArrayLike,
+        p_encrypted: npt.ArrayLike,
+        *,
+        seconds: Seconds,
+        traffic: Traffic,
+        params: Mapping[str, str | int | float],
+        notes: tuple[str, ...] = (),
     ) -> Results:
         """Measure both worlds and their difference. DataError if the arrays do not fit together."""
         y = np.array(labels, np.bool_)
-        plain, polynomial, encrypted = (
-            np.array(p, np.float64) for p in (p_plain, p_polynomial, p_encrypted))
+        plain, polynomial, encrypted = (np.array(p, np.float64) for p in (p_plain, p_polynomial, p_encrypted))
         for p in (plain, polynomial, encrypted):
             if p.shape != y.shape or not np.isfinite(p).all():
                 raise DataError(
-                    f"probabilities of shape {p.shape}, {int(np.isfinite(p).sum())} finite, for "
-                    f"{y.size} labels", "one finite probability per label is needed",
-                    "Check which rows were scored")
+                    f"probabilities of shape {p.shape}, {int(np.isfinite(p).sum())} finite, for {y.size} labels",
+                    "one finite probability per label is needed",
+                    "Check which rows were scored",
+                )
         for array in (y, plain, polynomial, encrypted):
             array.flags.writeable = False
         return cls(
-            plain=measure(y, plain), polynomial=measure(y, polynomial), encrypted=measure(y, encrypted),
+            plain=measure(y, plain),
+            polynomial=measure(y, polynomial),
+            encrypted=measure(y, encrypted),
             labels_differ=int(((plain >= 0.5) != (encrypted >= 0.5)).sum()),
             probability_error=ProbabilityError(
-                total=_largest(encrypted - plain), polynomial=_largest(polynomial - plain),
-                encryption=_largest(encrypted - polynomial)),
-            seconds=seconds, traffic=traffic, params=dict(params), labels=y, p_plain=plain,
-            p_polynomial=polynomial, p_encrypted=encrypted, notes=tuple(notes))
+                total=_largest(encrypted - plain),
+                polynomial=_largest(polynomial - plain),
+                encryption=_largest(encrypted - polynomial),
+            ),
+            seconds=seconds,
+            traffic=traffic,
+            params=dict(params),
+            labels=y,
+            p_plain=plain,
+            p_polynomial=polynomial,
+            p_encrypted=encrypted,
+            notes=tuple(notes),
+        )
 
 
 def as_json(results: Results) -> dict[str, object]:
@@ -142,25 +170,38 @@ def print_table(results: Results, console: Console) -> None:
     table = Table(title=f"{results.rows:,} held-out rows, scored in both worlds")
     for heading in ("", "plain", "polynomial, clear", "encrypted", "difference"):
         table.add_column(heading, justify="right" if heading else "left")
-    for name, part in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"),
-                       ("ROC AUC", "roc_auc")):
+    for name, part in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("ROC AUC", "roc_auc")):
         one, middle, other = (
             getattr(metrics, part) for metrics in (results.plain, results.polynomial, results.encrypted)
         )
-        table.add_row(name, f"{one:.4f}", f"{middle:.4f}", f"{other:.4f}", difference_text(other - one),
-                      style="bold" if part == "accuracy" else "")
+        table.add_row(
+            name,
+            f"{one:.4f}",
+            f"{middle:.4f}",
+            f"{other:.4f}",
+            difference_text(other - one),
+            style="bold" if part == "accuracy" else "",
+        )
     console.print(table)
     error, seconds, traffic = results.probability_error, results.seconds, results.traffic
     for name, value in (
         ("majority", f"{results.plain.majority:.4f}, the accuracy of always naming that class"),
         ("labels", f"{results.labels_differ} of {results.rows:,} differ"),
-        ("probability", f"off by at most {error.total:.1e} ({bits_of(error.total)}): polynomial "
-                        f"{error.polynomial:.1e}, encryption {error.encryption:.1e}"),
-        ("time", f"encrypt {seconds_text(seconds.encrypt)}, evaluate "
-                 f"{seconds_text(seconds.evaluate)}, decrypt {seconds_text(seconds.decrypt)}; keys "
-                 f"{seconds_text(seconds.keygen)}; all in all {seconds_text(seconds.total)}"),
-        ("traffic", f"{bytes_text(traffic.up)} up, {bytes_text(traffic.down)} down; keys "
-                    f"{bytes_text(traffic.keys)}, once"),
+        (
+            "probability",
+            f"off by at most {error.total:.1e} ({bits_of(error.total)}): polynomial "
+            f"{error.polynomial:.1e}, encryption {error.encryption:.1e}",
+        ),
+        (
+            "time",
+            f"encrypt {seconds_text(seconds.encrypt)}, evaluate "
+            f"{seconds_text(seconds.evaluate)}, decrypt {seconds_text(seconds.decrypt)}; keys "
+            f"{seconds_text(seconds.keygen)}; all in all {seconds_text(seconds.total)}",
+        ),
+        (
+            "traffic",
+            f"{bytes_text(traffic.up)} up, {bytes_text(traffic.down)} down; keys {bytes_text(traffic.keys)}, once",
+        ),
     ):
         console.print(f"{name:>12}  {value}", highlight=False, markup=False, soft_wrap=True)
 

@@ -56,13 +56,12 @@ class NumericColumn:
         for part in ("mean", "scale", "lower", "upper"):
             value = plain.number(getattr(self, part), f"{part} of column {self.name!r}")
             object.__setattr__(self, part, value)
-        if not (self.scale > 0 and self.lower <= self.upper and
-                np.isfinite(self.encoded_range).all()):
+        if not (self.scale > 0 and self.lower <= self.upper and np.isfinite(self.encoded_range).all()):
             raise ModelError(
-                f"column {self.name!r} has scale {self.scale:g}, lower {self.lower:g}, "
-                f"upper {self.upper:g}",
+                f"column {self.name!r} has scale {self.scale:g}, lower {self.lower:g}, upper {self.upper:g}",
                 "scale > 0 and lower <= upper are needed, and a finite range once scaled",
-                "Train the model again")
+                "Train the model again",
+            )
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -86,23 +85,31 @@ class NumericColumn:
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
-        return {"kind": self.kind, "name": self.name, "mean": self.mean, "scale": self.scale,
-                "lower": self.lower, "upper": self.upper}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "mean": self.mean,
+            "scale": self.scale,
+            "lower": self.lower,
+            "upper": self.upper,
+        }
 
     def _numbers(self, cells: pd.Series) -> Floats:
         if cells.dtype.kind in "iufb" and not cells.hasnans:
             values = cells.to_numpy(dtype=np.float64)
         else:
             missing = cells.isna().to_numpy()
-            values = np.array([np.nan if gone else _number(cell)
-                               for cell, gone in zip(cells.tolist(), missing, strict=True)],
-                              np.float64)
+            values = np.array(
+                [np.nan if gone else _number(cell) for cell, gone in zip(cells.tolist(), missing, strict=True)],
+                np.float64,
+            )
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             raise DataError(
                 f"column {self.name!r}, {_row(bad[0])}, holds {_cell(cells, bad[0])}",
                 "a finite number is needed in every row of this column",
-                "Fill in the cell or leave out the row")
+                "Fill in the cell or leave out the row",
+            )
         return values
 
 
@@ -124,7 +131,9 @@ class CategoricalColumn:
             raise ModelError(
                 f"column {self.name!r} has {len(self.categories)} categories, "
                 f"{len(set(self.categories))} of them different",
-                f"2 to {MAX_FEATURES} different ones are needed", "Train the model again")
+                f"2 to {MAX_FEATURES} different ones are needed",
+                "Train the model again",
+            )
 
     @property
     def width(self) -> int:
@@ -148,16 +157,21 @@ class CategoricalColumn:
     def encode(self, cells: pd.Series) -> Floats:
         """Return (rows, categories - 1) of 0 and 1. CategoryError names the first unknown value."""
         missing = cells.isna().to_numpy()
-        codes = np.array([-1 if gone else self._place.get(str(cell), -1)
-                          for cell, gone in zip(cells.tolist(), missing, strict=True)], np.int64)
+        codes = np.array(
+            [
+                -1 if gone else self._place.get(str(cell), -1)
+                for cell, gone in zip(cells.tolist(), missing, strict=True)
+            ],
+            np.int64,
+        )
         bad = np.flatnonzero(codes < 0)
         if bad.size:
             hint = "" if missing[bad[0]] else nearest(str(cells.iloc[bad[0]]), self.categories)
             raise CategoryError(
                 f"column {self.name!r}, {_row(bad[0])}, holds {_cell(cells, bad[0])}{hint}",
-                "the categories known to the model are "
-                + ", ".join(repr(category) for category in self.categories),
-                "Correct the value, or leave out the row")
+                "the categories known to the model are " + ", ".join(repr(category) for category in self.categories),
+                "Correct the value, or leave out the row",
+            )
         features = np.arange(1, len(self.categories))
         return np.asarray(codes[:, None] == features, np.float64)
 
@@ -184,11 +198,16 @@ class Schema:
         names = [column.name for column in self.columns]
         doubled = next((name for k, name in enumerate(names) if name in names[:k]), None)
         if not names or doubled is not None or self.width > MAX_FEATURES:
-            found = "no column" if not names else (
-                f"{self.width} features" if doubled is None else f"two columns {doubled!r}")
-            raise ModelError(f"the schema has {found}",
-                             f"columns with different names and 1 to {MAX_FEATURES} features "
-                             "altogether are needed", "Train the model again")
+            found = (
+                "no column"
+                if not names
+                else (f"{self.width} features" if doubled is None else f"two columns {doubled!r}")
+            )
+            raise ModelError(
+                f"the schema has {found}",
+                f"columns with different names and 1 to {MAX_FEATURES} features altogether are needed",
+                "Train the model again",
+            )
 
     @property
     def width(self) -> int:
@@ -211,27 +230,27 @@ class Schema:
         missing = [c.name for c in self.columns if c.name not in present]
         if missing:
             raise ColumnError(
-                "the table lacks " + ", ".join(
-                    f"{name!r}{nearest(name, present)}" for name in missing),
+                "the table lacks " + ", ".join(f"{name!r}{nearest(name, present)}" for name in missing),
                 f"the model looks at {len(self.columns)} columns: "
                 + ", ".join(repr(column.name) for column in self.columns),
-                "Rename or add the missing ones")
+                "Rename or add the missing ones",
+            )
         doubled = [c.name for c in self.columns if present.count(c.name) > 1]
         if doubled:
-            raise ColumnError(f"the table has more than one column {doubled[0]!r}",
-                              "one is needed", "Remove or rename the others")
+            raise ColumnError(
+                f"the table has more than one column {doubled[0]!r}", "one is needed", "Remove or rename the others"
+            )
         records = records.set_axis(present, axis="columns")  # names that are numbers become text
         x = np.empty((len(records), self.width), np.float64)  # (rows, d)
         start = 0
         for column in self.columns:
-            x[:, start:start + column.width] = column.encode(records[column.name])
+            x[:, start : start + column.width] = column.encode(records[column.name])
             start += column.width
         return x
 
     def encoded_ranges(self) -> Floats:
         """Return (d, 2): the least and greatest value each encoded feature can take."""
-        return np.array([column.encoded_range for column in self.columns
-                         for _ in column.feature_names], np.float64)
+        return np.array([column.encoded_range for column in self.columns for _ in column.feature_names], np.float64)
 
     def dot_range(self, weights: npt.ArrayLike, bias: float = 0.0) -> tuple[float, float]:
         """Return bounds on bias + weights . x over *every* record that `transform` accepts.
@@ -245,7 +264,7 @@ class Schema:
         low = high = bias
         size, start = abs(bias), 0
         for column in self.columns:
-            part = w[start:start + column.width]
+            part = w[start : start + column.width]
             least, greatest = column.dot_range(part)
             low, high = low + least, high + greatest
             size += float(np.abs(part).sum()) * max(abs(end) for end in column.encoded_range)
@@ -278,9 +297,13 @@ def _column(value: object, k: int) -> Column:
         listed = plain.items(parts["categories"], f"the categories of {what}", MAX_FEATURES)
         return CategoricalColumn(
             plain.text(parts["name"], f"the name of {what}"),
-            tuple(plain.text(category, f"a category of {what}") for category in listed))
-    raise ModelError(f"{what} is of kind {str(kind)[:40]!r}",
-                     "'numeric' or 'categorical' is needed", "Use a schema written by to_dict()")
+            tuple(plain.text(category, f"a category of {what}") for category in listed),
+        )
+    raise ModelError(
+        f"{what} is of kind {str(kind)[:40]!r}",
+        "'numeric' or 'categorical' is needed",
+        "Use a schema written by to_dict()",
+    )
 
 
 def _number(cell: object) -> float:

@@ -83,9 +83,7 @@ def run(
     With `until_stdin_closes` the service also ends when whoever started it is gone.
     """
     listener = _listen(host, port)
-    warmup = getattr(kernels.active(), "warmup", None)
-    if warmup is not None:
-        warmup()
+    kernels.warmup()
     server = uvicorn.Server(
         uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS, server_header=False

@@ -40,8 +40,13 @@ def load_csv(path: str | Path, target: str, positive: str) -> tuple[pd.DataFrame
             "at least one attribute is needed to learn from",
             "Check that the file is separated by commas and holds the attributes",
         )
-    table = pd.read_csv(io.StringIO(text), keep_default_na=False, dtype={target: str},
-                        na_values={name: [""] for name in others}, low_memory=False)
+    table = pd.read_csv(
+        io.StringIO(text),
+        keep_default_na=False,
+        dtype={target: str},
+        na_values={name: [""] for name in others},
+        low_memory=False,
+    )
     cells = table[target].str.strip().to_numpy(dtype=object)
     return table[others], _labels(cells, target, positive.strip())
 
@@ -56,8 +61,7 @@ def _read_text(path: Path) -> str:
             "Check the path",
         ) from error
     if not raw.strip():
-        raise DataError(f"{path} is empty", "a header line and at least two rows are needed",
-                        "Export the table again")
+        raise DataError(f"{path} is empty", "a header line and at least two rows are needed", "Export the table again")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,8 +71,9 @@ def _read_text(path: Path) -> str:
             "Save the table as 'CSV UTF-8'; spreadsheets themselves are not read",
         ) from error
     if "\0" in text:
-        raise DataError(f"{path} holds zero bytes, so it is not text", "a CSV file is needed",
-                        "Save the table as 'CSV UTF-8'")
+        raise DataError(
+            f"{path} holds zero bytes, so it is not text", "a CSV file is needed", "Save the table as 'CSV UTF-8'"
+        )
     return text
 
 
@@ -89,22 +94,24 @@ def _check_shape(text: str, path: str) -> list[str]:
                 raise DataError(
                     f"line {reader.line_num} of {path} has {len(cells)} cells",
                     f"the header names {len(names)} columns",
-                    "Check that line for a comma that should be inside quotes, and that this is "
-                    "a comma-separated file",
+                    "Check that line for a comma that should be inside quotes, and that this is a comma-separated file",
                 )
     except csv.Error as error:
-        raise DataError(f"{path} is not valid CSV near line {reader.line_num} ({error})",
-                        "a comma-separated table is needed",
-                        "Check the quotes around that line") from error
+        raise DataError(
+            f"{path} is not valid CSV near line {reader.line_num} ({error})",
+            "a comma-separated table is needed",
+            "Check the quotes around that line",
+        ) from error
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled or "" in names:
         raise ColumnError(
-            f"{path} has " + (f"more than one column {doubled[0]!r}" if doubled
-                              else f"no name for column {names.index('') + 1}"),
-            "every column needs a name of its own", "Correct the header line")
+            f"{path} has "
+            + (f"more than one column {doubled[0]!r}" if doubled else f"no name for column {names.index('') + 1}"),
+            "every column needs a name of its own",
+            "Correct the header line",
+        )
     if not rows:
-        raise DataError(f"{path} has a header line only", "rows of data are needed",
-                        "Export the table again")
+        raise DataError(f"{path} has a header line only", "rows of data are needed", "Export the table again")
     return names
 
 
@@ -112,19 +119,23 @@ def _labels(cells: npt.NDArray[np.object_], target: str, positive: str) -> Bools
     empty = np.flatnonzero(cells == "")
     if empty.size:
         raise DataError(
-            f"the label column {target!r} is empty in {empty.size} rows, first in row {empty[0]} "
-            "(counting from 0)",
-            "every row needs a label", "Fill in these labels or remove the rows")
+            f"the label column {target!r} is empty in {empty.size} rows, first in row {empty[0]} (counting from 0)",
+            "every row needs a label",
+            "Fill in these labels or remove the rows",
+        )
     values = sorted(set(cells.tolist()))
     if positive not in values:
         raise CategoryError(
             f"{positive!r} does not occur in column {target!r}{nearest(positive, values)}",
             f"the values that occur are {_some(values)}",
-            "Name one of these as the positive label")
+            "Name one of these as the positive label",
+        )
     if len(values) == 1:
-        raise DataError(f"every row of column {target!r} holds {positive!r}",
-                        "both labels are needed to learn the difference",
-                        "Add rows of the other class")
+        raise DataError(
+            f"every row of column {target!r} holds {positive!r}",
+            "both labels are needed to learn the difference",
+            "Add rows of the other class",
+        )
     return np.asarray(cells == positive, dtype=np.bool_)
 
 

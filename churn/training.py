@@ -70,9 +70,7 @@ class Metrics:
     majority: float
 
 
-def split(
-    records: pd.DataFrame, labels: npt.ArrayLike, held_out: float = 0.25, seed: int = 0
-) -> Split:
+def split(records: pd.DataFrame, labels: npt.ArrayLike, held_out: float = 0.25, seed: int = 0) -> Split:
     """Hold out the fraction `held_out`, or that many rows if it is 1 or more, at random.
 
     Both parts have the same share of positive labels. The same seed gives the same parts.
@@ -83,15 +81,21 @@ def split(
         raise DataError(
             f"{rows} of {len(y)} rows were to be held out, {int(y.sum())} rows are positive",
             "both parts need two rows at least, and each label two",
-            "Give more rows or another held_out")
-    train, test, y_train, y_test = train_test_split(
-        records, y, test_size=rows, stratify=y, random_state=seed)
+            "Give more rows or another held_out",
+        )
+    train, test, y_train, y_test = train_test_split(records, y, test_size=rows, stratify=y, random_state=seed)
     return Split(train, test, y_train, y_test)
 
 
 def train(
-    records: pd.DataFrame, labels: npt.ArrayLike, *, name: str, target: str, positive: str,
-    version: int = 1, regularisation: float = REGULARISATION,
+    records: pd.DataFrame,
+    labels: npt.ArrayLike,
+    *,
+    name: str,
+    target: str,
+    positive: str,
+    version: int = 1,
+    regularisation: float = REGULARISATION,
     vocabulary: pd.DataFrame | None = None,
 ) -> Trained:
     """Fit a logistic regression that says how probable it is that `target` is `positive`.
@@ -106,19 +110,35 @@ def train(
     y = _labels(records, labels)
     _check_names(records, target)
     if y.all() or not y.any():
-        raise DataError(f"all {len(y)} labels are {'positive' if y.all() else 'negative'}",
-                        "both are needed to learn the difference", "Add rows of the other class")
+        raise DataError(
+            f"all {len(y)} labels are {'positive' if y.all() else 'negative'}",
+            "both are needed to learn the difference",
+            "Add rows of the other class",
+        )
     numeric, categorical, notes = _usable(records)
     known = [sorted({*cells, *_texts(vocabulary, column)}) for column, cells in categorical.items()]
-    pipeline = Pipeline([
-        ("encode", ColumnTransformer([
-            ("numeric", Pipeline([("clip", ClipToTrainingRange()),
-                                  ("standardise", StandardScaler())]), list(numeric)),
-            ("categorical", OneHotEncoder(categories=known, drop="first", sparse_output=False),
-             list(categorical)),
-        ])),
-        ("classify", LogisticRegression(C=regularisation, solver="newton-cholesky", tol=1e-8)),
-    ])
+    pipeline = Pipeline(
+        [
+            (
+                "encode",
+                ColumnTransformer(
+                    [
+                        (
+                            "numeric",
+                            Pipeline([("clip", ClipToTrainingRange()), ("standardise", StandardScaler())]),
+                            list(numeric),
+                        ),
+                        (
+                            "categorical",
+                            OneHotEncoder(categories=known, drop="first", sparse_output=False),
+                            list(categorical),
+                        ),
+                    ]
+                ),
+            ),
+            ("classify", LogisticRegression(C=regularisation, solver="newton-cholesky", tol=1e-8)),
+        ]
+    )
     with threadpool_limits(1):  # the problem is small, and the weights depend on no core count
         pipeline.fit(pd.DataFrame({**numeric, **categorical}), y)
     schema = _schema_of(pipeline, list(numeric), list(categorical))
@@ -126,9 +146,16 @@ def train(
     weights, bias = classifier.coef_[0], float(classifier.intercept_[0])
     observed = np.abs(schema.transform(records) @ weights + bias).max()
     model = LinearModel(
-        name=name, version=version, target=target, positive=positive, schema=schema,
-        weights=weights, bias=bias, logit_interval=interval_for(schema, weights, bias),
-        observed_logit=float(observed))
+        name=name,
+        version=version,
+        target=target,
+        positive=positive,
+        schema=schema,
+        weights=weights,
+        bias=bias,
+        logit_interval=interval_for(schema, weights, bias),
+        observed_logit=float(observed),
+    )
     return Trained(model, pipeline, tuple(notes))
 
 
@@ -138,13 +165,22 @@ def measure(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Metrics:
     if y.ndim != 1 or y.shape != p.shape or not np.isfinite(p).all():
         raise DataError(
             f"{y.shape} labels and {p.shape} probabilities, {int(np.isfinite(p).sum())} finite",
-            "one finite probability per label is needed", "Check what was scored")
+            "one finite probability per label is needed",
+            "Check what was scored",
+        )
     if y.all() or not y.any():
-        raise DataError(f"all {y.size} labels are the same", "both are needed to measure",
-                        "Measure on a part of the data that holds both")
+        raise DataError(
+            f"all {y.size} labels are the same",
+            "both are needed to measure",
+            "Measure on a part of the data that holds both",
+        )
     said = p >= 0.5
-    return Metrics(float(accuracy_score(y, said)), float(balanced_accuracy_score(y, said)),
-                   float(roc_auc_score(y, p)), float(max(y.mean(), 1 - y.mean())))
+    return Metrics(
+        float(accuracy_score(y, said)),
+        float(balanced_accuracy_score(y, said)),
+        float(roc_auc_score(y, p)),
+        float(max(y.mean(), 1 - y.mean())),
+    )
 
 
 class ClipToTrainingRange(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -167,21 +203,33 @@ def _schema_of(pipeline: Pipeline, numeric: list[str], categorical: list[str]) -
     columns: list[Column] = []
     if numeric:
         clip, scaler = fitted["numeric"]["clip"], fitted["numeric"]["standardise"]
-        columns += [NumericColumn(*parts) for parts in zip(
-            numeric, scaler.mean_.tolist(), scaler.scale_.tolist(),
-            clip.lower_.tolist(), clip.upper_.tolist(), strict=True)]
+        columns += [
+            NumericColumn(*parts)
+            for parts in zip(
+                numeric,
+                scaler.mean_.tolist(),
+                scaler.scale_.tolist(),
+                clip.lower_.tolist(),
+                clip.upper_.tolist(),
+                strict=True,
+            )
+        ]
     if categorical:
-        columns += [CategoricalColumn(name, tuple(str(c) for c in found)) for name, found in zip(
-            categorical, fitted["categorical"].categories_, strict=True)]
+        columns += [
+            CategoricalColumn(name, tuple(str(c) for c in found))
+            for name, found in zip(categorical, fitted["categorical"].categories_, strict=True)
+        ]
     return Schema(tuple(columns))
 
 
 def _labels(records: pd.DataFrame, labels: npt.ArrayLike) -> Bools:
     y = np.asarray(labels)
     if y.dtype != np.bool_ or y.shape != (len(records),):
-        raise DataError(f"labels of type {y.dtype} and shape {y.shape} for {len(records)} records",
-                        "one True or False per record is needed",
-                        "Compare the label column with the positive label first")
+        raise DataError(
+            f"labels of type {y.dtype} and shape {y.shape} for {len(records)} records",
+            "one True or False per record is needed",
+            "Compare the label column with the positive label first",
+        )
     return y
 
 
@@ -189,12 +237,17 @@ def _check_names(records: pd.DataFrame, target: str) -> None:
     names = [str(name) for name in records.columns]
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
-        raise ColumnError(f"the table has more than one column {doubled!r}",
-                          "every column needs a name of its own", "Remove or rename the others")
+        raise ColumnError(
+            f"the table has more than one column {doubled!r}",
+            "every column needs a name of its own",
+            "Remove or rename the others",
+        )
     if target in names:
-        raise ColumnError(f"the label {target!r} is among the columns to learn from",
-                          "a model that sees the answer learns nothing else",
-                          f"Leave it out: records.drop(columns={target!r})")
+        raise ColumnError(
+            f"the label {target!r} is among the columns to learn from",
+            "a model that sees the answer learns nothing else",
+            f"Leave it out: records.drop(columns={target!r})",
+        )
 
 
 def _texts(vocabulary: pd.DataFrame | None, column: str) -> set[str]:
@@ -223,21 +276,26 @@ def _usable(
         gone = np.flatnonzero(empty)
         if gone.size:
             raise DataError(
-                f"column {str(name)!r} is empty in {gone.size} rows, first in row {gone[0]} "
-                "(counting from 0)", "every cell of a column that is used must be filled",
-                "Fill in the cells, leave out the rows, or leave out the column")
+                f"column {str(name)!r} is empty in {gone.size} rows, first in row {gone[0]} (counting from 0)",
+                "every cell of a column that is used must be filled",
+                "Fill in the cells, leave out the rows, or leave out the column",
+            )
         numbers = _as_numbers(str(name), column)
         if numbers is not None:
             numeric[str(name)] = numbers
         elif column.nunique() > MAX_CATEGORIES:
-            notes.append(f"column {str(name)!r} is left out: {column.nunique()} different texts, "
-                         f"more than {MAX_CATEGORIES}, are too many for categories")
+            notes.append(
+                f"column {str(name)!r} is left out: {column.nunique()} different texts, "
+                f"more than {MAX_CATEGORIES}, are too many for categories"
+            )
         else:
             categorical[str(name)] = column.astype(str).astype(object)
     if not numeric and not categorical:
-        raise DataError("no column of the table can be learned from",
-                        "one column of numbers or categories that differ is needed",
-                        "; ".join(notes) or "Check the table")
+        raise DataError(
+            "no column of the table can be learned from",
+            "one column of numbers or categories that differ is needed",
+            "; ".join(notes) or "Check the table",
+        )
     return numeric, categorical, notes
 
 
@@ -256,7 +314,8 @@ def _useless(name: str, column: pd.Series) -> str:
             if _share_of_numbers(column) < 0.5:
                 return "a text that differs in every row looks like an identifier"
         elif (column == column.round()).all() and (
-            _ID_WORDS & set(words) or column.max() - column.min() < 2 * len(column)):
+            _ID_WORDS & set(words) or column.max() - column.min() < 2 * len(column)
+        ):
             return "a whole number that differs in every row looks like an identifier"
     return ""
 
@@ -270,8 +329,10 @@ def _as_numbers(name: str, column: pd.Series) -> pd.Series | None:
     if pd.api.types.is_bool_dtype(column):
         return None
     numbers: Any = (
-        column.astype(np.float64) if pd.api.types.is_numeric_dtype(column) else
-        pd.to_numeric(column.astype(object), errors="coerce").astype(np.float64))
+        column.astype(np.float64)
+        if pd.api.types.is_numeric_dtype(column)
+        else pd.to_numeric(column.astype(object), errors="coerce").astype(np.float64)
+    )
     bad = np.flatnonzero(~np.isfinite(numbers))
     if not bad.size:
         return pd.Series(numbers)
@@ -280,5 +341,6 @@ def _as_numbers(name: str, column: pd.Series) -> pd.Series | None:
             f"column {name!r} holds numbers, but row {bad[0]} (counting from 0) holds "
             f"{str(column.iloc[bad[0]])[:60]!r}",
             "a column holds finite numbers or texts, not both",
-            "Correct the cell, leave out the row, or leave out the column")
+            "Correct the cell, leave out the row, or leave out the column",
+        )
     return None

@@ -19,6 +19,8 @@ The layers, each built from the one before and public on its own:
     circuits   polynomials and functions
     vector     operators for users
 
+Keys and ciphertexts become bytes in `ckks.scheme.serialization`; errors are in `ckks.errors`.
+
 Names load on first use, so that importing this package costs little and a process that only evaluates never
 loads the code that decrypts.
 """
@@ -30,15 +32,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ckks.circuits.approximation import approximate
-    from ckks.circuits.polynomial import evaluate_polynomial
     from ckks.circuits.polynomials import Polynomial
     from ckks.ring import Rng
     from ckks.rlwe import Ciphertext, EvaluationKeys, Plaintext, PublicKey
     from ckks.rlwe.secret import KeyGenerator, SecretKey
     from ckks.scheme import CKKSParams, Encoder, Encryptor, Evaluator
     from ckks.scheme.decryption import Decryptor
-    from ckks.scheme.meta import error_bound, expected_error
-    from ckks.vector import EncryptedVector, sigmoid
+    from ckks.scheme.meta import error_bound, expected_error, precision_bits
+    from ckks.vector import EncryptedVector, polynomial, sigmoid
 
 _HOME = {
     "CKKSParams": "ckks.scheme",
@@ -57,10 +58,12 @@ _HOME = {
     "SecretKey": "ckks.rlwe.secret",
     "approximate": "ckks.circuits.approximation",
     "error_bound": "ckks.scheme.meta",
-    "evaluate_polynomial": "ckks.circuits.polynomial",
     "expected_error": "ckks.scheme.meta",
+    "polynomial": "ckks.vector",
+    "precision_bits": "ckks.scheme.meta",
     "sigmoid": "ckks.vector",
 }
+_LAYERS = {"arith", "circuits", "errors", "kernels", "ring", "rlwe", "scheme", "vector"}
 
 __version__ = "0.1.0"
 __all__ = [
@@ -80,14 +83,17 @@ __all__ = [
     "SecretKey",
     "approximate",
     "error_bound",
-    "evaluate_polynomial",
     "expected_error",
+    "polynomial",
+    "precision_bits",
     "sigmoid",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
+    if name in _LAYERS:
+        return import_module(f"ckks.{name}")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,7 +52,7 @@ def examine() -> dict[str, Any]:
         "available": list(kernels.available()),
         "environment": {name: os.environ[name] for name in sorted(os.environ) if name.startswith("CKKS_")},
         "details": described,
-        "threads": {"used": kernels.num_threads(), "cores": len(os.sched_getaffinity(0))},
+        "threads": {"used": kernels.num_threads(), "cores": _cores()},
         "numba_cache": _numba_cache(),
         "self_test": self_test(),
     }
@@ -65,7 +65,7 @@ def self_test() -> dict[str, Any]:
     import ckks
 
     start = time.perf_counter()
-    params = ckks.CKKSParams.preset("S12", num_special=1)
+    params = ckks.CKKSParams.preset("S12")
     keygen = ckks.KeyGenerator(params)
     secret = keygen.secret_key()
     encryptor = ckks.Encryptor(params, keygen.public_key(secret))
@@ -84,6 +84,14 @@ def self_test() -> dict[str, Any]:
     }
 
 
+def _cores() -> int:
+    """The cores this process may use, or all where the system does not tell."""
+    import os
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def _numba_cache() -> str | None:
     from ckks.errors import BackendError
 
@@ -100,12 +108,8 @@ def _warmup() -> int:
 
     start = time.perf_counter()
     active = kernels.active()
-    warmup = getattr(active, "warmup", None)
-    if warmup is None:
-        print(f"backend {active.name}: nothing to compile")
-        return 0
-    print(f"backend {active.name}: compiling kernels ...", flush=True)
-    warmup()
+    print(f"backend {active.name}: compiling kernels, if it has any to compile ...", flush=True)
+    kernels.warmup()
     print(f"done in {time.perf_counter() - start:.1f} s")
     return 0
 

@@ -38,7 +38,9 @@ def main() -> None:
     hoisted = time.perf_counter() - start
     start = time.perf_counter()
     single = [evaluator.rotate(ct, k) for k in range(window)]
-    print(f"{window} rotations: hoisted {1e3 * hoisted:.1f} ms, one by one {1e3 * (time.perf_counter() - start):.1f} ms")
+    print(
+        f"{window} rotations: hoisted {1e3 * hoisted:.1f} ms, one by one {1e3 * (time.perf_counter() - start):.1f} ms"
+    )
     assert all(np.array_equal(a.words, b.words) for a, b in zip(rotated, single, strict=True))
 
     average = rotated[0]

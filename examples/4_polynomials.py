@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 import ckks
-from ckks.circuits import evaluation_plan, logistic, minimax
+from ckks.circuits import evaluate_polynomial, evaluation_plan, logistic, minimax
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     ct = ckks.Encryptor(params, secret).encrypt(x)
 
     p = minimax(logistic, (-8, 8), 15)
-    y = ckks.evaluate_polynomial(evaluator, ct, p)
+    y = evaluate_polynomial(evaluator, ct, p)
     decrypted = ckks.Decryptor(params, secret).decrypt(y)
     # Two errors that have nothing to do with each other: the polynomial's, which a plot would show, and the encryption's.
     print(f"polynomial: {np.abs(p(x) - logistic(x)).max():.1e}")

@@ -37,9 +37,7 @@ def encrypt_rgsw(m: RingPoly, secret: SecretKey, keygen: KeyGenerator) -> Rgsw:
 def external_product(rgsw: Rgsw, ct: rlwe.Ciphertext) -> rlwe.Ciphertext:
     """RGSW(m) x RLWE(x) = RLWE(m x)."""
     joint = PARAMS.extended_basis(0).plan
-    accumulators = [
-        rlwe.gadget_product(rlwe.decompose(PARAMS, ct.words[i], 0), key, 0) for i, key in enumerate(rgsw)
-    ]
+    accumulators = [rlwe.gadget_product(rlwe.decompose(PARAMS, ct.words[i], 0), key, 0) for i, key in enumerate(rgsw)]
     words = rlwe.mod_down(PARAMS, kernels.add(joint, *accumulators), 0)
     return rlwe.Ciphertext(params=PARAMS, words=words, level=0)
 

@@ -146,8 +146,7 @@ def intt(values: Sequence[int], q: int, psi: int) -> Poly:
     n_inverse = pow(n, -1, q)
     exponents = ntt_exponents(n)
     return [
-        n_inverse * sum(v * pow(psi, -e * k, q) for v, e in zip(values, exponents, strict=True)) % q
-        for k in range(n)
+        n_inverse * sum(v * pow(psi, -e * k, q) for v, e in zip(values, exponents, strict=True)) % q for k in range(n)
     ]
 
 
@@ -197,9 +196,7 @@ def split_poly(a: Sequence[int], moduli: Sequence[int]) -> Rows:
     return [[int(c) % q for c in a] for q in moduli]
 
 
-def compose_poly(
-    rows: Sequence[Sequence[int]], moduli: Sequence[int], *, centre: bool = True
-) -> Poly:
+def compose_poly(rows: Sequence[Sequence[int]], moduli: Sequence[int], *, centre: bool = True) -> Poly:
     """Return the integer polynomial with these residue rows (limbs, N); range as in `compose`."""
     return [compose(column, moduli, centre=centre) for column in zip(*to_lists(rows), strict=True)]
 
@@ -316,11 +313,7 @@ def embed_inverse(slots: Iterable[complex]) -> list[float]:
     n = 2 * len(z)
     zeta = [cmath.exp(1j * cmath.pi * k / n) for k in range(2 * n)]
     return [
-        2
-        / n
-        * sum(
-            (z_j * zeta[-e * k % (2 * n)]).real for z_j, e in zip(z, slot_exponents(n), strict=True)
-        )
+        2 / n * sum((z_j * zeta[-e * k % (2 * n)]).real for z_j, e in zip(z, slot_exponents(n), strict=True))
         for k in range(n)
     ]
 

@@ -28,8 +28,18 @@ def test_doctor_reports_and_checks(name, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert set(report) == {
-        "ckks", "python", "numpy", "machine", "backend", "variant", "available", "environment", "details", "threads",
-        "numba_cache", "self_test",
+        "ckks",
+        "python",
+        "numpy",
+        "machine",
+        "backend",
+        "variant",
+        "available",
+        "environment",
+        "details",
+        "threads",
+        "numba_cache",
+        "self_test",
     }
     assert report["ckks"] == ckks.__version__ and report["numpy"] == np.__version__
     assert report["backend"].partition("-")[0] == name.partition("-")[0]
@@ -48,7 +58,15 @@ def test_doctor_in_words(tmp_path):
     done = run(tmp_path, "doctor")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    for start in ("ckks: ", "backend: ", "available: ", "threads:", "self_test:", "  passed: True", "  largest_error: "):
+    for start in (
+        "ckks: ",
+        "backend: ",
+        "available: ",
+        "threads:",
+        "self_test:",
+        "  passed: True",
+        "  largest_error: ",
+    ):
         assert any(line.startswith(start) for line in lines), start
 
 

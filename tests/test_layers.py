@@ -188,11 +188,17 @@ def test_hosting_knows_no_employees():
     if not hosting:
         pytest.skip("no churn.hosting in this tree")
     for name, tree in hosting.items():
-        inside = [m for m, _ in imports(name, tree)
-                  if m.split(".")[0] == "churn" and not m.startswith(("churn.hosting", "churn.errors"))]
+        inside = [
+            m
+            for m, _ in imports(name, tree)
+            if m.split(".")[0] == "churn" and not m.startswith(("churn.hosting", "churn.errors"))
+        ]
         assert inside == [], name
-        found = [f"line {line}: {text}" for text, line in identifiers(tree)
-                 if words(text) & {"employee", "employees", "churn", "salary", "department", "leaver", "vacancy"}]
+        found = [
+            f"line {line}: {text}"
+            for text, line in identifiers(tree)
+            if words(text) & {"employee", "employees", "churn", "salary", "department", "leaver", "vacancy"}
+        ]
         assert not found, name
 
 
@@ -240,8 +246,11 @@ def test_randomness_comes_from_one_place(name):
 @pytest.mark.parametrize("name", CKKS)
 def test_entropy_is_asked_for_in_one_module(name):
     """os.urandom in ring.csprng, for seeds, and in the key file's salt and nonce."""
-    users = [f"line {n.lineno}" for n in ast.walk(CKKS[name])
-             if isinstance(n, ast.Attribute) and ast.unparse(n) in ("os.urandom", "secrets.token_bytes", "os.getrandom")]
+    users = [
+        f"line {n.lineno}"
+        for n in ast.walk(CKKS[name])
+        if isinstance(n, ast.Attribute) and ast.unparse(n) in ("os.urandom", "secrets.token_bytes", "os.getrandom")
+    ]
     assert not users or name in ("ckks.ring.csprng", "ckks.rlwe.secret.export")
 
 

@@ -79,9 +79,7 @@ def test_first_difference_names_the_place_and_both_values(a, b, message):
 
 def test_trial_division_against_a_sieve():
     composite = {k for d in range(2, 33) for k in range(2 * d, 1000, d)}
-    assert [naive.is_prime(k) for k in range(2, 1000)] == [
-        k not in composite for k in range(2, 1000)
-    ]
+    assert [naive.is_prime(k) for k in range(2, 1000)] == [k not in composite for k in range(2, 1000)]
     assert not naive.is_prime(0) and not naive.is_prime(1) and not naive.is_prime(-7)
     assert naive.is_prime(2**31 - 1) and not naive.is_prime(46337 * 46349)
 
@@ -118,9 +116,7 @@ def test_ntt_inverts(ring):
 def test_ntt_turns_the_schoolbook_product_into_a_pointwise_one(ring):
     _, q, psi, polynomials = ring
     for a, b in zip(polynomials, polynomials[::-1], strict=True):
-        pointwise = [
-            x * y % q for x, y in zip(naive.ntt(a, q, psi), naive.ntt(b, q, psi), strict=True)
-        ]
+        pointwise = [x * y % q for x, y in zip(naive.ntt(a, q, psi), naive.ntt(b, q, psi), strict=True)]
         naive.first_difference(naive.ntt(naive.negacyclic_multiply(a, b, q), q, psi), pointwise)
 
 
@@ -217,26 +213,19 @@ def test_base_conversion_against_the_overflow_count(centre):
             y = [x * pow(big_d // d, -1, d) % d for x, d in zip(column, source, strict=True)]
             fraction = sum(Fraction(c, d) for c, d in zip(y, source, strict=True))
             v = floor(fraction + Fraction(1, 2)) if centre else floor(fraction)
-            row.append(
-                (sum(c * (big_d // d) for c, d in zip(y, source, strict=True)) - v * big_d) % p
-            )
+            row.append((sum(c * (big_d // d) for c, d in zip(y, source, strict=True)) - v * big_d) % p)
         expected.append(row)
     naive.first_difference(naive.convert_base(rows, source, target, centre=centre), expected)
 
 
-@pytest.mark.parametrize(
-    "drop", [MODULI[:1], MODULI[-1:], MODULI[:2], (MODULI[0], MODULI[3])], ids=str
-)
+@pytest.mark.parametrize("drop", [MODULI[:1], MODULI[-1:], MODULI[:2], (MODULI[0], MODULI[3])], ids=str)
 def test_mod_down_is_subtract_the_centred_remainder_and_multiply_by_the_inverse(drop):
     """round(x/D) = (x - [x]_D) D^-1, [x]_D in (-D/2, D/2): the form that never leaves residues."""
     stay = tuple(q for q in MODULI if q not in drop)
     rows = random_rows(Random(3), MODULI)
     remainder = naive.convert_base([rows[MODULI.index(q)] for q in drop], drop, stay)
     expected = [
-        [
-            (x - r) * pow(prod(drop), -1, q) % q
-            for x, r in zip(rows[MODULI.index(q)], row, strict=True)
-        ]
+        [(x - r) * pow(prod(drop), -1, q) % q for x, r in zip(rows[MODULI.index(q)], row, strict=True)]
         for q, row in zip(stay, remainder, strict=True)
     ]
     naive.first_difference(naive.mod_down(rows, MODULI, drop), expected)
@@ -284,13 +273,8 @@ def test_digits_times_factors_give_back_the_polynomial(groups, centre):
         low, high = (-(prod(group) // 2), prod(group) // 2) if centre else (0, prod(group) - 1)
         assert all(low <= c <= high for c in digit)
         own_rows = [rows[moduli.index(q)] for q in group]
-        naive.first_difference(
-            naive.split_poly(digit, group), own_rows
-        )  # a digit keeps its own limbs
-    total = [
-        sum(g * digit[k] for g, digit in zip(factors, digits, strict=True))
-        for k in range(len(rows[0]))
-    ]
+        naive.first_difference(naive.split_poly(digit, group), own_rows)  # a digit keeps its own limbs
+    total = [sum(g * digit[k] for g, digit in zip(factors, digits, strict=True)) for k in range(len(rows[0]))]
     naive.first_difference(naive.split_poly(total, moduli), rows)
 
 
@@ -311,9 +295,7 @@ def test_unit_roots_to_sixty_digits(n):
         assert abs(c * c + s * s - 1) < tiny
         back = zeta[-k % (2 * n)]
         assert abs(c - back[0]) < tiny and abs(s + back[1]) < tiny  # zeta^-k is the conjugate
-        assert (
-            abs(complex(c, s) - np.exp(1j * np.pi * k / n)) < 16 * EPS
-        )  # and the right root, not just a root
+        assert abs(complex(c, s) - np.exp(1j * np.pi * k / n)) < 16 * EPS  # and the right root, not just a root
     assert abs(zeta[n][0] + 1) < tiny and abs(zeta[n][1]) < tiny
 
 
@@ -332,9 +314,7 @@ def test_embedding_in_doubles_within_its_stated_error(n):
     slots = naive.embed(m)
     exact = naive.embed_inverse_exactly(slots)
     bound = (n + 12) * EPS * max(abs(z) for z in slots)
-    assert all(
-        abs(c - float(d)) <= bound for c, d in zip(naive.embed_inverse(slots), exact, strict=True)
-    )
+    assert all(abs(c - float(d)) <= bound for c, d in zip(naive.embed_inverse(slots), exact, strict=True))
 
 
 @pytest.mark.parametrize("n", [2, 4, 16, 64])
@@ -345,9 +325,7 @@ def test_embedding_inverts_exactly(n):
     assert [round(c) for c in back] == m
     assert max(abs(c - d) for c, d in zip(back, m, strict=True)) < Decimal("1e-40")
     slots = [complex(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(n // 2)]
-    for z, (re, im) in zip(
-        slots, naive.embed_exactly(naive.embed_inverse_exactly(slots)), strict=True
-    ):
+    for z, (re, im) in zip(slots, naive.embed_exactly(naive.embed_inverse_exactly(slots)), strict=True):
         assert abs(re - Decimal(z.real)) + abs(im - Decimal(z.imag)) < Decimal("1e-58")
 
 
@@ -379,20 +357,14 @@ def test_inverse_embedding_against_a_full_size_fourier_transform():
     assert np.max(np.abs(m - naive.embed_inverse(z))) <= 2 * (n + 12) * EPS * max(map(abs, z))
 
 
-@pytest.mark.parametrize(
-    "scale", [2**20, 2**45, Decimal(2) ** 98 / 3], ids=["2^20", "2^45", "2^98/3"]
-)
+@pytest.mark.parametrize("scale", [2**20, 2**45, Decimal(2) ** 98 / 3], ids=["2^20", "2^45", "2^98/3"])
 def test_encode_rounds_each_coefficient_to_the_nearest_integer(scale):
     rng = Random(7)
     z = [complex(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(8)]
     m = naive.encode(z, scale)
     for c, exact in zip(m, naive.embed_inverse_exactly(z), strict=True):
-        assert abs(Fraction(c) - Fraction(exact) * Fraction(scale)) <= Fraction(1, 2) + Fraction(
-            1, 10**20
-        )
+        assert abs(Fraction(c) - Fraction(exact) * Fraction(scale)) <= Fraction(1, 2) + Fraction(1, 10**20)
     # N half units of the scale, and one rounding of a number below 2 to double.
     bound = 16 / 2 / float(scale) + 2 * EPS
     assert max(abs(x - y) for x, y in zip(naive.decode(m, scale), z, strict=True)) <= bound
-    assert (
-        naive.encode([1, 1, 1, 1], 2**40) == [2**40] + [0] * 7
-    )  # a constant vector is a constant polynomial
+    assert naive.encode([1, 1, 1, 1], 2**40) == [2**40] + [0] * 7  # a constant vector is a constant polynomial

@@ -132,9 +132,11 @@ def test_parameters_are_annotated():
     """Public callables of the top level have full annotations: the package ships py.typed."""
     for name in ckks.__all__:
         thing = getattr(ckks, name)
-        functions = [thing] if inspect.isfunction(thing) else [
-            f for key, f in vars(thing).items() if inspect.isfunction(f) and not key.startswith("_")
-        ]
+        functions = (
+            [thing]
+            if inspect.isfunction(thing)
+            else [f for key, f in vars(thing).items() if inspect.isfunction(f) and not key.startswith("_")]
+        )
         for function in functions:
             for parameter in list(inspect.signature(function).parameters.values()):
                 if parameter.name not in ("self", "cls"):

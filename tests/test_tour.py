@@ -13,12 +13,9 @@ from ckks import kernels
 
 TOUR = Path(__file__).parents[1] / "docs" / "tour.md"
 TEXT = TOUR.read_text()
-SNIPPET = re.compile(
-    r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE
-)
+SNIPPET = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 SNIPPETS = [
-    pytest.param(m[1], m[2], id=f"line {TEXT.count(chr(10), 0, m.start()) + 1}")
-    for m in SNIPPET.finditer(TEXT)
+    pytest.param(m[1], m[2], id=f"line {TEXT.count(chr(10), 0, m.start()) + 1}") for m in SNIPPET.finditer(TEXT)
 ]
 STOPS = re.split(r"^## (?=\d)", TEXT.partition("\n## Where next")[0], flags=re.MULTILINE)[1:]
 
@@ -37,10 +34,7 @@ def test_a_stop_has_a_snippet_an_exercise_and_a_solution(stop):
     assert stop.count("**Exercise.**") == 1
     assert stop.count("<details><summary>Solution</summary>") == stop.count("</details>") == 1
     before_exercise = stop.partition("**Exercise.**")[0]
-    assert (
-        before_exercise.count("```python\n") + before_exercise.count("<!-- snippet to be written")
-        == 1
-    )
+    assert before_exercise.count("```python\n") + before_exercise.count("<!-- snippet to be written") == 1
 
 
 def test_the_stops_are_numbered_and_the_table_leads_to_each():

@@ -277,8 +277,20 @@ def test_shape_facts():
     assert 20 < x.precision_bits < 40
 
 
-INDICES = [0, -1, slice(1, None), slice(None, None, -1), (slice(None), 1), (1, 2), (0, slice(0, 2)),
-           [0, 1], np.array([1, 0]), np.array([True, False]), np.int64(1), (slice(None), [0, 2])]
+INDICES = [
+    0,
+    -1,
+    slice(1, None),
+    slice(None, None, -1),
+    (slice(None), 1),
+    (1, 2),
+    (0, slice(0, 2)),
+    [0, 1],
+    np.array([1, 0]),
+    np.array([True, False]),
+    np.int64(1),
+    (slice(None), [0, 2]),
+]
 
 
 @pytest.mark.parametrize("index", INDICES, ids=repr)
@@ -342,8 +354,27 @@ def test_immutable():
 @pytest.mark.parametrize(
     "attempt",
     [
-        bool, float, int, complex, iter, list, tuple, sorted, sum, min, max, abs, round, np.asarray, np.array, operator.not_,
-        operator.index, lambda x: x in x, lambda x: 1 in x, lambda x: x if x else 0, lambda x: [*x],
+        bool,
+        float,
+        int,
+        complex,
+        iter,
+        list,
+        tuple,
+        sorted,
+        sum,
+        min,
+        max,
+        abs,
+        round,
+        np.asarray,
+        np.array,
+        operator.not_,
+        operator.index,
+        lambda x: x in x,
+        lambda x: 1 in x,
+        lambda x: x if x else 0,
+        lambda x: [*x],
     ],
     ids=lambda f: getattr(f, "__name__", str(f)),
 )
@@ -377,7 +408,20 @@ def test_ordering_raises(compare):
         lambda x: np.isnan(x),
         lambda x: np.allclose(x, 1),
     ],
-    ids=["multiply", "add", "exp", "concatenate", "stack", "array2", "array1", "where", "mean", "dot", "isnan", "close"],
+    ids=[
+        "multiply",
+        "add",
+        "exp",
+        "concatenate",
+        "stack",
+        "array2",
+        "array1",
+        "where",
+        "mean",
+        "dot",
+        "isnan",
+        "close",
+    ],
 )
 def test_numpy_functions_raise(attempt):
     with pytest.raises(TypeError):

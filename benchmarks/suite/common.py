@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ckks import CKKSParams, Ciphertext, Decryptor, Encryptor, Evaluator, KeyGenerator, kernels
+from ckks import Ciphertext, CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, kernels
 from ckks.errors import BackendError
 
 SETS = ("S13", "S14", "S15")

@@ -75,9 +75,7 @@ def chebyshev_interpolant(f: Function, interval: Sequence[float], degree: int) -
     return _finished(f, (a, b), _with_exact_zeros(coefficients, parity, middle))
 
 
-def least_squares(
-    f: Function, interval: Sequence[float], degree: int, weight: Function | None = None
-) -> Polynomial:
+def least_squares(f: Function, interval: Sequence[float], degree: int, weight: Function | None = None) -> Polynomial:
     """Minimise the integral of weight * (p - f)^2 over the interval; weight >= 0, 1 unless given.
 
     The integral is a Gauss-Legendre sum over 64 panels of 16 nodes, exact for integrands that are

@@ -201,9 +201,7 @@ def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan
     candidates = [best_powers(polynomial.degree, parity, allowed, basis)]
     support = [k for k, c in enumerate(coefficients) if c and k]
     if len(support) <= _SPARSE:
-        wanted = {k for k in support if depth_of_power(k) < allowed} | {
-            1 << i for i in range(allowed)
-        }
+        wanted = {k for k in support if depth_of_power(k) < allowed} | {1 << i for i in range(allowed)}
         candidates.append(frozenset(close_powers(wanted, basis)))
     plans = []
     for indices in candidates:
@@ -277,9 +275,7 @@ def _scheduled(blocks: list[Block]) -> tuple[Block, ...]:
     return tuple(replace(block, depth=d) for block, d in zip(blocks, due, strict=True))
 
 
-def _used_powers(
-    blocks: tuple[Block, ...], indices: frozenset[int], basis: Basis
-) -> tuple[Power, ...]:
+def _used_powers(blocks: tuple[Block, ...], indices: frozenset[int], basis: Basis) -> tuple[Power, ...]:
     """The powers that the blocks use and those they are made of, in ascending order."""
     factors = close_powers(indices, basis)
     pending = [index for block in blocks for index, _ in block.terms]

@@ -50,8 +50,11 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
         elif x.level > plan.depth:
             x = evaluator.multiply(x, 1 / plan.radius)
         else:
-            raise too_deep(f"a polynomial of degree {polynomial.degree} on an interval of radius {plan.radius:g}",
-                           plan.depth + 1, x)
+            raise too_deep(
+                f"a polynomial of degree {polynomial.degree} on an interval of radius {plan.radius:g}",
+                plan.depth + 1,
+                x,
+            )
     return _walk(evaluator, x, plan)
 
 
@@ -95,9 +98,7 @@ def _powers(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> dict[int, Cipher
     return powers
 
 
-def _targets(
-    evaluator: Evaluator, top: int, plan: Plan, powers: dict[int, Ciphertext]
-) -> list[tuple[int, Decimal]]:
+def _targets(evaluator: Evaluator, top: int, plan: Plan, powers: dict[int, Ciphertext]) -> list[tuple[int, Decimal]]:
     """(level, scale) at which each block is due, from the result back."""
     params = evaluator.params
     targets: dict[int, tuple[int, Decimal]] = {}

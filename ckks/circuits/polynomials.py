@@ -45,9 +45,7 @@ def check_interval(interval: Sequence[float]) -> tuple[float, float]:
     interval.
     """
     if len(interval) != 2:
-        raise ParameterError(
-            f"an interval has two ends, got {len(interval)} numbers; pass (lower, upper)"
-        )
+        raise ParameterError(f"an interval has two ends, got {len(interval)} numbers; pass (lower, upper)")
     a, b = float(interval[0]), float(interval[1])
     if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(b - a)):
         raise RangeError(f"the interval [{a}, {b}] is not finite; choose finite bounds")
@@ -91,9 +89,7 @@ class Polynomial:
     def __post_init__(self) -> None:
         """Validate; snap and trim the coefficients."""
         if self.basis not in ("power", "chebyshev"):
-            raise ParameterError(
-                f"unknown basis {self.basis!r}; a polynomial is in 'power' or in 'chebyshev'"
-            )
+            raise ParameterError(f"unknown basis {self.basis!r}; a polynomial is in 'power' or in 'chebyshev'")
         object.__setattr__(self, "interval", check_interval(self.interval))
         given = [float(c) for c in self.coefficients]
         if not given:
@@ -110,9 +106,7 @@ class Polynomial:
     def _snapped(self, given: list[float]) -> tuple[float, ...]:
         """Exact zeros for negligible coefficients, no trailing zeros, at least one coefficient."""
         log2_reach = 0.0 if self.basis == "chebyshev" else math.log2(self.reach)
-        log2_size = [
-            math.log2(abs(c)) + k * log2_reach if c else -math.inf for k, c in enumerate(given)
-        ]
+        log2_size = [math.log2(abs(c)) + k * log2_reach if c else -math.inf for k, c in enumerate(given)]
         threshold = max(log2_size) + _LOG2_SNAP
         kept = [c if c and s >= threshold else 0.0 for c, s in zip(given, log2_size, strict=True)]
         while len(kept) > 1 and kept[-1] == 0.0:

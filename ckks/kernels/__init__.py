@@ -63,10 +63,19 @@ __all__ = [
     "sub_mul_scalar",
     "threads",
     "use",
+    "warmup",
     "weighted_sum",
     "wiping",
     "zeros",
 ]
+
+
+def warmup() -> None:
+    """Compile every kernel of the active source now; returns at once where there is nothing to compile."""
+    compile_all = getattr(active(), "warmup", None)
+    if compile_all is not None:
+        compile_all()
+
 
 _CHECKING = os.environ.get("CKKS_CHECK", "") not in ("", "0")
 
@@ -199,7 +208,9 @@ def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = 
     """Return the residues (..., L, N) of the signed integers high 2^52 + low, both (..., N) in (-2^62, 2^62)."""
     for values in (low, high):
         if values is not None and (
-            values.dtype.kind not in "iu" or values.dtype == np.uint64 or values.shape[-1:] != (plan.n,)
+            values.dtype.kind not in "iu"
+            or values.dtype == np.uint64
+            or values.shape[-1:] != (plan.n,)
             or values.shape != low.shape
         ):
             raise BasisMismatch(
@@ -207,9 +218,7 @@ def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = 
             )
     kernel = source_for(plan.n).signed
     out = empty((*low.shape[:-1], len(plan), plan.n))
-    lo, hi = (
-        None if v is None else np.ascontiguousarray(v, dtype=np.int64).reshape(-1, plan.n) for v in (low, high)
-    )
+    lo, hi = (None if v is None else np.ascontiguousarray(v, dtype=np.int64).reshape(-1, plan.n) for v in (low, high))
     assert lo is not None
     o = _fold_out(out)
     _threads.run(lambda s: kernel(plan[s], lo, hi, o[:, s]), len(plan))

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import accumulate
 from math import log2, prod
 from operator import index
-from typing import Any
+from typing import Any, Self
 
 from ckks.arith.primes import check_ring_degree
 from ckks.errors import LevelError, ParameterError
@@ -29,7 +29,8 @@ class RLWEParams:
         digit_sizes: how many consecutive primes of Q form each key-switching digit; by default as many
             as there are special primes, the last digit taking what is left.
         centred_digits: lift digits to (-D/2, D/2] (less noise, no hot slot); False lifts to [0, D) as SEAL does.
-        security: 128, 192 or 256, checked on the true QP; None only through `insecure`.
+        security: 128, 192 or 256, checked on the true QP; None, which `insecure` passes, switches that off and
+            marks every object.
         roots: primitive 2N-th roots for (special_moduli, then Q), for other libraries' data.
 
     The joint basis lists **special primes first**: (p_1..p_k, q_0..q_L). Dropping a level then shortens an array at
@@ -74,7 +75,7 @@ class RLWEParams:
             raise ParameterError(f"digit sizes {sizes} do not cover the {len(self.moduli)} primes of Q exactly")
 
     @classmethod
-    def insecure(cls, **kwargs: Any) -> RLWEParams:
+    def insecure(cls, **kwargs: Any) -> Self:
         """Return parameters of any size, **for teaching and tests only**; every object made from them says so."""
         return cls(**{**kwargs, "security": None})
 

@@ -1,6 +1,7 @@
 """Bringing two ciphertexts to one level and one scale ([KPP20, Sec. 3.3]).
 
-A ciphertext of scale s goes to the scale S of a lower level l by one integer: drop to level l + 1, multiply by
+A ciphertext of scale s goes to the scale S of a lower level l by one integer: drop to level l + 1 (or higher, where s
+is so large that the integer would be small), multiply by
 c = round(S q_{l+1} / s), rescale. The scale is then *declared* to be S; the relative error of c, at most 1/(2c), is
 counted as noise.
 """

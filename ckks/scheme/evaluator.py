@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from math import log2
 from typing import Any
@@ -242,7 +242,7 @@ class Evaluator:
         return a.at_level(level)
 
     def bring(self, a: Ciphertext, level: int, scale: Decimal | None = None) -> Ciphertext:
-        """Return the same values at `level` and `scale` (canonical unless given): one integer product, one rescale."""
+        """Return the same values at `level` and `scale` (canonical unless given): an integer product, rescales."""
         self._own(a)
         exact = self.params.scale_at(level) if scale is None else checked_scale(scale)
         if not can_reach(a, level, exact):
@@ -472,11 +472,6 @@ class Evaluator:
         # Sparse slots repeat with their period, so any of these rotations will do: take one that has a key.
         candidates = [pow(5, (int(steps) + j * slots) % (n // 2), 2 * n) for j in range(n // 2 // slots)]
         return next((g for g in candidates if g in self.keys.galois), candidates[0])
-
-    def rotation_elements(self, steps: Iterable[int]) -> dict[int, int]:
-        """Return {k: 5^k mod 2N}, the Galois elements behind rotations."""
-        n = self.params.ring_degree
-        return {k: pow(5, k % (n // 2), 2 * n) for k in steps}
 
 
 def _levels_to_the_user() -> int:

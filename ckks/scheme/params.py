@@ -23,7 +23,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "S12": dict(log_n=12, depth=1, scale_bits=32, base_bits=34, special_bits=38, num_special=1, digit=1),
     # Three levels: a linear score and a cubic; short vectors of 4096 slots.
     "S13": dict(log_n=13, depth=3, scale_bits=38, base_bits=46, special_bits=50, num_special=1, digit=1),
-    # Seven levels at 2^40, every prime below 2^47: the fastest path of the kernels.
+    # Seven levels at 2^40, every prime below 2^47.
     "S14": dict(log_n=14, depth=7, scale_bits=40, base_bits=46, special_bits=46, num_special=2, digit=2),
     # Six levels at 2^45: five more bits of precision on the same ring.
     "S14b": dict(log_n=14, depth=6, scale_bits=45, base_bits=50, special_bits=50, num_special=2, digit=2),
@@ -237,12 +237,13 @@ class CKKSParams(RLWEParams):
             for digit in range(1, 9) if key_switching else (0,):
                 kind = dict(ring_degree=n, depth=depth, scale_bits=scale_bits, base_bits=base_bits)
                 per_level = 1 if scale_bits <= 49 else 2
-                limbs = depth * per_level + ceil(base_bits / 50)
+                parts = ceil(base_bits / 50)
+                sizes = [ceil(base_bits / parts)] * parts + [ceil(scale_bits / per_level)] * (depth * per_level)
+                limbs = len(sizes)
                 if digit > limbs:
                     break
                 # P is at least 2^4 times the largest digit: then the rounding dominates a key switch.
-                single = per_level == 1 and base_bits <= 50
-                digit_bits = max(base_bits, scale_bits) + (digit - 1) * scale_bits if single else 50 * digit
+                digit_bits = sum(sorted(sizes)[limbs - digit :])
                 count = ceil((digit_bits + 4) / 50) if digit else 0
                 try:
                     params = cls.generate(

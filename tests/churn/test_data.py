@@ -20,11 +20,20 @@ from churn.errors import CategoryError, ChurnError, ColumnError, DataError
 from churn.training import measure, split, train
 
 RANGES = {
-    "age": (20, 64), "education_level": (1, 5), "job_level": (1, 5),
-    "total_working_years": (0, 44), "years_at_company": (0, 20), "years_since_promotion": (0, 12),
-    "monthly_salary": (1500, 16000), "pay_vs_market_percent": (75, 125), "commute_km": (1, 60),
-    "training_days": (0, 8), "work_life_balance": (1, 5), "manager_support": (1, 5),
-    "job_satisfaction": (1, 5), "performance_rating": (1, 5),
+    "age": (20, 64),
+    "education_level": (1, 5),
+    "job_level": (1, 5),
+    "total_working_years": (0, 44),
+    "years_at_company": (0, 20),
+    "years_since_promotion": (0, 12),
+    "monthly_salary": (1500, 16000),
+    "pay_vs_market_percent": (75, 125),
+    "commute_km": (1, 60),
+    "training_days": (0, 8),
+    "work_life_balance": (1, 5),
+    "manager_support": (1, 5),
+    "job_satisfaction": (1, 5),
+    "performance_rating": (1, 5),
 }
 TEXTS = {"department": 5, "contract": 3, "work_mode": 3, "overtime": 2, "business_travel": 3}
 
@@ -37,8 +46,7 @@ def test_logistic_regression_reaches_about_73_percent(seed):
     labels = (employees[TARGET] == POSITIVE).to_numpy()
     parts = split(employees.drop(columns=TARGET), labels, seed=seed)
     assert len(parts.test) == 4096
-    model = train(parts.train, parts.train_labels, name="churn", target=TARGET,
-                  positive=POSITIVE).model
+    model = train(parts.train, parts.train_labels, name="churn", target=TARGET, positive=POSITIVE).model
     quality = measure(parts.test_labels, model.probabilities(model.schema.transform(parts.test)))
     assert 0.715 <= quality.accuracy <= 0.750
     assert quality.accuracy >= quality.majority + 0.13
@@ -69,8 +77,10 @@ def test_labels_follow_the_stated_probability():
 def test_columns_are_as_documented():
     employees = make_employees(5000, 1)
     assert list(employees.columns) == [
-        line.split("|")[1].strip() for line in make_employees.__doc__.splitlines()
-        if line.strip().startswith("|") and "---" not in line and "column" not in line] + [TARGET]
+        line.split("|")[1].strip()
+        for line in make_employees.__doc__.splitlines()
+        if line.strip().startswith("|") and "---" not in line and "column" not in line
+    ] + [TARGET]
     assert set(RANGES) | set(TEXTS) | {TARGET} == set(employees.columns)
     for name, (low, high) in RANGES.items():
         assert employees[name].between(low, high).all(), name
@@ -105,8 +115,9 @@ def test_any_number_of_rows_from_100_up(rows):
     labels = (employees[TARGET] == POSITIVE).to_numpy()
     features = employees.drop(columns=TARGET)
     parts = split(features, labels)
-    trained = train(parts.train, parts.train_labels, name="churn", target=TARGET,
-                    positive=POSITIVE, vocabulary=features)
+    trained = train(
+        parts.train, parts.train_labels, name="churn", target=TARGET, positive=POSITIVE, vocabulary=features
+    )
     assert trained.notes == ()
     trained.model.schema.transform(parts.test)
 
@@ -122,6 +133,7 @@ def table(tmp_path):
         path = tmp_path / "table.csv"
         path.write_bytes(content)
         return path
+
     return write
 
 
@@ -146,28 +158,41 @@ def test_numeric_labels_are_compared_as_written(table):
     assert load_csv(table(b"y,x\n0,1\n1,2\n"), "y", "1")[1].tolist() == [False, True]
 
 
-@pytest.mark.parametrize(("content", "target", "positive", "error", "words"), [
-    (b"", "left", "Yes", DataError, ["is empty"]),
-    (b" \n\n", "left", "Yes", DataError, ["is empty"]),
-    (b"left,age\n", "left", "Yes", DataError, ["header line only"]),
-    (b"Attrition,age\nYes,1\nNo,2\n", "attrition", "Yes", ColumnError,
-     ["no column 'attrition'", "nearest known name: 'Attrition'", "'age'"]),
-    (b"Attrition,age\nYes,1\nNo,2\n", "zzz", "Yes", ColumnError, ["'Attrition', 'age'"]),
-    (b"left;age\nYes;1\nNo;2\n", "left", "Yes", ColumnError, ["separated by semicolons"]),
-    (b"left,age\nYes,1\nNo,2\n", "left", "yes", CategoryError,
-     ["'yes' does not occur", "nearest known name: 'Yes'", "'No', 'Yes'"]),
-    (b"left,age\nYes,1\nYes,2\n", "left", "Yes", DataError, ["every row", "both labels"]),
-    (b"left,age\nYes,1\n,2\n", "left", "Yes", DataError, ["is empty in 1 rows", "row 1"]),
-    (b"left,age\nYes,1\nNo,2,3\n", "left", "Yes", DataError, ["line 3", "3 cells", "2 columns"]),
-    (b"left,age\nYes,1\nNo\n", "left", "Yes", DataError, ["line 3", "1 cells"]),
-    (b'left,age\nYes,1\nNo,"2\n', "left", "Yes", DataError, ["not valid CSV", "quotes"]),
-    (b"left,left\nYes,1\n", "left", "Yes", ColumnError, ["more than one column 'left'"]),
-    (b"left,\nYes,1\n", "left", "Yes", ColumnError, ["no name for column 2"]),
-    (b"left\nYes\nNo\n", "left", "Yes", DataError, ["no column beside the label"]),
-    (b"\x89PNG\r\n\x1a\n\x00", "left", "Yes", DataError, ["not UTF-8"]),
-    (b"PK\x03\x04\x00\x00", "left", "Yes", DataError, ["zero bytes"]),
-    (b'{"left": 1,\n "age": 2}\n', "left", "Yes", DataError, ["line 2", "comma-separated"]),
-])
+@pytest.mark.parametrize(
+    ("content", "target", "positive", "error", "words"),
+    [
+        (b"", "left", "Yes", DataError, ["is empty"]),
+        (b" \n\n", "left", "Yes", DataError, ["is empty"]),
+        (b"left,age\n", "left", "Yes", DataError, ["header line only"]),
+        (
+            b"Attrition,age\nYes,1\nNo,2\n",
+            "attrition",
+            "Yes",
+            ColumnError,
+            ["no column 'attrition'", "nearest known name: 'Attrition'", "'age'"],
+        ),
+        (b"Attrition,age\nYes,1\nNo,2\n", "zzz", "Yes", ColumnError, ["'Attrition', 'age'"]),
+        (b"left;age\nYes;1\nNo;2\n", "left", "Yes", ColumnError, ["separated by semicolons"]),
+        (
+            b"left,age\nYes,1\nNo,2\n",
+            "left",
+            "yes",
+            CategoryError,
+            ["'yes' does not occur", "nearest known name: 'Yes'", "'No', 'Yes'"],
+        ),
+        (b"left,age\nYes,1\nYes,2\n", "left", "Yes", DataError, ["every row", "both labels"]),
+        (b"left,age\nYes,1\n,2\n", "left", "Yes", DataError, ["is empty in 1 rows", "row 1"]),
+        (b"left,age\nYes,1\nNo,2,3\n", "left", "Yes", DataError, ["line 3", "3 cells", "2 columns"]),
+        (b"left,age\nYes,1\nNo\n", "left", "Yes", DataError, ["line 3", "1 cells"]),
+        (b'left,age\nYes,1\nNo,"2\n', "left", "Yes", DataError, ["not valid CSV", "quotes"]),
+        (b"left,left\nYes,1\n", "left", "Yes", ColumnError, ["more than one column 'left'"]),
+        (b"left,\nYes,1\n", "left", "Yes", ColumnError, ["no name for column 2"]),
+        (b"left\nYes\nNo\n", "left", "Yes", DataError, ["no column beside the label"]),
+        (b"\x89PNG\r\n\x1a\n\x00", "left", "Yes", DataError, ["not UTF-8"]),
+        (b"PK\x03\x04\x00\x00", "left", "Yes", DataError, ["zero bytes"]),
+        (b'{"left": 1,\n "age": 2}\n', "left", "Yes", DataError, ["line 2", "comma-separated"]),
+    ],
+)
 def test_csv_errors_name_what_was_found(table, content, target, positive, error, words):
     with pytest.raises(error) as caught:
         load_csv(table(content), target, positive)

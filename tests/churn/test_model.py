@@ -36,15 +36,23 @@ def trained(employees):
 
 def toy(**changes) -> LinearModel:
     """Two columns, three features, small enough to check by hand."""
-    schema = Schema((NumericColumn("age", 40.0, 10.0, 20.0, 65.0),
-                     CategoricalColumn("team", ("a", "b", "c"))))
-    parts = {"name": "toy", "version": 1, "target": "left", "positive": "Yes", "schema": schema,
-             "weights": np.array([2.0, 3.0, -1.0]), "bias": 0.5, "logit_interval": 9.0,
-             "observed_logit": 4.0}
+    schema = Schema((NumericColumn("age", 40.0, 10.0, 20.0, 65.0), CategoricalColumn("team", ("a", "b", "c"))))
+    parts = {
+        "name": "toy",
+        "version": 1,
+        "target": "left",
+        "positive": "Yes",
+        "schema": schema,
+        "weights": np.array([2.0, 3.0, -1.0]),
+        "bias": 0.5,
+        "logit_interval": 9.0,
+        "observed_logit": 4.0,
+    }
     return LinearModel(**{**parts, **changes})
 
 
 # --- the schema against scikit-learn -----------------------------------------------------------
+
 
 def test_transform_equals_the_pipeline(employees, trained):
     x = trained.model.schema.transform(employees.test)
@@ -52,11 +60,11 @@ def test_transform_equals_the_pipeline(employees, trained):
     assert x.dtype == np.float64 and x.flags.c_contiguous
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(
-        trained.model.logits(x), trained.pipeline.decision_function(employees.test),
-        rtol=0, atol=1e-12)
+        trained.model.logits(x), trained.pipeline.decision_function(employees.test), rtol=0, atol=1e-12
+    )
     np.testing.assert_allclose(
-        trained.model.probabilities(x), trained.pipeline.predict_proba(employees.test)[:, 1],
-        rtol=0, atol=1e-12)
+        trained.model.probabilities(x), trained.pipeline.predict_proba(employees.test)[:, 1], rtol=0, atol=1e-12
+    )
 
 
 def test_numbers_beyond_the_training_range_are_clipped_as_in_the_pipeline(employees, trained):
@@ -78,8 +86,9 @@ def test_feature_names(trained):
 
 
 def test_transform_by_hand():
-    x = toy().schema.transform(pd.DataFrame(
-        {"other": [0, 0, 0, 0], "team": ["c", "a", "b", "b"], "age": ["45", 90, 1, 40.5]}))
+    x = toy().schema.transform(
+        pd.DataFrame({"other": [0, 0, 0, 0], "team": ["c", "a", "b", "b"], "age": ["45", 90, 1, 40.5]})
+    )
     assert x.tolist() == [[0.5, 0, 1], [2.5, 0, 0], [-2, 1, 0], [0.05, 1, 0]]
     assert toy().logits(x).tolist() == [0.5, 5.5, -0.5, 3.6]
     assert toy().probabilities(x)[0] == pytest.approx(1 / (1 + np.exp(-0.5)), abs=1e-15)
@@ -106,18 +115,24 @@ def test_columns_are_found_by_name_in_any_order(employees, trained):
 
 # --- records that do not fit -------------------------------------------------------------------
 
-@pytest.mark.parametrize(("records", "error", "words"), [
-    ({"Age": [1], "team": ["a"]}, ColumnError,
-     ["lacks 'age'", "nearest known name: 'Age'", "2 columns"]),
-    ({"x": [1]}, ColumnError, ["lacks 'age', 'team'"]),
-    ({"age": [1, 2], "team": ["a", "B"]}, CategoryError,
-     ["'team'", "row 1", "'B'", "nearest known name: 'b'", "'a', 'b', 'c'"]),
-    ({"age": [1, 2], "team": ["a", None]}, CategoryError, ["'team'", "row 1", "nothing"]),
-    ({"age": [1.0, np.nan], "team": ["a", "a"]}, DataError, ["'age'", "row 1", "nothing"]),
-    ({"age": [1, "old"], "team": ["a", "a"]}, DataError, ["'age'", "row 1", "'old'"]),
-    ({"age": [np.inf, 1], "team": ["a", "a"]}, DataError, ["'age'", "row 0", "'inf'"]),
-    ({"age": [1, "nan"], "team": ["a", "a"]}, DataError, ["'age'", "row 1", "'nan'"]),
-])
+
+@pytest.mark.parametrize(
+    ("records", "error", "words"),
+    [
+        ({"Age": [1], "team": ["a"]}, ColumnError, ["lacks 'age'", "nearest known name: 'Age'", "2 columns"]),
+        ({"x": [1]}, ColumnError, ["lacks 'age', 'team'"]),
+        (
+            {"age": [1, 2], "team": ["a", "B"]},
+            CategoryError,
+            ["'team'", "row 1", "'B'", "nearest known name: 'b'", "'a', 'b', 'c'"],
+        ),
+        ({"age": [1, 2], "team": ["a", None]}, CategoryError, ["'team'", "row 1", "nothing"]),
+        ({"age": [1.0, np.nan], "team": ["a", "a"]}, DataError, ["'age'", "row 1", "nothing"]),
+        ({"age": [1, "old"], "team": ["a", "a"]}, DataError, ["'age'", "row 1", "'old'"]),
+        ({"age": [np.inf, 1], "team": ["a", "a"]}, DataError, ["'age'", "row 0", "'inf'"]),
+        ({"age": [1, "nan"], "team": ["a", "a"]}, DataError, ["'age'", "row 1", "'nan'"]),
+    ],
+)
 def test_bad_records_are_refused_by_column_and_row(records, error, words):
     with pytest.raises(error) as caught:
         toy().schema.transform(pd.DataFrame(records))
@@ -140,6 +155,7 @@ def test_doubled_column_is_refused():
 
 # --- the interval ------------------------------------------------------------------------------
 
+
 def test_interval_by_hand():
     low, high = toy().logit_range
     assert low == pytest.approx(0.5 - 4 - 1, abs=1e-12) and low <= -4.5
@@ -153,7 +169,7 @@ def test_interval_is_attained_by_a_record_and_exceeded_by_none(trained):
     for sign, end in ((1, 1), (-1, 0)):
         worst, start = {}, 0
         for column in schema.columns:
-            part = sign * w[start:start + column.width]
+            part = sign * w[start : start + column.width]
             start += column.width
             if isinstance(column, NumericColumn):
                 worst[column.name] = [1e12 if part[0] > 0 else -1e12]
@@ -172,8 +188,9 @@ def test_interval_against_every_corner_of_small_schemas():
         columns = []
         for k in range(3):
             low, high = np.sort(rng.normal(size=2) * 10)
-            columns.append(NumericColumn(f"n{k}", float(rng.normal()), float(rng.uniform(0.1, 5)),
-                                         float(low), float(high)))
+            columns.append(
+                NumericColumn(f"n{k}", float(rng.normal()), float(rng.uniform(0.1, 5)), float(low), float(high))
+            )
             columns.append(CategoricalColumn(f"c{k}", tuple("abcd"[: rng.integers(2, 5)])))
         schema = Schema(tuple(columns))
         w, bias = rng.normal(size=schema.width) * 3, float(rng.normal())
@@ -206,6 +223,7 @@ def test_a_model_that_understates_its_interval_is_refused():
 
 
 # --- plain values ------------------------------------------------------------------------------
+
 
 def test_round_trip_through_json_is_exact(employees, trained):
     again = LinearModel.from_dict(json.loads(json.dumps(trained.model.to_dict())))
@@ -250,44 +268,47 @@ def changed(path: str, value: object) -> dict:
     return description
 
 
-@pytest.mark.parametrize(("path", "value", "words"), [
-    ("bias", ..., ["lacks 'bias'"]),
-    ("extra", 1, ["unknown part 'extra'"]),
-    ("format", "linear-model/2", ["linear-model/1"]),
-    ("name", "../etc/passwd", ["name"]),
-    ("name", "", ["name"]),
-    ("name", 7, ["name", "int"]),
-    ("version", 0, ["version"]),
-    ("version", True, ["version", "bool"]),
-    ("version", 1.0, ["version", "float"]),
-    ("target", None, ["target", "nothing"]),
-    ("positive", "x" * 201, ["201 characters"]),
-    ("weights", [1.0, 2.0], ["(2,)", "3"]),
-    ("weights", [1.0, 2.0, "3"], ["weight 2", "str"]),
-    ("weights", [1.0, 2.0, float("nan")], ["weight 2", "finite"]),
-    ("weights", [1.0, 2.0, 10**400], ["weight 2", "finite"]),
-    ("weights", {"0": 1}, ["list of weights", "dict"]),
-    ("weights", [], ["0 entries"]),
-    ("weights", [0.0] * 5000, ["5000 entries"]),
-    ("bias", float("inf"), ["bias", "finite"]),
-    ("bias", False, ["bias", "bool"]),
-    ("logit_interval", 1.0, ["reaches 8.5"]),
-    ("schema", [], ["schema", "list"]),
-    ("schema/columns", [], ["0 entries"]),
-    ("schema/columns/0/kind", "pickle", ["'pickle'", "numeric"]),
-    ("schema/columns/0/kind", ["numeric"], ["kind"]),
-    ("schema/columns/0/scale", 0.0, ["scale"]),
-    ("schema/columns/0/scale", 5e-324, ["finite range"]),
-    ("schema/columns/0/lower", 66.0, ["lower 66"]),
-    ("schema/columns/0/mean", "40", ["mean", "str"]),
-    ("schema/columns/0/maen", 1, ["unknown part 'maen'", "'mean'"]),
-    ("schema/columns/0", 3, ["column 0"]),
-    ("schema/columns/1/name", "age", ["two columns 'age'"]),
-    ("schema/columns/1/categories", ["a"], ["1 categories"]),
-    ("schema/columns/1/categories", ["a", "b", "b"], ["2 of them different"]),
-    ("schema/columns/1/categories", ["a", "b", 3], ["category", "int"]),
-    ("schema/columns/1/categories", "abc", ["categories", "str"]),
-])
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("bias", ..., ["lacks 'bias'"]),
+        ("extra", 1, ["unknown part 'extra'"]),
+        ("format", "linear-model/2", ["linear-model/1"]),
+        ("name", "../etc/passwd", ["name"]),
+        ("name", "", ["name"]),
+        ("name", 7, ["name", "int"]),
+        ("version", 0, ["version"]),
+        ("version", True, ["version", "bool"]),
+        ("version", 1.0, ["version", "float"]),
+        ("target", None, ["target", "nothing"]),
+        ("positive", "x" * 201, ["201 characters"]),
+        ("weights", [1.0, 2.0], ["(2,)", "3"]),
+        ("weights", [1.0, 2.0, "3"], ["weight 2", "str"]),
+        ("weights", [1.0, 2.0, float("nan")], ["weight 2", "finite"]),
+        ("weights", [1.0, 2.0, 10**400], ["weight 2", "finite"]),
+        ("weights", {"0": 1}, ["list of weights", "dict"]),
+        ("weights", [], ["0 entries"]),
+        ("weights", [0.0] * 5000, ["5000 entries"]),
+        ("bias", float("inf"), ["bias", "finite"]),
+        ("bias", False, ["bias", "bool"]),
+        ("logit_interval", 1.0, ["reaches 8.5"]),
+        ("schema", [], ["schema", "list"]),
+        ("schema/columns", [], ["0 entries"]),
+        ("schema/columns/0/kind", "pickle", ["'pickle'", "numeric"]),
+        ("schema/columns/0/kind", ["numeric"], ["kind"]),
+        ("schema/columns/0/scale", 0.0, ["scale"]),
+        ("schema/columns/0/scale", 5e-324, ["finite range"]),
+        ("schema/columns/0/lower", 66.0, ["lower 66"]),
+        ("schema/columns/0/mean", "40", ["mean", "str"]),
+        ("schema/columns/0/maen", 1, ["unknown part 'maen'", "'mean'"]),
+        ("schema/columns/0", 3, ["column 0"]),
+        ("schema/columns/1/name", "age", ["two columns 'age'"]),
+        ("schema/columns/1/categories", ["a"], ["1 categories"]),
+        ("schema/columns/1/categories", ["a", "b", "b"], ["2 of them different"]),
+        ("schema/columns/1/categories", ["a", "b", 3], ["category", "int"]),
+        ("schema/columns/1/categories", "abc", ["categories", "str"]),
+    ],
+)
 def test_descriptions_are_checked_strictly(path, value, words):
     with pytest.raises(ModelError) as caught:
         LinearModel.from_dict(changed(path, value))
@@ -317,29 +338,51 @@ def test_probabilities_of_huge_logits_do_not_overflow():
 
 # --- training ----------------------------------------------------------------------------------
 
+
 def test_useless_columns_are_left_out_with_a_note(employees):
     rows = len(employees.train)
     odd = employees.train.assign(
-        employee_id=np.arange(rows)[::-1] + 5, badge_number=np.arange(rows) * 977 % 100_003,
-        EmployeeCount=1, name=[f"n{k}" for k in range(rows)], hired=pd.Timestamp("2020-01-01"),
-        site=[f"s{k % 60}" for k in range(rows)], empty=np.nan)
+        employee_id=np.arange(rows)[::-1] + 5,
+        badge_number=np.arange(rows) * 977 % 100_003,
+        EmployeeCount=1,
+        name=[f"n{k}" for k in range(rows)],
+        hired=pd.Timestamp("2020-01-01"),
+        site=[f"s{k % 60}" for k in range(rows)],
+        empty=np.nan,
+    )
     odd["hired"] += pd.to_timedelta(np.arange(rows), unit="D")
     trained = train(odd, employees.train_labels, **NAMES)
     assert [note.split("'")[1] for note in trained.notes] == [
-        "employee_id", "badge_number", "EmployeeCount", "name", "hired", "site", "empty"]
+        "employee_id",
+        "badge_number",
+        "EmployeeCount",
+        "name",
+        "hired",
+        "site",
+        "empty",
+    ]
     assert trained.model.schema.width == 25
     assert not any("salary" in note for note in trained.notes)
 
 
 def test_kinds_of_columns():
     rng = np.random.default_rng(1)
-    table = pd.DataFrame({
-        "flag": rng.integers(0, 2, 60).astype(bool), "digits": rng.integers(0, 9, 60).astype(str),
-        "grade": pd.Categorical(rng.choice(["low", "high"], 60)), "wage": rng.normal(size=60)})
+    table = pd.DataFrame(
+        {
+            "flag": rng.integers(0, 2, 60).astype(bool),
+            "digits": rng.integers(0, 9, 60).astype(str),
+            "grade": pd.Categorical(rng.choice(["low", "high"], 60)),
+            "wage": rng.normal(size=60),
+        }
+    )
     schema = train(table, rng.integers(0, 2, 60).astype(bool), **NAMES).model.schema
     kinds = {column.name: column.kind for column in schema.columns}
-    assert kinds == {"digits": "numeric", "wage": "numeric",  # a measurement is never an id
-                     "flag": "categorical", "grade": "categorical"}
+    assert kinds == {
+        "digits": "numeric",
+        "wage": "numeric",  # a measurement is never an id
+        "flag": "categorical",
+        "grade": "categorical",
+    }
     schema.transform(table)
 
 
@@ -353,16 +396,21 @@ def test_vocabulary_adds_categories_without_training_rows():
     model.schema.transform(table)
 
 
-@pytest.mark.parametrize(("change", "error", "words"), [
-    (lambda t: t.assign(age=t.age.where(t.index != t.index[3])), DataError, ["'age'", "row 3"]),
-    (lambda t: t.assign(age=t.age.astype(object).where(t.index != t.index[3], "NA")),
-     DataError, ["'age'", "row 3", "'NA'"]),
-    (lambda t: t.assign(contract=t.contract.where(t.index != t.index[4], " ")),
-     DataError, ["'contract'", "row 4"]),
-    (lambda t: t.assign(left="Yes"), ColumnError, ["'left'", "label"]),
-    (lambda t: pd.concat([t, t[["age"]]], axis=1), ColumnError, ["more than one column 'age'"]),
-    (lambda t: t[["age"]] * 0, DataError, ["no column", "every row holds '0'"]),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda t: t.assign(age=t.age.where(t.index != t.index[3])), DataError, ["'age'", "row 3"]),
+        (
+            lambda t: t.assign(age=t.age.astype(object).where(t.index != t.index[3], "NA")),
+            DataError,
+            ["'age'", "row 3", "'NA'"],
+        ),
+        (lambda t: t.assign(contract=t.contract.where(t.index != t.index[4], " ")), DataError, ["'contract'", "row 4"]),
+        (lambda t: t.assign(left="Yes"), ColumnError, ["'left'", "label"]),
+        (lambda t: pd.concat([t, t[["age"]]], axis=1), ColumnError, ["more than one column 'age'"]),
+        (lambda t: t[["age"]] * 0, DataError, ["no column", "every row holds '0'"]),
+    ],
+)
 def test_tables_that_cannot_be_learned_from(employees, change, error, words):
     with pytest.raises(error) as caught:
         train(change(employees.train), employees.train_labels, **NAMES)
@@ -407,17 +455,22 @@ def test_metrics_by_hand():
 
 # --- a real table ------------------------------------------------------------------------------
 
-@pytest.mark.skipif(not IBM.exists(), reason=f"the sample {IBM.name} is not there: it is not ours "
-                    "to distribute")
+
+@pytest.mark.skipif(not IBM.exists(), reason=f"the sample {IBM.name} is not there: it is not ours to distribute")
 def test_ibm_sample():
     features, labels = load_csv(IBM, "Attrition", "Yes")
     assert features.shape == (1470, 34) and labels.sum() == 237
     parts = split(features, labels)
-    trained = train(parts.train, parts.train_labels, name="ibm", target="Attrition",
-                    positive="Yes", vocabulary=features)
+    trained = train(
+        parts.train, parts.train_labels, name="ibm", target="Attrition", positive="Yes", vocabulary=features
+    )
     model = trained.model
     assert {note.split("'")[1] for note in trained.notes} == {
-        "EmployeeCount", "Over18", "StandardHours", "EmployeeNumber"}
+        "EmployeeCount",
+        "Over18",
+        "StandardHours",
+        "EmployeeNumber",
+    }
     x = model.schema.transform(parts.test)
     np.testing.assert_allclose(x, trained.pipeline["encode"].transform(parts.test), 0, 1e-12)
     quality = measure(parts.test_labels, model.probabilities(x))

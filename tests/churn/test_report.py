@@ -32,8 +32,14 @@ from churn.results import (
     seconds_text,
 )
 
-PARAMS = {"ring_degree": 8192, "log2_qp": 198.7, "security_bits": 128, "levels": 5,
-          "scale_bits": 36, "backend": "reference <&> \"quoted\""}
+PARAMS = {
+    "ring_degree": 8192,
+    "log2_qp": 198.7,
+    "security_bits": 128,
+    "levels": 5,
+    "scale_bits": 36,
+    "backend": 'reference <&> "quoted"',
+}
 SECONDS = Seconds(0.61, 0.2, 0.012, 0.35, 0.0421, 0.0013, 2.5)
 TRAFFIC = Traffic(up=12_345_678, down=262_144, keys=8_700_000)
 
@@ -44,8 +50,7 @@ def make(rows: int = 600, noise: float = 1e-6, ripple: float = 1e-3, **changes) 
     polynomial = plain + ripple * np.sin(20 * plain)
     encrypted = polynomial + noise * rng.normal(size=rows)
     parts = {"seconds": SECONDS, "traffic": TRAFFIC, "params": PARAMS}
-    return Results.compare(rng.uniform(size=rows) < plain, plain, polynomial, encrypted,
-                           **{**parts, **changes})
+    return Results.compare(rng.uniform(size=rows) < plain, plain, polynomial, encrypted, **{**parts, **changes})
 
 
 @pytest.fixture
@@ -62,8 +67,15 @@ def page():
 
 def test_compare_measures_both_worlds():
     y = [True, True, False, False]
-    found = Results.compare(y, [0.9, 0.51, 0.4, 0.1], [0.9, 0.505, 0.41, 0.1],
-                            [0.9, 0.49, 0.41, 0.11], seconds=SECONDS, traffic=TRAFFIC, params=PARAMS)
+    found = Results.compare(
+        y,
+        [0.9, 0.51, 0.4, 0.1],
+        [0.9, 0.505, 0.41, 0.1],
+        [0.9, 0.49, 0.41, 0.11],
+        seconds=SECONDS,
+        traffic=TRAFFIC,
+        params=PARAMS,
+    )
     assert (found.plain.accuracy, found.encrypted.accuracy) == (1.0, 0.75)
     assert found.labels_differ == 1 and found.rows == 4
     error = found.probability_error
@@ -106,8 +118,7 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.loads += [value for name, value in attrs
-                       if name in ("src", "href", "srcset", "data", "action", "poster")]
+        self.loads += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "action", "poster")]
         if tag not in ("meta", "img", "br"):
             self.open.append(tag)
 
@@ -142,7 +153,9 @@ def test_page_says_what_the_results_say(page):
     assert counts == [
         int(((results.labels == truth) & ((p >= 0.5) == guess)).sum())
         for p in (results.p_plain, results.p_encrypted)
-        for truth in (True, False) for guess in (True, False)]
+        for truth in (True, False)
+        for guess in (True, False)
+    ]
     assert "really left" in page.split("really stayed")[0]
 
 
@@ -157,8 +170,7 @@ def test_differing_labels_are_not_hidden(no_pictures):
     results = make(noise=0.1)
     assert results.labels_differ > 0
     page = render(results)
-    assert f"{results.rows - results.labels_differ:,} of {results.rows:,} predictions are the same" \
-        in page
+    assert f"{results.rows - results.labels_differ:,} of {results.rows:,} predictions are the same" in page
     assert "Every single prediction is the same" not in page
     assert "Every single prediction is the same" in render(make(noise=0, ripple=0))
 
@@ -196,33 +208,66 @@ def test_table_in_the_terminal():
     results = make()
     print_table(results, Console(file=sink, width=100))
     text = sink.getvalue()
-    for word in ("plain", "encrypted", "accuracy", f"{results.plain.accuracy:.4f}",
-                 f"{results.labels_differ} of 600 differ", "12.3 MB up", "42.1 ms"):
+    for word in (
+        "plain",
+        "encrypted",
+        "accuracy",
+        f"{results.plain.accuracy:.4f}",
+        f"{results.labels_differ} of 600 differ",
+        "12.3 MB up",
+        "42.1 ms",
+    ):
         assert word in text
 
 
 def test_units():
     assert [seconds_text(s) for s in (0, 7.4e-4, 0.0313, 0.9996, 2.44, 185, 3599.6)] == [
-        "0 us", "740 us", "31.3 ms", "1 s", "2.44 s", "3 min 5 s", "60 min 0 s"]
+        "0 us",
+        "740 us",
+        "31.3 ms",
+        "1 s",
+        "2.44 s",
+        "3 min 5 s",
+        "60 min 0 s",
+    ]
     assert [bytes_text(b) for b in (0, 812, 999_600, 4_510_000, 2e12)] == [
-        "0 B", "812 B", "1 MB", "4.51 MB", "2e+03 GB"]
-    assert [difference_text(d) for d in (0.0, 0.00123, -0.01, -3.14e-7)] == [
-        "0", "+0.0012", "-0.0100", "-3.1e-07"]
+        "0 B",
+        "812 B",
+        "1 MB",
+        "4.51 MB",
+        "2e+03 GB",
+    ]
+    assert [difference_text(d) for d in (0.0, 0.00123, -0.01, -3.14e-7)] == ["0", "+0.0012", "-0.0100", "-3.1e-07"]
 
 
 def test_no_window_system_and_no_encryption_is_needed():
     """The plaintext half imports nothing from ckks, and of matplotlib not its global part."""
-    for name in ("charts", "data", "errors", "model", "page", "plain", "report", "results", "schema",
-                 "tables", "training"):
+    for name in (
+        "charts",
+        "data",
+        "errors",
+        "model",
+        "page",
+        "plain",
+        "report",
+        "results",
+        "schema",
+        "tables",
+        "training",
+    ):
         source = (Path(charts.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(source)):
-            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
-                [node.module] if isinstance(node, ast.ImportFrom) else []
+            found = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             assert not [m for m in found if m.split(".")[0] == "ckks" or "pyplot" in m], name
 
 
 def test_hosting_a_model_needs_neither_pandas_nor_scikit_learn():
-    code = ("import sys, churn.model; "
-            "print([m for m in ('pandas', 'sklearn', 'matplotlib') if m in sys.modules])")
+    code = "import sys, churn.model; print([m for m in ('pandas', 'sklearn', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -41,9 +41,7 @@ def toy(request, ckks):
     """(module, n, secret, relinearisation key, x, y, fresh encryption of x, and of y)."""
     n = request.param
     rng = Random(n)
-    x, y = (
-        [complex(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(n // 2)] for _ in range(2)
-    )
+    x, y = ([complex(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(n // 2)] for _ in range(2))
     s = ckks.ternary(n)
     public, relin = ckks.public_key(s), ckks.switching_key(ckks.times(s, s, ckks.P), s)
     encrypted = [ckks.encrypt(ckks.encode(z), public) for z in (x, y)]

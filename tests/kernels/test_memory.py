@@ -239,31 +239,54 @@ def test_wiping_is_of_one_thread():
     assert block.wipe
 
 
-def test_every_array_that_held_the_secret_is_overwritten(rng):
-    """Generate, encrypt, decrypt: no free block holds the words of the secret afterwards."""
-    from params import insecure_small
-
-    from ckks import kernels
-    from ckks.rlwe import Plaintext, encrypt
-    from ckks.rlwe.secret import KeyGenerator, decrypt
-
-    params = insecure_small()
-    keygen = KeyGenerator(params, rng)
-    secret = keygen.secret_key()
-    words = secret.ntt(params.basis_qp).copy()
-    key = keygen.public_key(secret)
-    keygen.evaluation_keys(secret, rotations=[1], conjugation=True)
-    plaintext = Plaintext.of(params, kernels.zeros((5, 64)), 4)
-    decrypt(encrypt(plaintext, key, rng), secret)
-    secret.close()
-    del secret
-    gc.collect()
+def leftovers(n: int) -> set[bytes]:
+    """The rows of n words, other than zeros, that free blocks still hold."""
+    rows = set()
     for nbytes, blocks in memory._pool.free.items():
         for block in blocks:
             start = -address(block) % 64
-            rows = block[start : start + nbytes // 512 * 512].view(np.uint64).reshape(-1, 64)
-            for row in words:
-                assert not (rows == row).all(axis=1).any()
+            words = block[start : start + nbytes].tobytes()
+            rows |= {words[i : i + 8 * n] for i in range(0, nbytes, 8 * n)}
+    return {row for row in rows if any(row)}
+
+
+def rows_of(*arrays: np.ndarray) -> set[bytes]:
+    return {row.tobytes() for x in arrays for row in x.reshape(-1, x.shape[-1])}
+
+
+def test_nothing_secret_is_left_in_free_blocks(rng):
+    """Secrets, errors, ephemeral keys, squares and images of the secret: what is left is public, word for word."""
+    from params import insecure_small
+
+    from ckks.ring import Rng
+    from ckks.rlwe import Plaintext, encrypt
+    from ckks.rlwe.secret import KeyGenerator, SecretKey, decrypt, encrypt_secret
+
+    params = insecure_small()
+    n, top = params.ring_degree, params.top_level
+    params.basis_qp, params.digits(top)
+    keygen = KeyGenerator(params, rng)
+
+    secret = keygen.secret_key()
+    assert leftovers(n) == set()
+    public = keygen.public_key(secret)
+    assert leftovers(n) <= rows_of(public.words)
+    keys = keygen.evaluation_keys(secret, rotations=[1], conjugation=True)
+    shown = rows_of(public.words, keys.relin.words, *(key.words for key in keys.galois.values()))
+    assert leftovers(n) <= shown
+    plaintext = Plaintext.of(params, zeros((5, n)), top)
+    ct = encrypt(plaintext, public, rng)
+    assert leftovers(n) <= shown | rows_of(ct.words)
+    fresh, _ = encrypt_secret(plaintext, secret, rng)
+    shown |= rows_of(ct.words, fresh.words)
+    assert leftovers(n) <= shown
+    decrypt(ct, secret)
+    assert leftovers(n) <= shown
+    SecretKey.from_ntt(params, secret.ntt(params.basis(top)))
+    secret.close()
+    del secret, plaintext
+    assert leftovers(n) <= shown
+    assert Rng(1).deterministic
 
 
 # ---- nobody else has it ----------------------------------------------------------------------------------------

@@ -166,9 +166,7 @@ class _Reader:
 
     def _take(self, size: int) -> memoryview:
         if size > len(self._data) - self._at:
-            raise SealFormatError(
-                f"truncated: need {size} bytes, {len(self._data) - self._at} left"
-            )
+            raise SealFormatError(f"truncated: need {size} bytes, {len(self._data) - self._at} left")
         piece = self._data[self._at : self._at + size]
         self._at += size
         return piece
@@ -240,9 +238,7 @@ def read_secret_key(data: bytes, parameters: SealParameters) -> Words:
     return words
 
 
-def read_ciphertext(
-    data: bytes, parameters: SealParameters, *, is_ntt: bool = True
-) -> SealCiphertext:
+def read_ciphertext(data: bytes, parameters: SealParameters, *, is_ntt: bool = True) -> SealCiphertext:
     """Return the words (parts, limbs, N) and the scale of a saved ``Ciphertext``.
 
     Another domain than ``is_ntt`` says is an error; CKKS works in NTT form throughout.
@@ -255,21 +251,16 @@ def read_ciphertext(
     return ciphertext
 
 
-def _read_ciphertext(
-    outer: _Reader, parameters: SealParameters, is_ntt: bool = True
-) -> SealCiphertext:
+def _read_ciphertext(outer: _Reader, parameters: SealParameters, is_ntt: bool = True) -> SealCiphertext:
     body = outer.open()
     limbs = parameters.limbs_of(body.raw(32))
     ntt_flag, parts, ring_degree, found_limbs = body.unpack("BQQQ")
     scale, correction = body.real(), body.number()
     if ntt_flag != is_ntt or correction != 1:
-        raise SealFormatError(
-            f"NTT flag {ntt_flag}, correction factor {correction}; need {int(is_ntt)} and 1"
-        )
+        raise SealFormatError(f"NTT flag {ntt_flag}, correction factor {correction}; need {int(is_ntt)} and 1")
     if (ring_degree, found_limbs) != (parameters.ring_degree, limbs):
         raise SealFormatError(
-            f"N = {ring_degree}, {found_limbs} limbs; the parms id says "
-            f"N = {parameters.ring_degree}, {limbs} limbs"
+            f"N = {ring_degree}, {found_limbs} limbs; the parms id says N = {parameters.ring_degree}, {limbs} limbs"
         )
     if not 2 <= parts <= _MAX_PARTS:
         raise SealFormatError(f"{parts} parts; need 2..{_MAX_PARTS}")
@@ -283,8 +274,7 @@ def _read_public_key(outer: _Reader, parameters: SealParameters) -> Words:
     words = _read_ciphertext(outer, parameters).words
     if words.shape[:2] != (2, len(parameters.moduli)):
         raise SealFormatError(
-            f"{words.shape[0]} parts of {words.shape[1]} limbs; "
-            f"a public key has 2 of {len(parameters.moduli)}"
+            f"{words.shape[0]} parts of {words.shape[1]} limbs; a public key has 2 of {len(parameters.moduli)}"
         )
     return words
 
@@ -355,8 +345,7 @@ def _write_array(words: Words, version: tuple[int, int]) -> bytes:
 def _check_words(words: Words, parameters: SealParameters, limbs: int) -> None:
     if words.dtype != np.uint64 or words.shape[-2:] != (limbs, parameters.ring_degree):
         raise SealFormatError(
-            f"found {words.dtype} words of shape {words.shape}; "
-            f"need uint64 (..., {limbs}, {parameters.ring_degree})"
+            f"found {words.dtype} words of shape {words.shape}; need uint64 (..., {limbs}, {parameters.ring_degree})"
         )
     _in_range(words, parameters.moduli[:limbs])
 
@@ -367,9 +356,7 @@ def version_of(data: bytes) -> tuple[int, int]:
     return major, minor
 
 
-def write_ciphertext(
-    words: Words, scale: float, parameters: SealParameters, version: tuple[int, int]
-) -> bytes:
+def write_ciphertext(words: Words, scale: float, parameters: SealParameters, version: tuple[int, int]) -> bytes:
     """Return bytes that SEAL loads as a ``Ciphertext``; words (parts, limbs, N), NTT form.
 
     ``version`` is that of the SEAL that will load them (``version_of`` anything it saved): up to

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import library_steps
 import numpy as np
 import pytest
 import seal_format
-import library_steps
 import seal_steps
 from seal_format import SealFormatError, SealParameters
 

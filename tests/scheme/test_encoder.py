@@ -13,7 +13,7 @@ from params import insecure_pairs, insecure_small, insecure_wide_primes
 
 from ckks import Encoder, error_bound
 from ckks.errors import BasisMismatch, LevelError, ParameterError, RangeError, SlotError
-from ckks.ring import Domain, RingPoly
+from ckks.ring import RingPoly
 from ckks.rlwe import Plaintext
 from ckks.scheme.meta import Meta, meta_of
 
@@ -157,7 +157,9 @@ def test_decode_of_any_integers(generator, backend):
         words = RingPoly.from_integers(params.basis(level), coefficients).to_ntt().residues
         scale = params.scale_at(level)
         meta = Meta(scale, n // 2, n // 2, False, 2.0**46 * n / float(scale), 1.0)
-        decoded = Encoder(params, generator=generator).decode(Plaintext(params=params, words=words, level=level, meta=meta))
+        decoded = Encoder(params, generator=generator).decode(
+            Plaintext(params=params, words=words, level=level, meta=meta)
+        )
         slots = by_generator(naive.decode(coefficients, scale), n, generator)
         largest = max(map(abs, slots))
         assert np.abs(decoded - slots).max() <= 1e-12 * largest * sqrt(n)

@@ -55,11 +55,22 @@ OPERATIONS = {
     "tensor": (2, lambda e, x, y: e.tensor(x, y), lambda x, y: x * y, 0),
     "tensor, relinearise": (2, lambda e, x, y: e.relinearise(e.tensor(x, y)), lambda x, y: x * y, 0),
     "tensor, relinearise and rescale": (
-        2, lambda e, x, y: e.relinearise(e.tensor(x, y), rescale=True), lambda x, y: x * y, 1,
+        2,
+        lambda e, x, y: e.relinearise(e.tensor(x, y), rescale=True),
+        lambda x, y: x * y,
+        1,
     ),
-    "tensor, rescale, relinearise": (2, lambda e, x, y: e.relinearise(e.rescale(e.tensor(x, y))), lambda x, y: x * y, 1),
+    "tensor, rescale, relinearise": (
+        2,
+        lambda e, x, y: e.relinearise(e.rescale(e.tensor(x, y))),
+        lambda x, y: x * y,
+        1,
+    ),
     "add three parts and two": (
-        2, lambda e, x, y: e.add(e.tensor(x, y), e.multiply(x, y, rescale=False)), lambda x, y: 2 * x * y, 0,
+        2,
+        lambda e, x, y: e.add(e.tensor(x, y), e.multiply(x, y, rescale=False)),
+        lambda x, y: 2 * x * y,
+        0,
     ),
     "times a real constant": (1, lambda e, x: e.multiply(x, -0.7), lambda x: -0.7 * x, 1),
     "times a complex constant": (1, lambda e, x: e.multiply(x, 0.6 + 0.8j), lambda x: (0.6 + 0.8j) * x, 1),
@@ -70,7 +81,10 @@ OPERATIONS = {
     "conjugate": (1, lambda e, x: e.conjugate(x), np.conj, 0),
     "sum of 4 slots": (1, lambda e, x: e.sum_slots(x, 4), lambda x: sum(np.roll(x, -k, -1) for k in range(4)), 0),
     "rescale of a product": (
-        2, lambda e, x, y: e.rescale(e.multiply(x, y, rescale=False)), lambda x, y: x * y, 1,
+        2,
+        lambda e, x, y: e.rescale(e.multiply(x, y, rescale=False)),
+        lambda x, y: x * y,
+        1,
     ),
     "drop": (1, lambda e, x: e.drop(x, 2), lambda x: x, 2),
     "bring": (1, lambda e, x: e.bring(x, 1), lambda x: x, 3),
@@ -125,7 +139,9 @@ def test_operation_on_sparse_vectors(name, backend):
     assert meta_of(result).slots == 8
 
 
-@pytest.mark.parametrize("make", [insecure_pairs, insecure_single_digit, insecure_wide_primes], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "make", [insecure_pairs, insecure_single_digit, insecure_wide_primes], ids=lambda m: m.__name__
+)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation_over_other_parameters(name, make, backend):
     """Two primes a level, uncentred or single digits, primes of the general class."""
@@ -403,8 +419,10 @@ def test_every_pair_of_levels_combines(degrees, backend):
     e, top = kit.evaluator, kit.params.top_level
     x, y, one = draw((16,), "real", 1), draw((16,), "real", 2), np.ones(16)
     a, b = (
-        {level: kit.encrypt(v, level) if degree == 1 else waiting(kit, v, one, level)
-         for level in range(degree - 1, top + 1)}
+        {
+            level: kit.encrypt(v, level) if degree == 1 else waiting(kit, v, one, level)
+            for level in range(degree - 1, top + 1)
+        }
         for v, degree in ((x, degrees[0]), (y, degrees[1]))
     )
     for la, lb in pairs(a, b):
@@ -448,9 +466,7 @@ WAYS_TO_WAIT = {
     "complex constant": lambda e, x: e.multiply(x, 0.3 - 0.4j, rescale=False),
     "weighted sum": lambda e, x: e.weighted_sum(x, [0.3, 0.7], rescale=False)[None][[0, 0]],
     "dot": lambda e, x: e.dot(x, x, rescale=False)[None][[0, 0]],
-    "plaintext": lambda e, x: e.multiply(
-        x, e.encoder.encode(np.linspace(-1, 1, 16), level=x.level), rescale=False
-    ),
+    "plaintext": lambda e, x: e.multiply(x, e.encoder.encode(np.linspace(-1, 1, 16), level=x.level), rescale=False),
     "tensor": lambda e, x: e.tensor(x, x),
 }
 
@@ -634,6 +650,7 @@ TOO_DEEP = {
     "rescale": lambda k: k.evaluator.rescale(lowest(k)),
     "relinearise": lambda k: k.evaluator.relinearise(lowest(k), rescale=True),
     "bring": lambda k: k.evaluator.bring(odd_scale(k, lowest(k)), 0),
+    "bring without going down": lambda k: k.evaluator.bring(odd_scale(k, k.encrypt(np.ones(16))), 4),
     "polynomial": lambda k: polynomial(k, lowest(k, 2), 7),
     "polynomial on an interval": lambda k: polynomial(k, lowest(k, 2), 3, 100.0),
 }

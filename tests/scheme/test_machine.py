@@ -205,9 +205,7 @@ def make_machine(kit: Kit) -> type[RuleBasedStateMachine]:
         def rescale(self, i: int) -> None:
             a = self.get(i)
             if a.degree == 2:
-                self.attempt(
-                    lambda: e.rescale(a.ct), lambda: a.truth, a, level=a.ct.level - 1 if a.ct.level else None
-                )
+                self.attempt(lambda: e.rescale(a.ct), lambda: a.truth, a, level=a.ct.level - 1 if a.ct.level else None)
 
         @rule(i=index, down=st.integers(0, top))
         def bring(self, i: int, down: int) -> None:

@@ -17,7 +17,16 @@ from kit import Kit, make_kit
 from params import insecure_small
 
 from ckks import Decryptor, Encryptor, Evaluator, error_bound
-from ckks.errors import BasisMismatch, HEError, LevelError, MissingKey, ParameterError, RangeError, ScaleError, SlotError
+from ckks.errors import (
+    BasisMismatch,
+    HEError,
+    LevelError,
+    MissingKey,
+    ParameterError,
+    RangeError,
+    ScaleError,
+    SlotError,
+)
 from ckks.rlwe import Ciphertext, EvaluationKeys
 from ckks.scheme.meta import meta_of
 
@@ -304,8 +313,18 @@ def nasty(kind: str) -> Any:
 
 
 NASTY = (
-    "nan", "inf", "-inf", "nan constant", "inf constant", "complex nan constant", "complex inf constant", "huge",
-    "huge constant", "short", "long", "no axes",
+    "nan",
+    "inf",
+    "-inf",
+    "nan constant",
+    "inf constant",
+    "complex nan constant",
+    "complex inf constant",
+    "huge",
+    "huge constant",
+    "short",
+    "long",
+    "no axes",
 )
 
 
@@ -460,12 +479,13 @@ def test_keys_of_a_lower_level(name):
     from ckks import KeyGenerator
     from ckks.ring import Rng
 
-    keys = KeyGenerator(w.here.params, Rng(9)).evaluation_keys(
-        w.here.secret, rotations=[1], conjugation=True, level=2
-    )
+    keys = KeyGenerator(w.here.params, Rng(9)).evaluation_keys(w.here.secret, rotations=[1], conjugation=True, level=2)
     evaluator = Evaluator(w.here.params, keys)
-    action = {"multiply": lambda x: evaluator.multiply(x, x), "rotate": lambda x: evaluator.rotate(x, 1),
-              "conjugate": evaluator.conjugate}[name]
+    action = {
+        "multiply": lambda x: evaluator.multiply(x, x),
+        "rotate": lambda x: evaluator.rotate(x, 1),
+        "conjugate": evaluator.conjugate,
+    }[name]
     assert "level" in refused(lambda: action(w.good), (LevelError, MissingKey), w.good)
     action(w.here.evaluator.bring(w.good, 2))
 

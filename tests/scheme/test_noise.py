@@ -54,12 +54,13 @@ class Circuit:
     batch: int
     real: bool
     tree: bool
+    slots: int
 
     def fresh(self) -> Value:
         """A fresh encryption of values at the ends of the declared range."""
         bound = self.kit.params.value_range
-        truth = at_the_ends(self.g, (self.batch, self.kit.params.slots), bound, real=self.real)
-        return Value(self.kit.encrypt(truth), truth)
+        truth = at_the_ends(self.g, (self.batch, self.slots), bound, real=self.real)
+        return Value(self.kit.encrypt(truth, slots=self.slots), truth)
 
     def run(self, steps: int) -> Value:
         """Apply random operations, check every value on the way, return the last."""
@@ -100,17 +101,18 @@ class Circuit:
 
 
 def _array(c: Circuit, v: Value, what: str) -> tuple[Ciphertext, np.ndarray]:
-    w = at_the_ends(c.g, (c.kit.params.slots,), real=c.real)
+    w = at_the_ends(c.g, (c.slots,), real=c.real)
     return getattr(c.kit.evaluator, what)(v.ct, w), v.truth * w if what == "multiply" else v.truth + w
 
 
 def _constant(c: Circuit, v: Value, what: str) -> tuple[Ciphertext, np.ndarray]:
-    w = at_the_ends(c.g, (), real=c.real).item() * (0.5 + c.g.random())
+    # From all the bits of the scale down to eleven, where rounding the constant outweighs everything else.
+    w = at_the_ends(c.g, (), real=c.real).item() * 1.5 * 2.0 ** -c.g.choice([0, 0, 0, 10, 28])
     return getattr(c.kit.evaluator, what)(v.ct, w), v.truth * w if what == "multiply" else v.truth + w
 
 
 def _rotate(c: Circuit, v: Value) -> tuple[Ciphertext, np.ndarray]:
-    k = 1 << int(c.g.integers(c.kit.params.slots.bit_length() - 1))
+    k = 1 << int(c.g.integers(c.slots.bit_length() - 1))
     return c.kit.evaluator.rotate(v.ct, k), np.roll(v.truth, -k, -1)
 
 
@@ -147,9 +149,7 @@ OPERATIONS: dict[str, tuple[int, Callable[..., tuple[Ciphertext, np.ndarray]]]] 
 }
 
 
-def run_circuits(
-    make: Any, n: int, shapes: int, batch: int, *, tree: bool, seed: int, least: float = 0.5
-) -> None:
+def run_circuits(make: Any, n: int, shapes: int, batch: int, *, tree: bool, seed: int, least: float = 0.5) -> None:
     """Run `shapes` circuits on `batch` inputs each, with new keys for every eighth shape.
 
     Shared values may cancel (x - x has no error at all), so only trees are held to sizes from below.
@@ -160,7 +160,7 @@ def run_circuits(
         if shape % 8 == 0:
             kit = make_kit(make(n, depth=DEPTH), seed=1000 * seed + shape)
         real = shape % 2 == 0
-        circuit = Circuit(kit, g, batch, real, tree)
+        circuit = Circuit(kit, g, batch, real, tree, kit.params.slots)
         result = circuit.run(int(g.integers(2, 9)))
         if not tree:
             continue
@@ -202,7 +202,15 @@ def test_random_circuits_on_every_backend(backend, backend_n):
     g = np.random.default_rng(backend_n)
     kit = make_kit(insecure_small(backend_n, depth=DEPTH), seed=backend_n)
     for _ in range(3 if backend == "reference" else 10):
-        Circuit(kit, g, 2, bool(g.integers(2)), False).run(5)
+        Circuit(kit, g, 2, bool(g.integers(2)), False, kit.params.slots).run(5)
+
+
+def test_random_circuits_on_sparse_vectors(fastest):
+    """Bounds only: what decoding averages away depends on how errors of different repetitions hang together."""
+    g = np.random.default_rng(8)
+    kit = make_kit(insecure_small(128, depth=DEPTH), seed=8)
+    for slots in (2, 4, 8, 32) * 6:
+        Circuit(kit, g, 16, bool(g.integers(2)), False, slots).run(6)
 
 
 @pytest.mark.slow
@@ -234,16 +242,17 @@ def test_three_parts_that_are_rescaled(fastest):
     assert np.sqrt(np.mean(np.square(ratios))) == pytest.approx(1, rel=0.25)
 
 
+@pytest.mark.parametrize("rescale", [True, False], ids=["rescaled", "waiting"])
 @pytest.mark.parametrize("squarings", [1, 2, 4])
-def test_a_square_is_fully_correlated_with_itself(squarings, fastest):
-    """(m + e)^2 = m^2 + 2 m e + ...: twice the error, not sqrt(2) times."""
+def test_a_square_is_fully_correlated_with_itself(squarings, rescale, fastest):
+    """(m + e)^2 = m^2 + 2 m e + ...: twice the error, not sqrt(2) times; whether its rescale was done or waited."""
     ratios = []
     for seed in range(8):
         kit = make_kit(insecure_small(256), seed=seed, rotations=[])
         x = at_the_ends(np.random.default_rng(seed), (8, 128), real=False)
         ct = kit.encrypt(x)
         for _ in range(squarings):
-            ct, x = kit.evaluator.square(ct), x * x
+            ct, x = kit.evaluator.square(ct, rescale=rescale), x * x
         ratios.append(ratio_of(kit, ct, x))
     # As above, with |s|^2 (deviation equal to its mean): 8 x 64 values, 4 % of the mean square.
     assert np.sqrt(np.mean(np.square(ratios))) == pytest.approx(1, rel=0.15)
@@ -262,6 +271,21 @@ def test_sparse_vectors_state_the_error_they_have(slots, fastest):
         assert off.max() <= error_bound(ct)
         squares.append(np.mean(off**2) / expected_error(ct) ** 2)
     assert 0.5 <= np.sqrt(np.mean(squares)) <= 2
+
+
+@pytest.mark.parametrize("rescale", [True, False], ids=["rescaled", "waiting"])
+@pytest.mark.parametrize("slots", [1, 8, 128])
+def test_rounded_factors_of_sparse_vectors_stay_within_the_bound(slots, rescale, fastest):
+    """An integer factor that was rounded is off by the same amount in every repetition of a sparse vector: decoding
+    averages over those, which makes independent errors smaller, but not this one."""
+    kit = make_kit(insecure_small(256), rotations=[])
+    e, ones = kit.evaluator, np.ones((40, slots))
+    factor = (2**11 + 0.49) / 2**40  # eleven bits: nearly half a unit is lost
+    for result, wanted in (
+        (e.multiply(kit.encrypt(ones[0], slots=slots), factor, rescale=rescale), ones[0] * factor),
+        (e.weighted_sum(kit.encrypt(ones, slots=slots), [factor] * 40, rescale=rescale), ones.sum(0) * factor),
+    ):
+        assert kit.error(result, wanted) <= error_bound(result)
 
 
 @pytest.mark.parametrize("reach", [0.01, 1.0, 100.0])

@@ -133,9 +133,7 @@ def test_generate_refuses_what_cannot_work():
         CKKSParams.generate(ring_degree=63, depth=1, scale_bits=40, base_bits=50, security=None)
     for bad in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ParameterError, match="value range"):
-            CKKSParams.generate(
-                ring_degree=64, depth=1, scale_bits=40, base_bits=50, security=None, value_range=bad
-            )
+            CKKSParams.generate(ring_degree=64, depth=1, scale_bits=40, base_bits=50, security=None, value_range=bad)
 
 
 def test_drifting_scales_are_refused():
@@ -308,9 +306,10 @@ def test_for_depth_gives_what_it_promises(case, compiled):
     assert params.depth == depth and params.value_range == reach and params.security == security
     assert bool(params.special_moduli) is switching
     assert params.ring_degree <= 2**14
-    assert prod(params.moduli) * prod(params.special_moduli) <= 2 ** LARGEST_LOG2_QP[security][
-        params.ring_degree.bit_length() - 1
-    ]
+    assert (
+        prod(params.moduli) * prod(params.special_moduli)
+        <= 2 ** LARGEST_LOG2_QP[security][params.ring_degree.bit_length() - 1]
+    )
     assert all(q < 2**50 for q in params.moduli + params.special_moduli)
     assert _product_error(params, reach, switching) <= 2.0**-precision
 

@@ -7,11 +7,11 @@ import numpy as np
 from ckks import kernels
 from ckks.errors import BasisMismatch
 from ckks.kernels import wiping
-from ckks.ring import Rng, error, expand_uniform
+from ckks.ring import Rng, error
 from ckks.rlwe import noise
 from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.secret.key import SecretKey
-from ckks.rlwe.seeds import CIPHERTEXT_LABEL
+from ckks.rlwe.seeds import ciphertext_half
 
 
 def encrypt_secret(plaintext: Plaintext, secret: SecretKey, rng: Rng) -> tuple[Ciphertext, bytes]:
@@ -23,7 +23,7 @@ def encrypt_secret(plaintext: Plaintext, secret: SecretKey, rng: Rng) -> tuple[C
     if secret.params != params:
         raise BasisMismatch("the secret key belongs to other parameters than the plaintext")
     seed = rng.public_seed()
-    a = expand_uniform(basis, seed, label=CIPHERTEXT_LABEL, shape=plaintext.shape).residues
+    a = ciphertext_half(params, plaintext.level, plaintext.shape, seed)
     with wiping():
         e = error(basis, rng, plaintext.shape)
         masked = kernels.add(basis.plan, plaintext.words, e.residues)

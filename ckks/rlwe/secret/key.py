@@ -1,4 +1,4 @@
-"""SecretKey: a type that does not print, pickle, copy or compare what it holds."""
+"""SecretKey: a type that does not print, pickle or copy what it holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ckks.rlwe.params import RLWEParams
 class SecretKey:
     """The secret s, with coefficients in {-1, 0, 1}.
 
-    Made by `KeyGenerator.secret_key()`, by `from_coefficients` for another library's key, or read from a key file.
+    Made by `KeyGenerator.secret_key()`, by `from_ntt` from another library's key, or read from a key file.
     Its memory is overwritten by `close()`, and when the object dies. What cannot be promised: that no copy was left
     in registers, swap or freed interpreter memory.
 

@@ -9,13 +9,13 @@ import numpy as np
 from ckks import kernels
 from ckks.errors import BasisMismatch, ParameterError
 from ckks.kernels import Words, wiping
-from ckks.ring import Rng, automorphism, error, expand_uniform, inverse_galois
+from ckks.ring import Rng, automorphism, error, inverse_galois
 from ckks.ring.sampling import ternary_coefficients
 from ckks.rlwe.gadget import special_scalars
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.secret.key import SecretKey
-from ckks.rlwe.seeds import PUBLIC_KEY_LABEL, SWITCHING_KEY_LABEL
+from ckks.rlwe.seeds import public_key_half, switching_key_halves
 
 
 class KeyGenerator:
@@ -41,7 +41,7 @@ class KeyGenerator:
         params, seed = self.params, self._rng.public_seed()
         basis = params.basis_qp
         with wiping():
-            a = expand_uniform(basis, seed, label=PUBLIC_KEY_LABEL).residues
+            a = public_key_half(params, params.top_level, seed)
             b = self._masked(secret.ntt(basis), a)
         words = kernels.empty((2, *a.shape))
         words[0], words[1] = b, a
@@ -58,7 +58,9 @@ class KeyGenerator:
         level = self._check(secret, level)
         needed = self.params.limbs(level), self.params.ring_degree
         if source.shape != needed or source.dtype != np.uint64:
-            raise BasisMismatch(f"source secret of shape {source.shape} and type {source.dtype}; needed uint64 {needed}")
+            raise BasisMismatch(
+                f"source secret of shape {source.shape} and type {source.dtype}; needed uint64 {needed}"
+            )
         return self._switching_key(secret.ntt(self.params.extended_basis(level)), source, level)
 
     def _switching_key(self, destination: Words, source: Words, level: int) -> SwitchingKey:
@@ -68,7 +70,7 @@ class KeyGenerator:
         seed = self._rng.public_seed()
         words = kernels.empty((len(digits), 2, len(basis), basis.n))
         with wiping():
-            a = expand_uniform(basis, seed, label=SWITCHING_KEY_LABEL, shape=(len(digits),)).residues
+            a = switching_key_halves(params, level, seed)
             b = self._masked(destination, a)
             shifted = kernels.mul_scalar(params.basis(level).plan, source, special_scalars(params, level))
             for digit, own in enumerate(digits):
