@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from params import insecure_small
 
 from ckks import CKKSParams, Decryptor, Encoder, Encryptor, Evaluator, KeyGenerator, SecretKey
 from ckks.ring import Rng
@@ -74,3 +77,30 @@ def at_the_ends(
     if real:
         return np.asarray(values.choice([-bound, bound], shape))
     return np.asarray((1 - 2.0**-50) * bound * np.exp(2j * np.pi * values.random(shape)))
+
+
+LARGE = 256
+"""Ring degree that `kit_for` gives to compiled backends: 128 slots. The noise of a product with the secret has a
+variance that differs from slot to slot like |s(zeta)|^2, exponentially distributed, so the mean square over 64
+independent slots (one of each conjugate pair) is off by 1/sqrt(64) = 12 % in one standard deviation, its root by 6 %:
+a factor of 2 is far."""
+
+_kits: dict[object, Kit] = {}
+
+
+def kit_for(backend: str, make: Callable[..., CKKSParams] = insecure_small, **changes: Any) -> Kit:
+    """Keys for a backend's ring degree: the same words on every backend, hence made once."""
+    key = make, backend == "reference", tuple(changes.items())
+    if key not in _kits:
+        _kits[key] = make_kit(make(32 if backend == "reference" else LARGE, **changes))
+    return _kits[key]
+
+
+def draw(shape: tuple[int, ...], kind: str, seed: int) -> NDArray[Any]:
+    """Return values of size 1, "real" or "complex"."""
+    return at_the_ends(np.random.default_rng(seed), shape, real=kind != "complex")
+
+
+def fingerprint(*cts: Ciphertext) -> list[object]:
+    """Everything that an operation on these must leave as it is."""
+    return [(hashlib.sha256(np.ascontiguousarray(c.words)).digest(), c.level, c.meta, c.noise) for c in cts]

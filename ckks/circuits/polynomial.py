@@ -12,6 +12,9 @@ from __future__ import annotations
 from decimal import Decimal
 from math import sqrt
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ckks.circuits.plan import Block, Plan, evaluation_plan
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import LevelError
@@ -40,10 +43,11 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
     Raises:
         LevelError: not enough levels left (says how many would do).
     """
+    evaluator.check(x)
     plan = evaluation_plan(polynomial)
     x = settle(x)
     if plan.center:
-        x = evaluator.subtract(x, plan.center)
+        x = evaluator.subtract(x, in_used_slots(x, plan.center))
     if plan.radius != 1 and plan.depth:
         if abs(plan.growth_bits) <= _SPARE_BITS:
             x = evaluator.with_scale(x, EXACT.multiply(meta_of(x).scale, Decimal(plan.radius)))
@@ -60,7 +64,14 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
 
 def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynomial) -> Ciphertext:
     """Return p(x) for u = (x - center)/radius, values in [-1, 1]: the depth is ceil(log2(degree + 1)), always."""
+    evaluator.check(u)
     return _walk(evaluator, settle(u), evaluation_plan(polynomial))
+
+
+def in_used_slots(x: Ciphertext, value: float) -> NDArray[np.float64]:
+    """Return `value` for each slot of x that holds one. The others stay at 0, the middle of the normalised interval:
+    a polynomial that ran away there could exceed the modulus and take all slots with it."""
+    return np.full(meta_of(x).length, value)
 
 
 def _walk(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> Ciphertext:

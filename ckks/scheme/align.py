@@ -9,7 +9,7 @@ counted as noise.
 from __future__ import annotations
 
 from decimal import Decimal
-from math import log2
+from math import log2, sqrt
 
 import numpy as np
 
@@ -43,7 +43,9 @@ def multiply_towards(ct: Ciphertext, ratio: Decimal, scale: Decimal) -> Cipherte
     meta = meta_of(ct)
     off = abs(float(EXACT.subtract(ratio, Decimal(factor))))
     product = multiply_exact(ct, factor)
-    size = product.noise + Noise(meta.message.std * off, meta.message.bound * off)
+    # This error lies where the message lies: sparse decoding, which keeps a share of other errors, keeps all of it.
+    share = 2 * meta.slots / ct.params.ring_degree
+    size = product.noise + Noise(meta.message.std * off / sqrt(share), meta.message.bound * off)
     return product.with_(meta=meta.but(scale=scale), noise=size)
 
 

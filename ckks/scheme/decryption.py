@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ckks.errors import BasisMismatch
+from ckks.kernels import wiping
 from ckks.rlwe import Ciphertext
 from ckks.rlwe.secret import SecretKey, decrypt
 from ckks.scheme.encoder import Encoder
@@ -28,11 +29,12 @@ class Decryptor:
         """Return the values, float64 (complex128 if complex values went in), shape (..., n).
 
         **For the key holder only.** The last bits of these numbers carry the encryption error, which together with
-        the ciphertext gives the secret key away ([LM21]): round well before showing them to anybody else.
+        the ciphertext gives the secret key away ([LM21]): do not show them to anybody else.
         """
         ct = getattr(ct, "ciphertext", ct)  # an EncryptedVector will do
         if not isinstance(ct, Ciphertext):
             raise TypeError(f"cannot decrypt {type(ct).__name__}; needed a Ciphertext or EncryptedVector")
         if ct.params != self.params:
             raise BasisMismatch("the ciphertext belongs to other parameters than this decryptor")
-        return self.encoder.decode(decrypt(ct, self._secret))
+        with wiping():  # message plus error is as good as the key
+            return self.encoder.decode(decrypt(ct, self._secret))

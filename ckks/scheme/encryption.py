@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from ckks.errors import BasisMismatch
+from ckks.kernels import wiping
 from ckks.ring import Rng
 from ckks.rlwe import Ciphertext, Plaintext, PublicKey, encrypt
 from ckks.scheme.encoder import Encoder
@@ -54,7 +55,8 @@ class Encryptor:
 
     def _plaintext(self, values: ArrayLike | Plaintext, encoding: dict[str, Any]) -> Plaintext:
         if not isinstance(values, Plaintext):
-            return self.encoder.encode(values, **encoding)
+            with wiping():
+                return self.encoder.encode(values, **encoding)
         if encoding:
             raise TypeError(f"a Plaintext is encoded already; leave out {', '.join(encoding)} or pass the numbers")
         return values

@@ -84,12 +84,12 @@ class Evaluator:
 
     def negate(self, a: Ciphertext) -> Ciphertext:
         """Return -a."""
-        self._own(a)
+        self.check(a)
         return Ciphertext.of(a.params, kernels.neg(a.basis.plan, a.words), a.level, a.meta, a.noise)
 
     def sum(self, a: Ciphertext, axis: int = 0) -> Ciphertext:
         """Return the sum over one batch axis."""
-        self._own(a)
+        self.check(a)
         if not -len(a.shape) <= axis < len(a.shape) or not a.shape[axis]:
             raise SlotError(
                 f"sum over axis {axis} of a batch {a.shape}; needed an existing, non-empty batch axis (sum_slots adds "
@@ -116,7 +116,7 @@ class Evaluator:
         With rescale=False the result stays at its level with the product of the scales; sums of such products share
         one rescale, which the next multiplication does by itself if nobody did before.
         """
-        self._own(a)
+        self.check(a)
         if isinstance(b, Ciphertext):
             return self._multiply_ciphertexts(a, b, rescale)
         if isinstance(b, (int, np.integer)) and not isinstance(b, (bool, np.bool_)):
@@ -145,7 +145,7 @@ class Evaluator:
 
         The raw product: scales need not agree. `multiply` aligns first, so that its result is canonical.
         """
-        self._own(a, b)
+        self.check(a, b)
         level, square = min(a.level, b.level), a is b
         a, b = a.at_level(level), b.at_level(level)
         x, y = meta_of(a), meta_of(b)
@@ -160,8 +160,8 @@ class Evaluator:
 
     def dot(self, a: Ciphertext, b: Ciphertext, *, rescale: bool = True) -> Ciphertext:
         """Return sum over k of a[k] b[k] along the first batch axis, with one relinearisation and one rescale."""
-        self._own(a)
-        self._own(b)
+        self.check(a)
+        self.check(b)
         if not a.shape or not b.shape or a.shape[0] != b.shape[0]:
             raise SlotError(f"dot of batches {a.shape} and {b.shape}; needed first axes of equal length")
         a, b = align(settle(a), settle(b), "dot")
@@ -177,7 +177,7 @@ class Evaluator:
             weights: K real numbers, the same for all slots; or (M, K), which gives a batch of M results.
             rescale: as for `multiply`.
         """
-        self._own(a)
+        self.check(a)
         w = as_numbers(weights)
         if w.dtype.kind == "c" or w.ndim not in (1, 2) or not a.shape or w.shape[-1] != a.shape[0] or not w.size:
             raise SlotError(
@@ -216,7 +216,7 @@ class Evaluator:
 
     def relinearise(self, a: Ciphertext, *, rescale: bool = False) -> Ciphertext:
         """Return a two-part ciphertext of the same values; with `rescale`, both divisions in one."""
-        self._own(a)
+        self.check(a)
         if not rescale:
             return relinearise(a, self.keys.relin_key())
         if a.level == 0:
@@ -227,14 +227,14 @@ class Evaluator:
 
     def rescale(self, a: Ciphertext) -> Ciphertext:
         """Return the same values one level lower: words and scale divided by the primes of the level."""
-        self._own(a)
+        self.check(a)
         if a.level == 0:
             raise too_deep("rescale", 1, a)
         return self._rescale_to(a, rescaled_scale(a))
 
     def drop(self, a: Ciphertext, level: int) -> Ciphertext:
         """Return the same values at a lower level, the scale untouched (a view: nothing is computed)."""
-        self._own(a)
+        self.check(a)
         self.params.check_level(level)
         if level > a.level:
             raise LevelError(f"cannot raise a ciphertext from level {a.level} to {level}; only bootstrapping could")
@@ -243,7 +243,7 @@ class Evaluator:
 
     def bring(self, a: Ciphertext, level: int, scale: Decimal | None = None) -> Ciphertext:
         """Return the same values at `level` and `scale` (canonical unless given): an integer product, rescales."""
-        self._own(a)
+        self.check(a)
         exact = self.params.scale_at(level) if scale is None else checked_scale(scale)
         if not can_reach(a, level, exact):
             raise too_deep("bring", max(1, 1 + level - a.level), a)
@@ -252,14 +252,14 @@ class Evaluator:
 
     def with_scale(self, a: Ciphertext, scale: Decimal | float) -> Ciphertext:
         """Return the same words read at another scale: values times (old scale / new scale), for free."""
-        self._own(a)
+        self.check(a)
         meta, exact = meta_of(a), checked_scale(scale)
         factor = float(EXACT.divide(meta.scale, exact))
         return a.with_(meta=meta.but(scale=exact, bound=meta.bound * factor, rms=meta.rms * factor))
 
     def with_bound(self, a: Ciphertext, bound: float, rms: float | None = None) -> Ciphertext:
         """Return the same ciphertext under a promise of yours: |value| <= bound at every slot."""
-        self._own(a)
+        self.check(a)
         declared, expected = (checked_bound(v) if v else 0.0 for v in (bound, bound if rms is None else rms))
         return a.with_(meta=meta_of(a).but(bound=declared, rms=expected))
 
@@ -271,7 +271,7 @@ class Evaluator:
 
     def rotate_many(self, a: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]:
         """Return one rotation for each of `steps`; they share the decomposition of a (hoisting)."""
-        self._own(a)
+        self.check(a)
         elements = [self._rotation_element(a, k) for k in steps]
         try:
             rotated = hoisted_automorphisms(a, tuple(elements), self.keys)
@@ -284,7 +284,7 @@ class Evaluator:
 
     def conjugate(self, a: Ciphertext) -> Ciphertext:
         """Return the complex conjugate of every slot."""
-        self._own(a)
+        self.check(a)
         return apply_automorphism(a, 2 * self.params.ring_degree - 1, self.keys)
 
     def sum_slots(self, a: Ciphertext, count: int | None = None) -> Ciphertext:
@@ -292,7 +292,7 @@ class Evaluator:
 
         count is a power of two, all slots unless given. Rotations by 1, 2, 4, ... count/2, each followed by a sum.
         """
-        self._own(a)
+        self.check(a)
         slots = meta_of(a).slots
         count = slots if count is None else count
         if count < 1 or count & (count - 1) or count > slots:
@@ -305,7 +305,8 @@ class Evaluator:
 
     # ---- helpers -------------------------------------------------------------------------------------------------
 
-    def _own(self, *cts: Ciphertext) -> None:
+    def check(self, *cts: Ciphertext) -> None:
+        """Raise unless all of these are ciphertexts of this evaluator's parameters."""
         for ct in cts:
             if not isinstance(ct, Ciphertext):
                 raise TypeError(f"expected a Ciphertext, found {type(ct).__name__}; encrypt it first")
@@ -313,10 +314,10 @@ class Evaluator:
                 raise BasisMismatch("the ciphertext belongs to other parameters than this evaluator")
 
     def _combine(self, a: Ciphertext, b: Operand, *, subtract: bool) -> Ciphertext:
-        self._own(a)
+        self.check(a)
         kernel = kernels.sub if subtract else kernels.add
         if isinstance(b, Ciphertext):
-            self._own(b)
+            self.check(b)
             a, b = align(a, b, "subtract" if subtract else "add")
             if meta_of(a).slots != meta_of(b).slots:
                 raise SlotError(f"operands with {meta_of(a).slots} and {meta_of(b).slots} slots; pack both alike")
@@ -362,9 +363,10 @@ class Evaluator:
         return Ciphertext.of(a.params, words, a.level, result, a.noise + Noise(0.5, 1.0))
 
     def _multiply_ciphertexts(self, a: Ciphertext, b: Ciphertext, rescale: bool) -> Ciphertext:
-        self._own(b)
-        key = self.keys.relin_key()
-        a, b = settle(a), settle(b)
+        self.check(b)
+        key, square = self.keys.relin_key(), a is b
+        a = settle(a)
+        b = a if square else settle(b)
         lower = a if a.level <= b.level else b
         if rescale and lower.level == 0:
             raise too_deep("multiply", 1, lower)

@@ -92,10 +92,10 @@ def expected_error(value: Ciphertext | Plaintext) -> float:
 
 
 def error_bound(value: Ciphertext | Plaintext) -> float:
-    """Return the bound on the slot error of a value, in its own units (see `rlwe.noise` for its meaning)."""
-    meta = meta_of(value)
-    share = 2 * meta.slots / value.params.ring_degree
-    return float(value.noise.bound * sqrt(share) / float(meta.scale))
+    """Return the bound on the slot error of a value, in its own units (see `rlwe.noise` for its meaning).
+
+    Taking n of N/2 slots averages over the others, which never makes the largest value larger."""
+    return float(value.noise.bound / float(meta_of(value).scale))
 
 
 def meta_of(value: Ciphertext | Plaintext) -> Meta:

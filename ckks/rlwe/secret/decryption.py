@@ -34,5 +34,6 @@ def decrypt(ct: Ciphertext, secret: SecretKey) -> Plaintext:
 def measured_error(ct: Ciphertext, secret: SecretKey, message: RingPoly) -> NDArray[np.object_]:
     """Return the error polynomial's coefficients as integers: phase minus `message` (same basis)."""
     phase = decrypt(ct, secret)
-    difference = RingPoly.of(ct.basis, phase.words, Domain.NTT) - message.to_ntt()
-    return difference.to_integers()
+    with wiping():
+        difference = RingPoly.of(ct.basis, phase.words, Domain.NTT) - message.to_ntt()
+        return difference.to_integers()

@@ -3,7 +3,7 @@
 Layout, little endian: magic "CKKSSKEY" (8) | version (2) | flags (2: bit 0 = encrypted) | parameter digest (32) |
 N (4) | salt (16) | nonce (12) | payload | SHA-256 of all before (32).
 Payload: one byte per four coefficients (value + 1 in 2 bits each, low bits first); with a passphrase it is sealed by
-AES-256-GCM (tag of 16 bytes behind it) under scrypt(passphrase, salt, n = 2^15, r = 8, p = 1), header authenticated.
+AES-256-GCM (tag of 16 bytes behind it) under scrypt(passphrase, salt, n = 2^17, r = 8, p = 1), header authenticated.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ def secret_key_from_bytes(data: bytes, params: RLWEParams, passphrase: str | Non
     if hashlib.sha256(data[:-32]).digest() != data[-32:]:
         raise SerializationError("secret key file is damaged: its checksum does not match")
     payload = data[_HEADER.size : -32]
+    if passphrase is not None and not flags:
+        raise SerializationError(
+            "this secret key file is not sealed, but a passphrase was given: wrong file?"
+        )
     if flags:
         if passphrase is None:
             raise SerializationError("this secret key file is sealed; give its passphrase")
@@ -106,4 +110,4 @@ def _check_passphrase(passphrase: str | None) -> None:
 
 
 def _derive(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(passphrase.encode())
+    return Scrypt(salt=salt, length=32, n=2**17, r=8, p=1).derive(passphrase.encode())

@@ -39,6 +39,12 @@ class SecretKey:
             )
         if values.size and (int(values.max()) > 1 or int(values.min()) < -1):
             raise RangeError("a secret coefficient lies outside {-1, 0, 1}")
+        expected, n = 2 * params.ring_degree / 3, params.ring_degree
+        if not params.is_insecure and abs(np.count_nonzero(values) - expected) > 10 * (2 * n / 9) ** 0.5:
+            raise RangeError(
+                "the secret has far more or fewer zeros than a uniform ternary one, and the table covers no other: "
+                "generate it with KeyGenerator.secret_key(), or use insecure parameters"
+            )
         self.params = params
         self.__coefficients: NDArray[np.int8] | None = values.astype(np.int8)
         with wiping():
@@ -49,8 +55,9 @@ class SecretKey:
     @classmethod
     def from_ntt(cls, params: RLWEParams, residues: ArrayLike) -> SecretKey:
         """Return the key whose NTT form over (q_0..q_L), shape (limbs of Q, N), is given: another library's key."""
-        poly = RingPoly(params.basis(params.top_level), residues, Domain.NTT)
-        first = poly.limbs(slice(0, 1)).to_coefficient().residues[0]
+        with wiping():
+            poly = RingPoly(params.basis(params.top_level), residues, Domain.NTT)
+            first = poly.limbs(slice(0, 1)).to_coefficient().residues[0]
         q = params.moduli[0]
         values = first.astype(np.int64)
         values[first > q // 2] -= q
