@@ -65,9 +65,7 @@ def secret_key_from_bytes(data: bytes, params: RLWEParams, passphrase: str | Non
         raise SerializationError("secret key file is damaged: its checksum does not match")
     payload = data[_HEADER.size : -32]
     if passphrase is not None and not flags:
-        raise SerializationError(
-            "this secret key file is not sealed, but a passphrase was given: wrong file?"
-        )
+        raise SerializationError("this secret key file is not sealed, but a passphrase was given: wrong file?")
     if flags:
         if passphrase is None:
             raise SerializationError("this secret key file is sealed; give its passphrase")
