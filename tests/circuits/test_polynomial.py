@@ -242,6 +242,22 @@ def test_slots_without_values_do_not_spoil_the_others(interval, degree):
     assert kit.error(result, p(x)) <= error_bound(result)
 
 
+@pytest.mark.parametrize("interval", [(10.0, 12.0), (100.0, 101.0)], ids=str)
+@pytest.mark.parametrize("degree", [7, 15])
+def test_slots_without_values_after_a_shift(interval, degree):
+    """A constant that was added stands in every slot, those without values included: these are inside the interval now,
+    and must not be thought of as zeros."""
+    kit = kit_for(64, 128.0)
+    p = draw(degree, "chebyshev", "none", interval)
+    x = points(interval, (20,))
+    ct = kit.evaluator.add(kit.encrypt(x - interval[0]), interval[0])
+    try:
+        result = evaluate_polynomial(kit.evaluator, ct, p)
+    except RangeError:
+        return
+    assert kit.error(result, p(x)) <= error_bound(result)
+
+
 def test_inputs_are_left_alone():
     kit = kit_for(64)
     ct = kit.encrypt(points((-1.0, 1.0), (8,)))
@@ -333,6 +349,20 @@ def test_without_a_linear_form_the_interval_costs_a_level():
     result = sigmoid(v, interval=8.0, degree=7)
     assert result.ciphertext.level == 6 - 4
     assert np.abs(kit.decrypt(result) - 1 / (1 + np.exp(-x))).max() < 0.02
+
+
+@pytest.mark.parametrize("bias", ["number", "array"])
+def test_linear_forms_over_part_of_the_slots(bias):
+    """Scores near 11 on (10, 12), with values in 20 of 32 slots: the bias alone, in the others, lies far outside."""
+    kit = kit_for(64)
+    g = np.random.default_rng(6)
+    features, w = 0.94 + 0.05 * g.uniform(-1, 1, (5, 20)), np.array([1.0, 0.5, 0.3, 0.2, 0.1])
+    b = 9.0 if bias == "number" else np.full(20, 9.0)
+    p = draw(15, "chebyshev", "none", (10.0, 12.0))
+    scores = w @ features + b
+    assert 10 < scores.min() and scores.max() < 12
+    result = apply_polynomial(w @ EncryptedVector(kit.encrypt(features), kit.evaluator) + b, p)
+    assert kit.error(result.ciphertext, p(scores)) <= error_bound(result.ciphertext)
 
 
 def test_sigmoid_chooses_the_degree_for_an_error():

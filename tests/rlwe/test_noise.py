@@ -163,15 +163,14 @@ def noisy(n: int, digit_sizes: tuple[int, ...], *, special: int, centred: bool =
 
 
 def switching_errors(params: RLWEParams, level: int, *, keys: int, ciphertexts: int, seed: int = 1) -> np.ndarray:
-    """Phase of switch(x) minus x s', integers (keys, ciphertexts, N), for Galois keys and uniform x."""
-    rng = Rng(seed)
-    keygen = KeyGenerator(params, rng)
-    secret = keygen.secret_key()
+    """Phase of switch(x) minus x s', integers (keys, ciphertexts, N), for uniform x; every key has its own secret."""
+    keygen = KeyGenerator(params, Rng(seed))
     basis = params.basis(level)
-    s = RingPoly(basis, secret.ntt(basis), Domain.NTT)
     g, m = 5, 2 * params.ring_degree
     found = []
     for i in range(keys):
+        secret = keygen.secret_key()
+        s = RingPoly(basis, secret.ntt(basis), Domain.NTT)
         x = RingPoly(basis, random_words(basis, seed + i, (ciphertexts,)), Domain.NTT)
         c = switch(x.residues, keygen.galois_key(secret, g, level), level)
         c0, c1 = (RingPoly(basis, part, Domain.NTT) for part in c)
@@ -223,8 +222,9 @@ def slot_spread(params: RLWEParams, keys: int, ciphertexts: int) -> float:
 def test_no_slot_is_hot(n):
     """Within a factor of 2 of the median, over 10 keys.
 
-    With one dominant digit the power of a slot is the mean of |e(zeta)|^2 over the keys: Gamma(10)/10, whose median
-    is 0.967. P(Gamma(10) > 4 * 9.67) = e^-38.7 sum_(i<10) 38.7^i / i! = 3e-9, times at most 2^11 slots.
+    For a fixed key and secret the power of a slot follows |e(zeta)|^2 (one dominant digit) or |s(zeta)|^2 (rounding),
+    both exponential over the slots; their mean over 10 is Gamma(10)/10, of median 0.967.
+    P(Gamma(10) > 4 * 9.67) = e^-38.7 sum_(i<10) 38.7^i / i! = 1.1e-8, times at most 2^11 slots: 2e-5.
     """
     assert slot_spread(insecure_single_digit(n), 10, 4) <= 2
 

@@ -122,6 +122,21 @@ def test_operation_over_other_parameters(name, make, backend):
     assert kit.error(result, plain(*values)) <= error_bound(result) + 2.0**-44  # decoding: two transforms in double
 
 
+@pytest.mark.parametrize("value", [0.5, -0.25j, np.float64(1.0)], ids=repr)
+def test_a_constant_is_a_vector_of_that_constant(value, backend):
+    """x + c and x + [c, ..., c] are one thing, in the slots without values too: rotations and sums bring those in."""
+    kit = kit_for(backend)
+    e = kit.evaluator
+    ct = kit.encrypt([0.5, -0.25, 1.0])
+    number, array = e.add(ct, value), e.add(ct, np.full(3, value))
+    for result in (number, array):
+        wanted = np.zeros(kit.params.slots, dtype=complex)
+        wanted[:3] = np.array([0.5, -0.25, 1.0]) + value
+        rotated, summed = e.rotate(result, 2), e.sum_slots(result)
+        assert np.abs(kit.decrypt(rotated) - np.roll(wanted, -2)).max() <= error_bound(rotated)
+        assert np.abs(kit.decrypt(summed) - wanted.sum()).max() <= error_bound(summed)
+
+
 def test_operands_of_different_length(backend):
     """Missing slots are zeros, and the longer vector gives the result's length."""
     kit = kit_for(backend)

@@ -8,7 +8,7 @@ from itertools import product as pairs
 import numpy as np
 import pytest
 from kit import Kit, draw, fingerprint, kit_for, make_kit
-from params import insecure_small
+from params import insecure_pairs, insecure_small
 
 from ckks import CKKSParams, error_bound, expected_error
 from ckks.errors import LevelError
@@ -224,3 +224,21 @@ def test_expected_error_of_repeated_squaring(backend):
         ct, x = kit.evaluator.square(ct), x * x
     rms = np.sqrt(np.mean(np.abs(kit.decrypt(ct) - x) ** 2))
     assert 0.5 <= rms / expected_error(ct) <= 2, f"measured {rms:.3g}, expected {expected_error(ct):.3g}"
+
+
+@pytest.mark.parametrize("make", [insecure_small, insecure_pairs], ids=lambda m: m.__name__)
+def test_plain_values_join_waiting_products(make, backend):
+    """What waits for its rescale has the square of the scale, 2^140 with two primes a level: numbers and arrays are
+    added at that."""
+    kit = kit_for(backend, make)
+    x, y = draw((16,), "real", 1), draw((16,), "real", 2)
+    product = waiting(kit, x, y, kit.params.top_level)
+    for result, wanted in (
+        (kit.evaluator.add(product, 0.5), x * y + 0.5),
+        (kit.evaluator.add(product, y), x * y + y),
+        (kit.evaluator.subtract(product, x), x * y - x),
+    ):
+        assert result.level == kit.params.top_level
+        assert kit.error(result, wanted) <= error_bound(result) + 2.0**-44  # decoding: two transforms in double
+        lower = kit.evaluator.rescale(result)
+        assert kit.error(lower, wanted) <= error_bound(lower) + 2.0**-44

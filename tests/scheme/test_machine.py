@@ -179,6 +179,8 @@ def make_machine(kit: Kit) -> type[RuleBasedStateMachine]:
         @rule(i=index, value=constants, what=st.sampled_from(["add", "subtract", "multiply"]))
         def constant(self, i: int, value: complex, what: str) -> None:
             a = self.get(i)
+            if what != "multiply" and meta_of(a.ct).length < slots:
+                return  # what becomes of slots without values has a test of its own
             settled = a.ct.level - (a.degree - 1) * (a.ct.level > 0)
             truth = {"add": a.truth + value, "subtract": a.truth - value, "multiply": a.truth * value}[what]
             level: int | None = a.ct.level
