@@ -246,7 +246,7 @@ class Evaluator:
         self.check(a)
         exact = self.params.scale_at(level) if scale is None else checked_scale(scale)
         if not can_reach(a, level, exact):
-            raise too_deep("bring", max(1, 1 + level - a.level), a)
+            raise too_deep(f"bringing this scale to level {level}", 1 + level, a)
         self._check_room(meta_of(a).but(scale=exact), level)
         return bring(a, level, exact)
 

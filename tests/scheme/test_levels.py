@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from itertools import product as pairs
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_waiting_products_have_the_square_of_the_scale(way, deep):
         assert meta_of(deep.evaluator.rescale(ct)).scale == deep.params.scale_at(level - 1), f"at level {level}"
 
 
-@pytest.mark.parametrize(("one", "other"), [(a, b) for a in WAYS_TO_WAIT for b in WAYS_TO_WAIT if a < b])
+@pytest.mark.parametrize(("one", "other"), list(pairwise(WAYS_TO_WAIT)))
 def test_waiting_products_of_different_kinds_add_up(one, other, deep):
     """The documented use of rescale=False: sums of such products share one rescale, at every level."""
     e = deep.evaluator
