@@ -75,11 +75,11 @@ class Evaluator:
     # ---- sums ----------------------------------------------------------------------------------------------------
 
     def add(self, a: Ciphertext, b: Operand) -> Ciphertext:
-        """Return a + b."""
+        """Return a + b. A number is added in every slot, an array (or Plaintext) where it has values."""
         return self._combine(a, b, subtract=False)
 
     def subtract(self, a: Ciphertext, b: Operand) -> Ciphertext:
-        """Return a - b."""
+        """Return a - b; see `add`."""
         return self._combine(a, b, subtract=True)
 
     def negate(self, a: Ciphertext) -> Ciphertext:
