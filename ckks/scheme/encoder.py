@@ -78,11 +78,11 @@ class Encoder:
                 "(as leading axis of a batch), or use a larger ring degree"
             )
         check_magnitude(array, bound)
-        room = params.basis(level).modulus / 2
-        if bound * float(exact_scale) >= room:
+        room = log2(params.basis(level).modulus) - 1  # the modulus itself may be far beyond a double
+        if log2(bound) + log2(exact_scale) >= room:
             raise RangeError(
                 f"values up to {bound:g} at scale 2^{log2(float(exact_scale)):.1f} exceed the modulus of level {level} "
-                f"(2^{log2(room):.1f} with sign); use a smaller scale or bound"
+                f"(2^{room:.1f} with sign); use a smaller scale or bound"
             )
         padded = np.zeros((*array.shape[:-1], slots), dtype=np.complex128)
         padded[..., : array.shape[-1]] = array
@@ -189,20 +189,19 @@ def exact_round(value: float, scale: Decimal) -> int:
 
 
 def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64]) -> Words:
-    """Return the NTT words of the nearest integers to `coefficients`, (..., N) of size below 2^114.
+    """Return the NTT words of the nearest integers to `coefficients`, (..., N) of any finite size.
 
-    Beyond 2^62 a double is an integer already; it is split exactly as high 2^52 + low.
+    Beyond 2^62 a double is an integer already; it is split exactly into digits of 52 bits, most significant last.
     """
-    rounded = np.rint(coefficients)
-    largest = np.abs(rounded).max(initial=0.0)
-    if not largest < 2.0**114:
-        raise RangeError(f"coefficients of 2^{np.log2(largest):.1f}; the encoder holds up to 2^114: lower the scale")
-    if largest < 2.0**62:
-        words = kernels.signed(basis.plan, rounded.astype(np.int64))
-    else:
-        high = np.trunc(rounded * 2.0**-52)
-        low = rounded - high * 2.0**52
-        words = kernels.signed(basis.plan, low.astype(np.int64), high.astype(np.int64))
+    rest, digits = np.rint(coefficients), []
+    while np.abs(rest).max(initial=0.0) >= 2.0**62:
+        high = np.trunc(rest * 2.0**-52)
+        digits.append((rest - high * 2.0**52).astype(np.int64))
+        rest = high
+    words = kernels.signed(basis.plan, rest.astype(np.int64))
+    radix = np.array([2**52 % q for q in basis.moduli], dtype=np.uint64)
+    for digit in reversed(digits):  # Horner's rule
+        words = kernels.mul_scalar_add(basis.plan, words, radix, kernels.signed(basis.plan, digit))
     return kernels.ntt(basis.plan, words, words)
 
 

@@ -75,7 +75,7 @@ class Evaluator:
     # ---- sums ----------------------------------------------------------------------------------------------------
 
     def add(self, a: Ciphertext, b: Operand) -> Ciphertext:
-        """Return a + b. A number is added in every slot, an array (or Plaintext) where it has values."""
+        """Return a + b. Slots without values stay zero, whether b is a number or an array."""
         return self._combine(a, b, subtract=False)
 
     def subtract(self, a: Ciphertext, b: Operand) -> Ciphertext:
@@ -353,6 +353,8 @@ class Evaluator:
     def _add_constant(self, a: Ciphertext, value: complex) -> Ciphertext:
         check_magnitude(np.asarray(value), float("inf"))
         meta = meta_of(a)
+        if meta.length < meta.slots:  # slots without values stay zero: rotations, sums and polynomials see them
+            return self._combine(a, np.full(meta.length, value), subtract=False)
         added = meta.but(bound=abs(value), rms=abs(value), real=complex(value).imag == 0)
         result = meta.plus(added)
         self._check_room(result, a.level)

@@ -123,14 +123,14 @@ def test_operation_over_other_parameters(name, make, backend):
 
 
 @pytest.mark.parametrize("value", [0.5, -0.25j, np.float64(1.0)], ids=repr)
-def test_a_number_is_added_everywhere_and_an_array_where_it_has_values(value, backend):
-    """Slots without values: a number reaches them as well, and rotations and sums bring them in."""
+def test_a_constant_is_a_vector_of_that_constant(value, backend):
+    """x + c and x + [c, ..., c] are one thing, in the slots without values too: rotations and sums bring those in."""
     kit = kit_for(backend)
     e = kit.evaluator
     ct = kit.encrypt([0.5, -0.25, 1.0])
     number, array = e.add(ct, value), e.add(ct, np.full(3, value))
-    for result, elsewhere in ((number, value), (array, 0)):
-        wanted = np.full(kit.params.slots, elsewhere, dtype=complex)
+    for result in (number, array):
+        wanted = np.zeros(kit.params.slots, dtype=complex)
         wanted[:3] = np.array([0.5, -0.25, 1.0]) + value
         rotated, summed = e.rotate(result, 2), e.sum_slots(result)
         assert np.abs(kit.decrypt(rotated) - np.roll(wanted, -2)).max() <= error_bound(rotated)
