@@ -249,8 +249,7 @@ def polynomial(x: EncryptedVector, p: Polynomial) -> EncryptedVector:
     The map of p.interval to [-1, 1] is folded into the weights when x is a linear form (`weights @ features + bias`).
     """
     if x._waiting and p.basis == "chebyshev":
-        # The centre is taken off where there are values; elsewhere u stays near 0 (see in_used_slots).
-        u = x._affine(1 / p.radius, np.full(x.shape[-1], -p.center / p.radius) if p.center else 0.0)
+        u = x._affine(1 / p.radius, -p.center / p.radius)
         return EncryptedVector(evaluate_normalised(x.evaluator, u.ciphertext, p), x.evaluator)
     return EncryptedVector(evaluate_polynomial(x.evaluator, x.ciphertext, p), x.evaluator)
 

@@ -12,9 +12,6 @@ from __future__ import annotations
 from decimal import Decimal
 from math import sqrt
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ckks.circuits.plan import Block, Plan, evaluation_plan
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import LevelError
@@ -47,7 +44,7 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
     plan = evaluation_plan(polynomial)
     x = settle(x)
     if plan.center:
-        x = evaluator.subtract(x, in_used_slots(x, plan.center))
+        x = evaluator.subtract(x, plan.center)  # slots without values stay at 0, inside [-1, 1]
     if plan.radius != 1 and plan.depth:
         if abs(plan.growth_bits) <= _SPARE_BITS:
             x = evaluator.with_scale(x, EXACT.multiply(meta_of(x).scale, Decimal(plan.radius)))
@@ -66,12 +63,6 @@ def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynom
     """Return p(x) for u = (x - center)/radius, values in [-1, 1]: the depth is ceil(log2(degree + 1)), always."""
     evaluator.check(u)
     return _walk(evaluator, settle(u), evaluation_plan(polynomial))
-
-
-def in_used_slots(x: Ciphertext, value: float) -> NDArray[np.float64]:
-    """Return `value` for each slot of x that holds one. The others stay at 0, the middle of the normalised interval:
-    a polynomial that ran away there could exceed the modulus and take all slots with it."""
-    return np.full(meta_of(x).length, value)
 
 
 def _walk(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> Ciphertext:
