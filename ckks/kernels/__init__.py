@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckks.errors import BasisMismatch, RangeError
+from ckks.kernels import composed
 from ckks.kernels import threads as _threads
 from ckks.kernels.backends import NAMES, active, available, load, source_for, use
+from ckks.kernels.gadgets import Gadget, Quotient, make_gadget, make_quotient
 from ckks.kernels.interface import (
     FAST_LIMIT,
     WORD_LIMIT,
@@ -34,22 +36,29 @@ __all__ = [
     "NAMES",
     "WORD_LIMIT",
     "Conversion",
+    "Gadget",
     "Kernels",
     "Plan",
+    "Quotient",
     "Words",
     "active",
     "add",
     "available",
     "convert",
+    "decompose",
+    "divide",
     "dot",
     "empty",
     "gather",
     "gather_signed",
+    "inner",
     "intt",
     "kept_bytes",
     "load",
     "make_conversion",
+    "make_gadget",
     "make_plan",
+    "make_quotient",
     "mul",
     "mul_scalar",
     "mul_scalar_add",
@@ -61,6 +70,10 @@ __all__ = [
     "signed",
     "sub",
     "sub_mul_scalar",
+    "switch",
+    "switch_digits",
+    "switch_product",
+    "tensor",
     "threads",
     "use",
     "warmup",
@@ -223,6 +236,67 @@ def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = 
     o = _fold_out(out)
     _threads.run(lambda s: kernel(plan[s], lo, hi, o[:, s]), len(plan))
     return out
+
+
+# ---- fused: compositions of the above, which a source may have as one (see `composed`) --------------------------
+
+
+def decompose(gadget: Gadget, x: Words) -> Words:
+    """Return the digits of x over the joint basis: (..., l, N) to (digits, ..., k + l, N)."""
+    return composed.decompose(gadget, x)
+
+
+def inner(gadget: Gadget, digits: Words, key: Words, addend: Words | None = None) -> Words:
+    """Return sum_d digit_d key_d + P addend over the joint basis, (2, ..., k + l, N); see `composed.inner`."""
+    return composed.inner(gadget, digits, key, addend)
+
+
+def tensor(plan: Plan, x: Words, y: Words) -> Words:
+    """Return (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1), (3, ..., l, N), of two elements (2, ..., l, N)."""
+    return composed.tensor(plan, x, y)
+
+
+def divide(quotient: Quotient, x: Words, index: NDArray[np.int64] | None = None) -> Words:
+    """Return round(x / D) over the primes that remain, permuted by `index`: (..., limbs, N) to (..., kept, N)."""
+    result: Words = _fused("divide", quotient.plan.n)(quotient, x, index)
+    return result
+
+
+def switch(
+    gadget: Gadget,
+    x: Words,
+    key: Words,
+    quotient: Quotient,
+    addend: Words | None = None,
+    index: NDArray[np.int64] | None = None,
+) -> Words:
+    """Return x s' + addend as a ciphertext under s, (2, ..., kept, N), for x of (..., l, N); see `composed.switch`."""
+    result: Words = _fused("switch", gadget.plan.n)(gadget, x, key, quotient, addend, index)
+    return result
+
+
+def switch_digits(
+    gadget: Gadget,
+    digits: Words,
+    key: Words,
+    quotient: Quotient,
+    addend: Words | None = None,
+    index: NDArray[np.int64] | None = None,
+) -> Words:
+    """`switch` from digits made once for several keys by `decompose`."""
+    result: Words = _fused("switch_digits", gadget.plan.n)(gadget, digits, key, quotient, addend, index)
+    return result
+
+
+def switch_product(gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quotient) -> Words:
+    """Return the product of two ciphertexts (2, ..., l, N), relinearised and divided, (2, ..., kept, N)."""
+    result: Words = _fused("switch_product", gadget.plan.n)(gadget, x, y, key, quotient)
+    return result
+
+
+def _fused(name: str, n: int) -> Callable[..., Words]:
+    chosen: Callable[..., Words] = getattr(source_for(n), name, None) or getattr(composed, name)
+    return chosen
 
 
 # ---- folding, splitting, checking ------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ckks.errors import BackendError, ParameterError
 from ckks.kernels.interface import Conversion, Plan, Words
+from ckks.kernels.native_switch import NativeSwitching
 
 Shape = tuple[int, ...]
 _UNSIGNED, _SIGNED = np.dtype(np.uint64), np.dtype(np.int64)
@@ -95,7 +96,7 @@ def _variants(lib: Any, ffi: Any) -> tuple[list[str], list[str]]:
     return names, [name for i, name in enumerate(names) if lib.ckks_variant_runnable(i)]
 
 
-class NativeKernels:
+class NativeKernels(NativeSwitching):
     """One variant of the compiled kernels; see `ckks.kernels.interface.Kernels` for what each method computes.
 
     Arrays that break the contract raise ValueError (shape, strides, read-only result) or TypeError (word type).
@@ -116,6 +117,7 @@ class NativeKernels:
         self._modulus = lru_cache(maxsize=4096)(self._make_modulus)
         self._limbs = lru_cache(maxsize=8192)(self._make_limbs)
         self._conversion = lru_cache(maxsize=8192)(self._make_conversion)
+        self._prepare_switching()
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the doctor: variant, variants compiled and runnable, CPU features, compiler."""

@@ -6,14 +6,9 @@ primes), rescale (drop the last level) and their merger, depending on which limb
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import prod
-
-import numpy as np
-
 from ckks import kernels
 from ckks.errors import BasisMismatch, DomainError
-from ckks.kernels import Words, make_conversion
+from ckks.kernels import make_conversion, make_quotient
 from ckks.ring.basis import RNSBasis
 from ckks.ring.poly import Domain, RingPoly
 
@@ -55,27 +50,5 @@ def divide_and_round(poly: RingPoly, *, first: int = 0, last: int = 0) -> RingPo
         raise BasisMismatch(f"cannot drop {first} + {last} of {count} limbs; at least one has to remain")
     if first + last == 0:
         return poly
-    kept = poly.basis[first : count - last]
-    return RingPoly.of(kept, divide_words(poly.basis, poly.residues, first, last), Domain.NTT)
-
-
-def divide_words(basis: RNSBasis, x: Words, first: int, last: int) -> Words:
-    """`divide_and_round` on bare NTT words (..., limbs, N), arguments already checked."""
-    count, n = len(basis), basis.n
-    plan, end = basis.plan, len(basis) - last
-    dropped = kernels.empty((*x.shape[:-2], first + last, n))
-    if first:
-        kernels.intt(plan[:first], x[..., :first, :], dropped[..., :first, :])
-    if last:
-        kernels.intt(plan[end:count], x[..., end:, :], dropped[..., first:, :])
-    kept = plan[first:end]
-    table = make_conversion(basis.moduli[:first] + basis.moduli[end:], kept.moduli)
-    remainder = kernels.convert(table, dropped)
-    kernels.ntt(kept, remainder, remainder)
-    return kernels.sub_mul_scalar(kept, x[..., first:end, :], remainder, _inverses(table.source, kept.moduli))
-
-
-@lru_cache(maxsize=4096)
-def _inverses(dropped: tuple[int, ...], kept: tuple[int, ...]) -> Words:
-    big_d = prod(dropped)
-    return np.array([pow(big_d, -1, q) for q in kept], dtype=np.uint64)
+    quotient = make_quotient(poly.basis.plan, first, last)
+    return RingPoly.of(poly.basis[first : count - last], kernels.divide(quotient, poly.residues), Domain.NTT)

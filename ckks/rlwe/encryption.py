@@ -8,9 +8,9 @@ from ckks import kernels
 from ckks.errors import BasisMismatch
 from ckks.kernels import wiping
 from ckks.ring import RingPoly, Rng, error, ternary
-from ckks.ring.convert import divide_words
 from ckks.rlwe import noise
 from ckks.rlwe.elements import Ciphertext, Plaintext
+from ckks.rlwe.gadget import quotient_of
 from ckks.rlwe.keys import PublicKey
 
 
@@ -31,7 +31,7 @@ def encrypt(plaintext: Plaintext, key: PublicKey, rng: Rng) -> Ciphertext:
             e: RingPoly = error(basis, rng, plaintext.shape)
             row = key.words[part, : len(basis)]
             kernels.add(basis.plan, kernels.mul(basis.plan, u.residues, row), e.residues, zero[part])
-        out = divide_words(basis, zero, params.num_special, 0) if params.num_special else zero
+        out = kernels.divide(quotient_of(params, level), zero) if params.num_special else zero
         kernels.add(params.basis(level).plan, out[0], plaintext.words, out[0])
     size = plaintext.noise + noise.fresh_public(params)
     return Ciphertext.of(params, np.moveaxis(out, 0, -3), level, plaintext.meta, size)

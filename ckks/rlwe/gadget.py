@@ -11,12 +11,11 @@ All words are in NTT form; the joint basis is (p_1..p_k, q_0..q_l).
 
 from __future__ import annotations
 
-import numpy as np
+from functools import lru_cache
 
 from ckks import kernels
 from ckks.errors import BasisMismatch, LevelError, ParameterError
-from ckks.kernels import Words, make_conversion
-from ckks.ring.convert import divide_words
+from ckks.kernels import Gadget, Quotient, Words, make_gadget, make_quotient
 from ckks.rlwe.keys import SwitchingKey
 from ckks.rlwe.params import RLWEParams
 
@@ -35,23 +34,8 @@ def decompose(params: RLWEParams, x: Words, level: int) -> Words:
     Returns:
         (digits, ..., k + l, N) in NTT form.
     """
-    if not params.special_moduli:
-        raise ParameterError("these parameters have no special primes, so no key switching; add special_moduli")
-    k, n, basis = params.num_special, params.ring_degree, params.extended_basis(level)
-    limbs, slices = params.limbs(level), params.digits(level)
-    _check_limbs(x, limbs, level)
-    coefficients = kernels.intt(params.basis(level).plan, x)
-    out = kernels.empty((len(slices), *x.shape[:-2], k + limbs, n))
-    for digit, own in zip(out, slices, strict=True):
-        digit[..., k + own.start : k + own.stop, :] = x[..., own, :]
-        for others in (slice(0, k + own.start), slice(k + own.stop, k + limbs)):
-            target = basis[others]
-            if len(target):
-                lifted = digit[..., others, :]
-                table = make_conversion(params.moduli[own], target.moduli, params.centred_digits)
-                kernels.convert(table, coefficients[..., own, :], lifted)
-                kernels.ntt(target.plan, lifted, lifted)
-    return out
+    check_limbs(x, params.limbs(level), level)
+    return kernels.decompose(gadget_of(params, level), x)
 
 
 def gadget_product(digits: Words, key: SwitchingKey, level: int) -> Words:
@@ -65,44 +49,26 @@ def gadget_product(digits: Words, key: SwitchingKey, level: int) -> Words:
     Returns:
         (2, ..., k + l, N) in NTT form, not yet divided by P.
     """
-    params = key.params
-    _check_limbs(digits, len(params.extended_basis(level)), level)
+    check_limbs(digits, len(key.params.extended_basis(level)), level)
+    return kernels.inner(gadget_of(key.params, level), digits, key_rows(key, level))
+
+
+def key_rows(key: SwitchingKey, level: int) -> Words:
+    """Return the prefix of a switching key that a level uses, (digits, 2, k + l, N)."""
     if level > key.level:
         raise LevelError(
             f"a switching key of level {key.level} cannot act at level {level}; generate it for that level"
         )
-    basis = params.extended_basis(level)
-    rows = key.words[: len(digits), :, : len(basis)]  # the prefix that this level uses
-    acc = kernels.empty((2, *digits.shape[1:]))
-    for part in (0, 1):
-        kernels.dot(basis.plan, digits, rows[:, part], acc[part])
-    return acc
-
-
-def lift(params: RLWEParams, x: Words, level: int) -> Words:
-    """Return P x over QP: words (..., l, N) to (..., k + l, N). The limbs modulo p_j are 0."""
-    k = params.num_special
-    _check_limbs(x, params.limbs(level), level)
-    out = kernels.zeros((*x.shape[:-2], k + x.shape[-2], x.shape[-1]))
-    basis = params.basis(level)
-    kernels.mul_scalar(basis.plan, x, special_scalars(params, level), out[..., k:, :])
-    return out
+    gadget = gadget_of(key.params, level)
+    return key.words[: len(gadget), :, : len(gadget.plan)]
 
 
 def add_lifted(params: RLWEParams, acc: Words, x: Words, level: int) -> None:
-    """Add P x to acc in place; see `lift`. acc (..., k + l, N) must be the caller's own array."""
+    """Add P x, which is 0 modulo the special primes, to acc in place: (..., l, N) to (..., k + l, N)."""
+    gadget = gadget_of(params, level)
+    check_limbs(x, len(gadget.kept), level)
     top = acc[..., params.num_special :, :]
-    kernels.mul_scalar_add(params.basis(level).plan, x, special_scalars(params, level), top, top)
-
-
-def _check_limbs(words: Words, needed: int, level: int) -> None:
-    if words.ndim < 2 or words.shape[-2] != needed:
-        raise BasisMismatch(f"words of shape {words.shape} at level {level}; needed {needed} limbs there")
-
-
-def special_scalars(params: RLWEParams, level: int) -> Words:
-    """Return P mod q_i for the primes of a level."""
-    return np.array([params.special_modulus % q for q in params.basis(level).moduli], dtype=np.uint64)
+    kernels.mul_scalar_add(gadget.kept, x, gadget.weights, top, top)
 
 
 def mod_down(params: RLWEParams, acc: Words, level: int, *, rescale: bool = False) -> Words:
@@ -110,6 +76,28 @@ def mod_down(params: RLWEParams, acc: Words, level: int, *, rescale: bool = Fals
 
     The merged division saves the transforms of a rescale of its own and one of two roundings.
     """
-    _check_limbs(acc, len(params.extended_basis(level)), level)
+    check_limbs(acc, len(params.extended_basis(level)), level)
+    return kernels.divide(quotient_of(params, level, rescale=rescale), acc)
+
+
+@lru_cache(maxsize=1024)
+def gadget_of(params: RLWEParams, level: int) -> Gadget:
+    """Return the gadget of a level: its joint basis, and the limbs of each digit in it."""
+    if not params.special_moduli:
+        raise ParameterError("these parameters have no special primes, so no key switching; add special_moduli")
+    k = params.num_special
+    bounds = (k, *(k + own.stop for own in params.digits(level)))
+    return make_gadget(params.extended_basis(level).plan, k, bounds, params.centred_digits)
+
+
+@lru_cache(maxsize=1024)
+def quotient_of(params: RLWEParams, level: int, *, rescale: bool = False) -> Quotient:
+    """Return the division by the special primes, and with `rescale` by the primes of the level as well."""
     last = len(params.levels[level]) if rescale else 0
-    return divide_words(params.extended_basis(level), acc, params.num_special, last)
+    return make_quotient(params.extended_basis(level).plan, params.num_special, last)
+
+
+def check_limbs(words: Words, needed: int, level: int) -> None:
+    """Raise BasisMismatch unless words have as many limbs as the level needs."""
+    if words.ndim < 2 or words.shape[-2] != needed:
+        raise BasisMismatch(f"words of shape {words.shape} at level {level}; needed {needed} limbs there")

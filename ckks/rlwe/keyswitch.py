@@ -1,4 +1,4 @@
-"""Operations that need a switching key: each is decompose, gadget product, mod down, from `gadget`."""
+"""Operations that need a switching key: each is decompose, gadget product, mod down, from `gadget`, in one call."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import numpy as np
 
 from ckks import kernels
 from ckks.errors import BasisMismatch, LevelError
-from ckks.kernels import Words
-from ckks.ring import automorphism
+from ckks.kernels import Gadget, Quotient, Words, make_quotient
+from ckks.ring.automorphism import ntt_permutation
 from ckks.rlwe import noise
 from ckks.rlwe.elements import Ciphertext
-from ckks.rlwe.gadget import add_lifted, decompose, gadget_product, mod_down
+from ckks.rlwe.gadget import check_limbs, decompose, gadget_of, key_rows, quotient_of
 from ckks.rlwe.keys import EvaluationKeys, SwitchingKey
 from ckks.rlwe.noise import Noise
+from ckks.rlwe.params import RLWEParams
 
 
 def switch(words: Words, key: SwitchingKey, level: int) -> Words:
     """Return (2, ..., l, N), a ciphertext under s of x s', for the words x of a ring element (..., l, N)."""
-    acc = gadget_product(decompose(key.params, words, level), key, level)
-    return mod_down(key.params, acc, level)
+    params = key.params
+    check_limbs(words, params.limbs(level), level)
+    return kernels.switch(gadget_of(params, level), words, key_rows(key, level), quotient_of(params, level))
 
 
 def relinearise(ct: Ciphertext, key: SwitchingKey, *, rescale: bool = False) -> Ciphertext:
@@ -35,25 +37,43 @@ def relinearise(ct: Ciphertext, key: SwitchingKey, *, rescale: bool = False) -> 
         return ct if not rescale else divide_by_level(ct)
     if ct.parts != 3:
         raise BasisMismatch(f"relinearisation of {ct.parts} parts; needed 3 (relinearise after each product)")
+    gadget, quotient = _constants(params, level, rescale)
+    parts = np.moveaxis(ct.words, -3, 0)
+    words = kernels.switch(gadget, parts[2], key_rows(key, level), quotient, parts[:2])
+    return _switched(ct, words, ct.noise, rescale)
+
+
+def multiply(a: Ciphertext, b: Ciphertext, key: SwitchingKey, size: Noise, *, rescale: bool = False) -> Ciphertext:
+    """Return relinearise(tensor(a, b, size), key, rescale=rescale), without the three parts in between."""
+    shape = _check_factors(a, b)
+    _check(a, key)
+    gadget, quotient = _constants(a.params, a.level, rescale)
+    x, y = (np.moveaxis(c.words, -3, 0) for c in (a, b))
+    words = kernels.switch_product(gadget, x, y, key_rows(key, a.level), quotient)
+    assert words.shape[1:-2] == shape
+    return _switched(a, words, size, rescale)
+
+
+def _constants(params: RLWEParams, level: int, rescale: bool) -> tuple[Gadget, Quotient]:
     if rescale and level == 0:
         raise LevelError("cannot rescale at level 0: no level is left to drop")
-    acc = gadget_product(decompose(params, ct.words[..., 2, :, :], level), key, level)
-    add_lifted(params, acc, np.moveaxis(ct.words, -3, 0)[:2], level)
-    size = ct.noise + noise.key_switch(params, level)
+    return gadget_of(params, level), quotient_of(params, level, rescale=rescale)
+
+
+def _switched(ct: Ciphertext, words: Words, size: Noise, rescale: bool) -> Ciphertext:
+    params, level = ct.params, ct.level
+    size = size + noise.key_switch(params, level)
     if rescale:
         size = size.scaled(1 / params.level_modulus(level))
-    words = _parts_last(mod_down(params, acc, level, rescale=rescale))
-    return Ciphertext.of(params, words, level - rescale, ct.meta, size + noise.rounding(params))
+    return Ciphertext.of(params, _parts_last(words), level - rescale, ct.meta, size + noise.rounding(params))
 
 
 def divide_by_level(ct: Ciphertext) -> Ciphertext:
     """Return round(ct / q), q the primes of its level: one level lower, any number of parts."""
-    from ckks.ring.convert import divide_words
-
     params = ct.params
     if ct.level == 0:
         raise LevelError("cannot rescale at level 0: no level is left to drop")
-    words = divide_words(ct.basis, ct.words, 0, len(params.levels[ct.level]))
+    words = kernels.divide(make_quotient(ct.basis.plan, 0, len(params.levels[ct.level])), ct.words)
     size = ct.noise.scaled(1 / params.level_modulus(ct.level)) + noise.rounding(params, ct.parts)
     return Ciphertext.of(params, words, ct.level - 1, ct.meta, size)
 
@@ -77,32 +97,34 @@ def hoisted_automorphisms(ct: Ciphertext, elements: tuple[int, ...], keys: Evalu
     result = {g: ct for g in elements if g not in wanted}
     if not wanted:
         return result
-    digits = decompose(params, ct.words[..., 1, :, :], level)
-    size = ct.noise + noise.key_switch(params, level) + noise.rounding(params)
+    gadget, quotient = _constants(params, level, False)
+    parts = np.moveaxis(ct.words, -3, 0)
+    digits = decompose(params, parts[1], level) if len(wanted) > 1 else None
     for g, key in wanted.items():
-        acc = gadget_product(digits, key, level)
-        add_lifted(params, acc[0], ct.words[..., 0, :, :], level)
-        switched = mod_down(params, acc, level)
-        words = _parts_last(automorphism(ct.basis, switched, g, ntt_form=True))
-        result[g] = Ciphertext.of(params, words, level, ct.meta, size)
+        rows, index = key_rows(key, level), ntt_permutation(params.ring_degree, g % (2 * params.ring_degree))
+        if digits is None:
+            words = kernels.switch(gadget, parts[1], rows, quotient, parts[:1], index)
+        else:
+            words = kernels.switch_digits(gadget, digits, rows, quotient, parts[:1], index)
+        result[g] = _switched(ct, words, ct.noise, False)
     return result
 
 
 def tensor(a: Ciphertext, b: Ciphertext, size: Noise) -> Ciphertext:
     """Return the three-part product (a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1) at their common level."""
+    _check_factors(a, b)
+    x, y = (np.moveaxis(c.words, -3, 0) for c in (a, b))  # (2, ..., l, N)
+    return Ciphertext.of(a.params, _parts_last(kernels.tensor(a.basis.plan, x, y)), a.level, None, size)
+
+
+def _check_factors(a: Ciphertext, b: Ciphertext) -> tuple[int, ...]:
+    """Return the batch shape of a product, or say what does not fit."""
     if a.params != b.params or a.level != b.level or a.parts != 2 or b.parts != 2:
         raise BasisMismatch(f"a product needs two parts each, one level and one parameter set; found {a} and {b}")
-    plan = a.basis.plan
-    x, y = (np.moveaxis(c.words, -3, 0) for c in (a, b))  # (2, ..., l, N)
     try:
-        shape = np.broadcast_shapes(a.shape, b.shape)
+        return np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         raise BasisMismatch(f"batches {a.shape} and {b.shape} do not broadcast") from None
-    out = kernels.empty((*shape, 3, *a.words.shape[-2:]))
-    kernels.mul(plan, x[0], y[0], out[..., 0, :, :])
-    kernels.dot(plan, x, y[::-1], out[..., 1, :, :])
-    kernels.mul(plan, x[1], y[1], out[..., 2, :, :])
-    return Ciphertext.of(a.params, out, a.level, None, size)
 
 
 def _check(ct: Ciphertext, key: SwitchingKey) -> None:

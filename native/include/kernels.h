@@ -108,4 +108,75 @@ void ckks_signed(modulus *const *m, size_t batch, size_t limbs, const int64_t *l
                  const int64_t *high, ptrdiff_t high_batch, uint64_t *out, ptrdiff_t out_batch,
                  ptrdiff_t out_limb);
 
+/* ---- key switching and division by primes (switch.c): compositions of the kernels above, of which
+ *      ckks/kernels/composed.py is the definition, one target modulus at a time ------------------------------- */
+
+/* Rows at data + part * p + batch * b + limb * i, all in words; data may be NULL where that is said. */
+typedef struct {
+    const uint64_t *data;
+    ptrdiff_t part, batch, limb;
+} operand;
+
+typedef struct {
+    uint64_t *data;
+    ptrdiff_t part, batch, limb;
+} result;
+
+/* The form of the rows in `work` and `scratch` that serves these limbs and conversions: pass it on, unread. */
+int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c);
+
+/* How many words apart the rows of `work` and `scratch` are: somewhat more than n. */
+size_t ckks_row_words(size_t n);
+
+/* Prepare values for lifting through c: x (c's source limbs, in NTT form, times factor unless its data is NULL), of
+ * `parts` by `batch` entries, to work, a + 1 rows for an entry. m[i]: the source moduli, with transform tables. */
+void ckks_split(int form, const conversion *c, modulus *const *m, size_t parts, size_t batch, const operand *x,
+                const operand *factor, uint64_t *work, ptrdiff_t work_part, ptrdiff_t work_batch);
+
+/* Division by the source primes of c: work as ckks_split left it; target j of c is limb `first` + j; weights[j] is the
+ * inverse of their product there. A result is permuted, out[k] = value[index[k]], unless index is NULL. */
+typedef struct {
+    const conversion *c;
+    const uint64_t *work;
+    ptrdiff_t part, batch;
+    const uint64_t *weights;
+    size_t first;
+    const int64_t *index;
+} division;
+
+/* out = weights (x - lifted remainder) for limbs start to stop - 1 of x; limb `first` is the first of out.
+ * scratch: 3 rows. */
+void ckks_divide(int form, modulus *const *m, const division *d, size_t start, size_t stop, size_t parts, size_t batch,
+                 const operand *x, uint64_t *scratch, const result *out);
+
+/* The joint basis (p_1..p_k, q_0..q_l) of a gadget: `limbs` moduli, the first `special` of them special; digit d owns
+ * the limbs bounds[d] to bounds[d + 1] - 1, and c[d] converts from them to all others, in their order. */
+typedef struct {
+    int form;
+    modulus *const *m;
+    size_t limbs, special, digits;
+    const size_t *bounds;
+    conversion *const *c;
+} gadget;
+
+/*
+ * What is switched. The digits: those of x (limbs q_0..q_l, one part), or of x factor, with `work` holding for each
+ * entry of the batch what ckks_split made of its digits, one after the other; or, when digits.data is not NULL, rows
+ * ready-made: its `part` is from digit to digit, over the joint basis. key: `batch` is from digit to digit.
+ * Added to the sums for limbs q_i: weights[i] times the addend (addend_parts, 1 or 2), or the first two
+ * parts of the product of left and right, or nothing when both have NULL for data.
+ */
+typedef struct {
+    operand x, factor, digits, key, addend, left, right;
+    const uint64_t *work;
+    ptrdiff_t work_batch;
+    size_t addend_parts;
+    const uint64_t *weights;
+} switching;
+
+/* The two sums over the digits for limbs start to stop - 1 of the joint basis, divided unless d is NULL; the first
+ * limb of out is then limb `start`. scratch: 4 rows. */
+void ckks_switch(const gadget *g, const switching *s, size_t start, size_t stop, size_t batch, uint64_t *scratch,
+                 const division *d, const result *out);
+
 #endif

@@ -106,6 +106,9 @@ CKKS_HIDDEN void portable_weighted_sum(const modulus *m, size_t count, size_t te
                                        ptrdiff_t x_term, const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
 CKKS_HIDDEN void portable_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high,
                                        uint64_t *out);
+/* Target j of a conversion, from rows y_i `apart` words from each other and the overflow counts v. */
+CKKS_HIDDEN void portable_combine(const conversion *c, size_t j, size_t width, const uint64_t *y, size_t apart,
+                                  const uint64_t *v, uint64_t *out);
 CKKS_HIDDEN void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb,
                                   uint64_t *out, ptrdiff_t out_limb);
 

@@ -11,7 +11,7 @@ from ckks.errors import BasisMismatch, ParameterError
 from ckks.kernels import Words, wiping
 from ckks.ring import Rng, automorphism, error, inverse_galois
 from ckks.ring.sampling import ternary_coefficients
-from ckks.rlwe.gadget import special_scalars
+from ckks.rlwe.gadget import gadget_of
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.secret.key import SecretKey
@@ -72,7 +72,7 @@ class KeyGenerator:
         with wiping():
             a = switching_key_halves(params, level, seed)
             b = self._masked(destination, a)
-            shifted = kernels.mul_scalar(params.basis(level).plan, source, special_scalars(params, level))
+            shifted = kernels.mul_scalar(params.basis(level).plan, source, gadget_of(params, level).weights)
             for digit, own in enumerate(digits):
                 rows = b[digit, k + own.start : k + own.stop]
                 plan = params.basis(level)[own].plan

@@ -8,7 +8,7 @@
 
 /* y is kept on the stack as doubles, and v; a <= 1024, so one vector of columns at least fits. */
 #define SCRATCH 4096
-#define WIDEST 128
+#define WIDEST 512
 
 /* For q = 3 the errors of a sum (sum.h), 6 2^50, over the prime would reach 2^51, and reduce() fail. */
 #define SMALLEST_TARGET 5
@@ -32,7 +32,7 @@ int avx2_converts(const conversion *c) {
  * fl(2^52 + y (r 2^-b)) rounds z = y (r 2^-b) < 2^51 (1 + 2^-b) to an integer; z minus that is a multiple of 2^-b below
  * 1/2 in size, exact in one fma, and negative exactly when the rounding went up.
  */
-AVX2_INLINE ivec overflow_fraction(vec y, vec scaled_reciprocal) {
+AVX2_INLINE ivec overflow_fractions(vec y, vec scaled_reciprocal) {
     const vec magic = _mm256_set1_pd(0x1p52);
     vec rounded = _mm256_fmadd_pd(y, scaled_reciprocal, magic);
     vec rest = _mm256_fmsub_pd(y, scaled_reciprocal, _mm256_sub_pd(rounded, magic));
@@ -41,41 +41,74 @@ AVX2_INLINE ivec overflow_fraction(vec y, vec scaled_reciprocal) {
     return _mm256_add_epi64(t, up);
 }
 
-/* y_i = x_i [(D/d_i)^-1] mod d_i into row i of y, and the sums of overflow fractions into v. */
-AVX2_INLINE void split(const conversion *c, size_t width, const uint64_t *x, ptrdiff_t x_limb, double *y,
-                       uint64_t *v) {
+AVX2 void avx2_split(const conversion *c, size_t width, const uint64_t *x, ptrdiff_t x_limb, double *y, size_t apart,
+                     double *v) {
     const ivec start = _mm256_set1_epi64x((long long)c->offset);
-    for (size_t j = 0; j < width; j += 4) {
-        _mm256_storeu_si256((ivec *)(v + j), start);
+    ivec *sums = (ivec *)v;
+    for (size_t j = 0; j < width / 4; j++) {
+        _mm256_storeu_si256(sums + j, start);
     }
-    for (size_t i = 0; i < c->a; i++, x += x_limb, y += width) {
+    for (size_t i = 0; i < c->a; i++, x += x_limb, y += apart) {
         const modulus *d = c->source[i];
         const field f = field_of(d);
         const vec inverse = word_everywhere(c->punctured_inverse[i]);
         const vec reciprocal = _mm256_set1_pd((double)c->reciprocal[i] / (double)((uint64_t)1 << d->bits));
-        for (size_t j = 0; j < width; j += 4) {
-            vec u = lift(mul(load_words(x + j), inverse, &f), &f);
-            _mm256_storeu_pd(y + j, u);
-            ivec sum = _mm256_add_epi64(_mm256_loadu_si256((ivec *)(v + j)), overflow_fraction(u, reciprocal));
-            _mm256_storeu_si256((ivec *)(v + j), sum);
+        for (size_t j = 0; j < width / 4; j++) {
+            vec u = lift(mul(load_words(x + 4 * j), inverse, &f), &f);
+            _mm256_storeu_pd(y + 4 * j, u);
+            ivec sum = _mm256_add_epi64(_mm256_loadu_si256(sums + j), overflow_fractions(u, reciprocal));
+            _mm256_storeu_si256(sums + j, sum);
         }
+    }
+    for (size_t j = 0; j < width; j += 4) {
+        _mm256_storeu_pd(v + j, from_words(_mm256_srli_epi64(_mm256_loadu_si256((const ivec *)(v + j)), 51)));
     }
 }
 
-/* sum_i y_i [D/d_i] + v (p - [D]) mod p for the 4 `lanes` columns at y and v. */
-AVX2_INLINE void combine(const modulus *p, size_t lanes, size_t a, size_t width, const uint64_t *weights,
-                         uint64_t product, const double *y, const uint64_t *v, uint64_t *out) {
+/*
+ * sum_i y_i [D/d_i] - v [D] mod p, |result| <= p/2 + 1, for a <= FEW terms: each product reduced by itself, at six
+ * instructions, four of them independent of all else. |y_i| < 2^50 and centred weights make products below
+ * (p/2)(1 + 2^-2); v <= a <= 6 times |[D]| <= p/2 is exact. After four terms a sum may hold 4 (5/8) p + 6 p/2 < 8p:
+ * that is 2^53 at most, where the rest adds to a reduced one.
+ */
+#define FEW 6
+
+AVX2_INLINE void combine_few(const conversion *c, size_t j, size_t a, size_t width, const double *y, size_t apart,
+                             const double *v, double *out) {
+    const modulus *p = c->target[j];
     const field f = field_of(p);
-    const vec factor = high_factor(p), minus_product = word_everywhere(p->q - product);
+    const vec product = _mm256_set1_pd(centred_double(c->product[j], p->q));
+    factor weights[FEW];
+    for (size_t i = 0; i < a; i++) {
+        weights[i] = factor_of(_mm256_set1_pd(centred_double(c->punctured[j * c->a + i], p->q)), &f);
+    }
+    for (size_t k = 0; k < width; k += 4) {
+        vec sum = _mm256_setzero_pd();
+        for (size_t i = 0; i < a; i++) {
+            if (i == 4) {
+                sum = reduce(sum, &f);
+            }
+            sum = _mm256_add_pd(sum, mul_factor(_mm256_loadu_pd(y + i * apart + k), weights[i], &f));
+        }
+        _mm256_storeu_pd(out + k, reduce(_mm256_fnmadd_pd(_mm256_loadu_pd(v + k), product, sum), &f));
+    }
+}
+
+/* The same for any number of terms, by lazy sums, for the 4 `lanes` columns at y and v. */
+AVX2_INLINE void combine_many(const conversion *c, size_t j, size_t lanes, const double *y, size_t apart,
+                              const double *v, double *out) {
+    const modulus *p = c->target[j];
+    const uint64_t *weights = c->punctured + j * c->a;
+    const field f = field_of(p);
+    const vec factor = high_factor(p), minus_product = word_everywhere(p->q - c->product[j]);
     vec total[4];
     lazy_sum sum[4];
     for (size_t i = 0; i < lanes; i++) {
-        ivec count = _mm256_srli_epi64(_mm256_loadu_si256((const ivec *)(v + 4 * i)), 51);
         total[i] = _mm256_setzero_pd();
         sum[i] = empty_sum();
-        add_product(&sum[i], from_words(count), minus_product);
+        add_product(&sum[i], _mm256_loadu_pd(v + 4 * i), minus_product);
     }
-    for (size_t k = 0, room = SUM_TERMS - 1; k < a; k++, y += width, room--) {
+    for (size_t k = 0, room = SUM_TERMS - 1; k < c->a; k++, y += apart, room--) {
         if (room == 0) {
             for (size_t i = 0; i < lanes; i++) {
                 total[i] = fold_sum(&sum[i], total[i], factor, &f);
@@ -89,27 +122,43 @@ AVX2_INLINE void combine(const modulus *p, size_t lanes, size_t a, size_t width,
         }
     }
     for (size_t i = 0; i < lanes; i++) {
-        store_words(out + 4 * i, fold_sum(&sum[i], total[i], factor, &f), &f);
+        _mm256_storeu_pd(out + 4 * i, fold_sum(&sum[i], total[i], factor, &f));
+    }
+}
+
+AVX2 void avx2_combine(const conversion *c, size_t j, size_t width, const double *y, size_t apart, const double *v,
+                       double *out) {
+    switch (c->a) {
+    case 1: combine_few(c, j, 1, width, y, apart, v, out); return;
+    case 2: combine_few(c, j, 2, width, y, apart, v, out); return;
+    case 3: combine_few(c, j, 3, width, y, apart, v, out); return;
+    case 4: combine_few(c, j, 4, width, y, apart, v, out); return;
+    case 5: combine_few(c, j, 5, width, y, apart, v, out); return;
+    case 6: combine_few(c, j, 6, width, y, apart, v, out); return;
+    default: break;
+    }
+    size_t k = 0;
+    for (; k + 16 <= width; k += 16) {
+        combine_many(c, j, 4, y + k, apart, v + k, out + k);
+    }
+    for (; k < width; k += 4) {
+        combine_many(c, j, 1, y + k, apart, v + k, out + k);
     }
 }
 
 AVX2 void avx2_convert(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb, uint64_t *out,
                        ptrdiff_t out_limb) {
-    double y[SCRATCH];
-    uint64_t v[WIDEST];
+    double y[SCRATCH], v[WIDEST];
     const size_t room = SCRATCH / c->a / 4 * 4, block = room < WIDEST ? room : WIDEST, whole = count / 4 * 4;
     for (size_t start = 0; start < whole; start += block) {
         const size_t width = whole - start < block ? whole - start : block;
-        split(c, width, x + start, x_limb, y, v);
+        avx2_split(c, width, x + start, x_limb, y, width, v);
         for (size_t j = 0; j < c->b; j++) {
-            const uint64_t *weights = c->punctured + j * c->a;
+            const field f = field_of(c->target[j]);
             uint64_t *row = out + (ptrdiff_t)j * out_limb + start;
-            size_t i = 0;
-            for (; i + 16 <= width; i += 16) {
-                combine(c->target[j], 4, c->a, width, weights, c->product[j], y + i, v + i, row + i);
-            }
-            for (; i < width; i += 4) {
-                combine(c->target[j], 1, c->a, width, weights, c->product[j], y + i, v + i, row + i);
+            avx2_combine(c, j, width, y, width, v, (double *)row);
+            for (size_t k = 0; k < width; k += 4) {
+                store_words(row + k, _mm256_loadu_pd((const double *)row + k), &f);
             }
         }
     }

@@ -20,6 +20,7 @@
  * near 2^50 nearly all.
  */
 #include "avx2/fp64.h"
+#include "avx2/transform.h"
 #include "avx2/twiddles.h"
 
 #if CKKS_X86
@@ -98,10 +99,11 @@ AVX2_INLINE void forward_pass(double *a, const uint64_t *words, size_t t, const 
 }
 
 /*
- * The last four layers of `count` blocks of 16, an even number, to words. Two blocks at a time: one alone is a single
- * chain of instructions longer than the processor looks ahead.
+ * The last four layers of `count` blocks of 16, an even number. Two blocks at a time: one alone is a single chain of
+ * instructions longer than the processor looks ahead.
  */
-AVX2_INLINE void forward_tail(double *a, const double *w, size_t count, const field *f, int first, int second) {
+AVX2_INLINE void forward_tail(double *a, const double *w, size_t count, const field *f, int first, int second,
+                              const sink *to, int kind) {
     for (; count > 0; count -= 2, a += 32, w += 32) {
         vec v[2][4];
         for (int b = 0; b < 2; b++) {
@@ -119,25 +121,36 @@ AVX2_INLINE void forward_tail(double *a, const double *w, size_t count, const fi
         for (int b = 0; b < 2; b++) {
             transpose(v[b]);
         }
+        const size_t j = (size_t)(a - to->row);
         for (int i = 0; i < 8; i++) {
-            store_words((uint64_t *)a + 4 * i, reduce(v[i / 4][i % 4], f), f);
+            emit(reduce(v[i / 4][i % 4], f), j + 4 * (size_t)i, to, kind, f);
         }
     }
 }
 
-/* `reducing` is a constant in each of these calls: the loops inside are compiled once for each. */
-AVX2 static void forward_tails(double *a, const double *w, size_t count, const field f, uint32_t reducing) {
+/* The last four arguments are constants in each of these calls: the loops inside are compiled once for each. */
+AVX2_INLINE void forward_tails_to(double *a, const double *w, size_t count, const field *f, uint32_t reducing,
+                                  const sink *to, int kind) {
     switch (reducing & 3) {
-    case 0: forward_tail(a, w, count, &f, 0, 0); break;
-    case 1: forward_tail(a, w, count, &f, 1, 0); break;
-    case 2: forward_tail(a, w, count, &f, 0, 1); break;
-    default: forward_tail(a, w, count, &f, 1, 1);
+    case 0: forward_tail(a, w, count, f, 0, 0, to, kind); break;
+    case 1: forward_tail(a, w, count, f, 1, 0, to, kind); break;
+    case 2: forward_tail(a, w, count, f, 0, 1, to, kind); break;
+    default: forward_tail(a, w, count, f, 1, 1, to, kind);
+    }
+}
+
+AVX2 static void forward_tails(double *a, const double *w, size_t count, const field f, uint32_t reducing,
+                               const sink *to) {
+    switch (to->kind) {
+    case TO_WORDS: forward_tails_to(a, w, count, &f, reducing, to, TO_WORDS); break;
+    case TO_SUMS: forward_tails_to(a, w, count, &f, reducing, to, TO_SUMS); break;
+    default: forward_tails_to(a, w, count, &f, reducing, to, TO_RESULT);
     }
 }
 
 /* Node k, a block of 4t values: one pass, then its quarters. Bit 0 of `reducing` is for this pass. */
 AVX2 static void forward_node(const table *w, double *a, const uint64_t *words, size_t t, size_t k, const field f,
-                              uint32_t reducing) {
+                              uint32_t reducing, const sink *to) {
     const double *w1 = w->head + k, *w2 = w->head + 2 * k;
     if (words != NULL) {
         forward_pass(a, words, t, w1, w2, &f, (int)(reducing & 1));
@@ -147,35 +160,46 @@ AVX2 static void forward_node(const table *w, double *a, const uint64_t *words, 
         forward_pass(a, NULL, t, w1, w2, &f, 0);
     }
     if (t == 16) {
-        forward_tails(a, w->tail + 16 * (4 * k - w->blocks), 4, f, reducing >> 1);
+        forward_tails(a, w->tail + 16 * (4 * k - w->blocks), 4, f, reducing >> 1, to);
         return;
     }
     for (size_t i = 0; i < 4; i++) {
-        forward_node(w, a + i * t, NULL, t / 4, 4 * k + i, f, reducing >> 1);
+        forward_node(w, a + i * t, NULL, t / 4, 4 * k + i, f, reducing >> 1, to);
     }
 }
 
-AVX2 void avx2_ntt(const modulus *m, const uint64_t *x, uint64_t *out) {
+/* From the words x, or from reals in to->row, below q in size, when x is NULL. */
+AVX2_INLINE void forward(const modulus *m, const uint64_t *x, const sink *to) {
     const table w = table_of(m->forward, m->n);
     const field f = field_of(m);
     const size_t n = m->n;
-    double *a = (double *)out;
+    double *a = to->row;
     if (m->log_n % 2 == 0) {
-        forward_node(&w, a, x, n / 4, 1, f, m->reduce_forward);
+        forward_node(&w, a, x, n / 4, 1, f, m->reduce_forward, to);
         return;
     }
     const factor w1 = one_factor(w.head + 1, &f);
     for (size_t j = 0; j < n / 2; j += 4) {
-        vec u = load_words(x + j), v = mul_factor(load_words(x + j + n / 2), w1, &f);
+        vec u = x != NULL ? load_words(x + j) : _mm256_loadu_pd(a + j);
+        vec v = mul_factor(x != NULL ? load_words(x + j + n / 2) : _mm256_loadu_pd(a + j + n / 2), w1, &f);
         _mm256_storeu_pd(a + j, _mm256_add_pd(u, v));
         _mm256_storeu_pd(a + j + n / 2, _mm256_sub_pd(u, v));
     }
     if (n == 32) {
-        forward_tails(a, w.tail, 2, f, m->reduce_forward);
+        forward_tails(a, w.tail, 2, f, m->reduce_forward, to);
         return;
     }
-    forward_node(&w, a, NULL, n / 8, 2, f, m->reduce_forward);
-    forward_node(&w, a + n / 2, NULL, n / 8, 3, f, m->reduce_forward);
+    forward_node(&w, a, NULL, n / 8, 2, f, m->reduce_forward, to);
+    forward_node(&w, a + n / 2, NULL, n / 8, 3, f, m->reduce_forward, to);
+}
+
+AVX2 void avx2_ntt(const modulus *m, const uint64_t *x, uint64_t *out) {
+    const sink to = {.kind = TO_WORDS, .row = (double *)out};
+    forward(m, x, &to);
+}
+
+AVX2 void avx2_ntt_to(const modulus *m, const sink *to) {
+    forward(m, NULL, to);
 }
 
 /* ---- the inverse transform: the same tree, from the leaves up ---- */

@@ -12,10 +12,20 @@
 /* Words of y kept on the stack; a <= 1024, so at least four columns fit. */
 #define SCRATCH 4096
 
-static uint64_t overflow_fraction(const modulus *d, uint64_t y, uint64_t reciprocal) {
-    uint64_t s = d->bits <= 52 ? y << (52 - d->bits) : y >> (d->bits - 52);
-    CHECK(s >> 52 == 0 && reciprocal >> 52 == 0);
-    return (uint64_t)(((u128)s * reciprocal) >> 52);
+void portable_combine(const conversion *c, size_t j, size_t width, const uint64_t *y, size_t apart, const uint64_t *v,
+                      uint64_t *out) {
+    const modulus *p = c->target[j];
+    const uint64_t *weights = c->punctured + j * c->a, minus_product = p->q - c->product[j];
+    for (size_t k = 0; k < width; k++) {
+        u128 sum = (u128)v[k] * minus_product; /* <= 2^71: room for 32 products below 2^122 */
+        for (size_t i = 0; i < c->a; i++) {
+            sum += (u128)y[i * apart + k] * weights[i];
+            if ((i + 1) % TERMS_PER_FOLD == 0) {
+                sum = reduce_sum(p, sum);
+            }
+        }
+        out[k] = reduce_sum(p, sum);
+    }
 }
 
 void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb, uint64_t *out,
@@ -39,19 +49,7 @@ void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrd
             CHECK(v[j] <= c->a);
         }
         for (size_t p = 0; p < c->b; p++) {
-            const modulus *m = c->target[p];
-            const uint64_t *weights = c->punctured + p * c->a, minus_product = m->q - c->product[p];
-            uint64_t *row = out + (ptrdiff_t)p * out_limb + start;
-            for (size_t j = 0; j < width; j++) {
-                u128 sum = (u128)v[j] * minus_product; /* <= 2^71: room for 32 products below 2^122 */
-                for (size_t i = 0; i < c->a; i++) {
-                    sum += (u128)y[i * block + j] * weights[i];
-                    if ((i + 1) % TERMS_PER_FOLD == 0) {
-                        sum = reduce_sum(m, sum);
-                    }
-                }
-                row[j] = reduce_sum(m, sum);
-            }
+            portable_combine(c, p, width, y, block, v, out + (ptrdiff_t)p * out_limb + start);
         }
     }
 }

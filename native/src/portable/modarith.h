@@ -71,6 +71,13 @@ CKKS_INLINE uint64_t reduce_sum(const modulus *m, u128 x) {
     return subtract_once(subtract_once(r, 2 * m->q), m->q);
 }
 
+/* floor(s r / 2^52) with s = y 2^(52-b) for b = bits(d): y/d in units of 2^-51, for y < d; see portable/convert.c. */
+CKKS_INLINE uint64_t overflow_fraction(const modulus *d, uint64_t y, uint64_t reciprocal) {
+    uint64_t s = d->bits <= 52 ? y << (52 - d->bits) : y >> (d->bits - 52);
+    CHECK(s >> 52 == 0 && reciprocal >> 52 == 0);
+    return (uint64_t)(((u128)s * reciprocal) >> 52);
+}
+
 /* How many products of residues below 2^61 a 128-bit sum takes on top of one residue: 32 2^122 + 2^61 < 2^128. */
 #define TERMS_PER_FOLD 32
 
