@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import ckks
+from benchmarks.machine import processor
 from ckks import kernels
 from ckks.errors import BackendError
 from ckks.scheme import PRESETS
@@ -94,17 +95,6 @@ def table(sets: list[str], backends: list[str], times: dict[tuple[str, str, str]
         f"`import ckks` takes {import_time():.0f} ms more than `import numpy` (median of 11 fresh interpreters).",
     ]
     return "\n".join(lines)
-
-
-def processor() -> str:
-    """Return the name of the CPU, as far as the system tells."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def import_time() -> float:

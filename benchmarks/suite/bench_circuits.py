@@ -1,9 +1,10 @@
-"""Polynomials and the logistic regression of the churn package."""
+"""Polynomials, vectors with operators, and the logistic regression of the churn package."""
 
 from __future__ import annotations
 
 import numpy as np
 
+import ckks
 from ckks import approximate
 from ckks.circuits import evaluate_normalised, logistic
 
@@ -47,3 +48,41 @@ class WeightedSum:
 
     def time_weighted_sum(self, *_: object) -> None:
         self.world.evaluator.weighted_sum(self.features, self.weights)
+
+
+class Vectors:
+    """`EncryptedVector`, the outermost layer: what operators and functions add to the evaluator beneath."""
+
+    params = (BACKENDS,)
+    param_names = ("backend",)
+    warmup_time = 0.2
+
+    def setup(self, backend: str) -> None:
+        self.context = choose(backend)
+        self.world = world("S14")
+        evaluator, encryptor = self.world.evaluator, self.world.encryptor
+        self.x = ckks.EncryptedVector(self.world.ct, evaluator)
+        self.features = ckks.EncryptedVector(encryptor.encrypt(np.tile(self.world.values, (4, 1))), evaluator)
+        self.weights = np.linspace(-1, 1, 4)
+        self.cubic = approximate(logistic, (-8, 8), degree=3)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_add(self, *_: object) -> None:
+        _ = self.x + self.x
+
+    def time_multiply(self, *_: object) -> None:
+        _ = self.x * self.x
+
+    def time_power_4(self, *_: object) -> None:
+        _ = self.x**4
+
+    def time_rotate(self, *_: object) -> None:
+        _ = self.x << 1
+
+    def time_sigmoid(self, *_: object) -> None:
+        ckks.sigmoid(self.x, interval=8)
+
+    def time_polynomial_of_linear_form(self, *_: object) -> None:
+        ckks.polynomial(self.weights @ self.features + 0.25, self.cubic)

@@ -50,9 +50,22 @@ class Keys:
         self.context = choose(backend)
         self.keygen = KeyGenerator(CKKSParams.preset(name))
         self.secret = self.keygen.secret_key()
+        self.source = self.secret.ntt(self.keygen.params.basis(self.keygen.params.top_level))
 
     def teardown(self, *_: object) -> None:
         self.context.__exit__(None, None, None)
+
+    def time_secret_key(self, *_: object) -> None:
+        self.keygen.secret_key()
+
+    def time_switching_key(self, *_: object) -> None:
+        self.keygen.switching_key(self.secret, self.source)
+
+    def time_galois_key(self, *_: object) -> None:
+        self.keygen.galois_key(self.secret, 5)
+
+    def time_evaluation_keys_of_2_rotations(self, *_: object) -> None:
+        self.keygen.evaluation_keys(self.secret, rotations=[1, 2])
 
     def time_public_key(self, *_: object) -> None:
         self.keygen.public_key(self.secret)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ckks import Ciphertext, CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, kernels
+from ckks import Ciphertext, CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, SecretKey, kernels
 from ckks.errors import BackendError
 
 SETS = ("S13", "S14", "S15")
@@ -31,6 +31,8 @@ class World:
     """Keys and operands of one parameter set."""
 
     params: CKKSParams
+    keygen: KeyGenerator
+    secret: SecretKey
     encryptor: Encryptor
     seeded: Encryptor
     decryptor: Decryptor
@@ -49,10 +51,12 @@ def world(name: str) -> World:
     values = np.cos(np.arange(params.slots))
     return World(
         params,
+        keygen,
+        secret,
         encryptor,
         Encryptor(params, secret),
         Decryptor(params, secret),
-        Evaluator(params, keygen.evaluation_keys(secret, rotations=[1, 2, 4, 8])),
+        Evaluator(params, keygen.evaluation_keys(secret, rotations=[1, 2, 4, 8], conjugation=True)),
         values,
         encryptor.encrypt(values),
     )

@@ -1,0 +1,88 @@
+"""Every kernel and every public operation has a benchmark: read from the suite's source, so nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ckks import kernels
+from ckks.kernels.interface import Kernels
+from ckks.rlwe.secret import KeyGenerator
+from ckks.scheme import Decryptor, Encoder, Encryptor, Evaluator, serialization
+
+SUITE = Path(__file__).resolve().parents[2] / "benchmarks" / "suite"
+PREFIXES = ("time_", "timeraw_", "track_", "peakmem_")
+
+NOT_OPERATIONS = {
+    "Kernels": {"describe"},
+    "Evaluator": {"check"},
+    "Encoder": {"rounding"},
+}
+"""Public, but they ask something instead of computing it."""
+
+
+def calls() -> Iterator[tuple[str, str]]:
+    """(owner, method) of every call `....owner.method(...)` inside a benchmark."""
+    for path in sorted(SUITE.glob("bench_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith(PREFIXES):
+                for call in ast.walk(node):
+                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                        owner = call.func.value
+                        name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+                        yield name, call.func.attr
+
+
+CALLS = set(calls())
+
+
+def public_methods(cls: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("cls", "owners"),
+    [
+        (Kernels, {"kernels"}),
+        (Evaluator, {"evaluator"}),
+        (Encoder, {"encoder"}),
+        (Encryptor, {"encryptor", "seeded"}),
+        (Decryptor, {"decryptor"}),
+        (KeyGenerator, {"keygen"}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_every_method_has_a_benchmark(cls: type, owners: set[str]) -> None:
+    wanted = public_methods(cls) - NOT_OPERATIONS.get(cls.__name__, set())
+    assert wanted
+    missing = wanted - {method for owner, method in CALLS if owner in owners}
+    assert not missing, f"no benchmark calls {cls.__name__}.{', '.join(sorted(missing))}; add one to benchmarks/suite"
+
+
+def test_every_way_to_bytes_and_back_has_a_benchmark() -> None:
+    wanted = {name for name in serialization.__all__ if name.endswith("_bytes")}
+    assert wanted <= {method for owner, method in CALLS if owner == "wire"}
+
+
+def test_the_vectors_functions_have_a_benchmark() -> None:
+    assert {("ckks", "sigmoid"), ("ckks", "polynomial")} <= CALLS
+
+
+def test_kernels_of_the_front_exist() -> None:
+    """The owner `kernels` is the module whose functions bear the names of the protocol."""
+    assert public_methods(Kernels) - NOT_OPERATIONS["Kernels"] <= set(dir(kernels))
+
+
+def test_every_class_names_its_parameters() -> None:
+    """asv prints them; without names a table of times cannot be read."""
+    for path in sorted(SUITE.glob("bench_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                assigned = {
+                    t.id for s in node.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)
+                }
+                assert ("params" in assigned) == ("param_names" in assigned), node.name
