@@ -285,19 +285,19 @@ class NativeKernels(NativeSwitching):
             raise ValueError(f"result of shape {shape}; needed (batch, {len(plan.moduli)}, {plan.n})")
         return shape
 
-    def _in(self, array: NDArray[Any], shape: Shape, dtype: np.dtype[Any] = _UNSIGNED) -> tuple[Any, ...]:
-        """Return (pointer, strides of the outer axes in words)."""
+    def _in(self, array: NDArray[Any], shape: Shape | None, dtype: np.dtype[Any] = _UNSIGNED) -> tuple[Any, ...]:
+        """Return (pointer, strides of the outer axes in words); any shape will do when None is demanded."""
         # Identity first: comparing two dtype objects costs more than all else here.
         if array.dtype is not dtype and array.dtype != dtype:
             raise TypeError(f"array of {array.dtype}; needed {dtype}")
-        if array.shape != shape:
+        if shape is not None and array.shape != shape:
             raise ValueError(f"operand of shape {array.shape}; needed {shape}")
         kind = self._words if dtype is _UNSIGNED else self._integers
         strides = array.strides
         try:
             pointer = self._pointer(kind, array)
         except ValueError:  # not one contiguous block: a row of it is, and starts where the array does
-            row = array[(0,) * (len(shape) - 1)] if array.size else array.reshape(-1)
+            row = array[(0,) * (array.ndim - 1)] if array.size else array.reshape(-1)
             if not row.flags.c_contiguous:
                 raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis") from None
             pointer = self._pointer(kind, row)

@@ -1,14 +1,13 @@
 """Key switching and division on the compiled kernels: `composed`, one target modulus at a time (native/src/switch.c).
 
-What is handed from call to call lies in the arrays `work`, one block of rows for each entry of the batch and each
-conversion; what is in them is nobody else's business.
+Everything in between lies in one array, the `space` of a job, whose layout is the C code's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,12 @@ from numpy.typing import NDArray
 from ckks.kernels.gadgets import Gadget, Quotient
 from ckks.kernels.interface import Conversion, Plan, Words
 from ckks.kernels.memory import empty
-from ckks.kernels.threads import run, split
+from ckks.kernels.threads import num_threads, run, split
 
-Limbs = tuple[Any, list[Any]]
+Index = NDArray[np.int64]
+
+_SIGNED = np.dtype(np.int64)
+_STEPS = 4
 
 
 class NativeSwitching:
@@ -27,236 +29,110 @@ class NativeSwitching:
 
     _ffi: Any
     _lib: Any
-    _limbs: Callable[[Plan], Limbs]
+    _limbs: Callable[[Plan], tuple[Any, list[Any]]]
     _conversion: Callable[[Conversion], Any]
     _in: Callable[..., tuple[Any, ...]]
 
     def _prepare_switching(self) -> None:
         self._gadget = lru_cache(maxsize=1024)(self._make_gadget)
         self._quotient = lru_cache(maxsize=1024)(self._make_quotient)
-        self._none = self._ffi.new("operand *")
-        self._apart = lru_cache(maxsize=32)(self._lib.ckks_row_words)
+        self._job = self._ffi.typeof("job *")
 
-    def divide(self, quotient: Quotient, x: Words, index: NDArray[np.int64] | None = None) -> Words:
+    def divide(self, quotient: Quotient, x: Words, index: Index | None = None) -> Words:
         """See `composed.divide`; x is (..., limbs, N)."""
-        plan, first = quotient.plan, quotient.first
-        batch, n, kept = x.shape[:-2], plan.n, len(quotient.kept)
-        form, tables, dropped, weights = self._quotient(quotient)
-        folded = x.reshape(1, -1, len(plan), n)
-        out = empty((*batch, kept, n))
-        end = first + kept
-        # The dropped limbs may lie at both ends: one array of them, unless they are together already.
-        if first and end < len(plan):
-            parts = np.concatenate([folded[..., :first, :], folded[..., end:, :]], axis=2)
-        else:
-            parts = folded[..., :first, :] if first else folded[..., end:, :]
-        division, alive = self._division(form, quotient, dropped, weights, parts, index)
-        source, target = self._operand(folded), self._result(out.reshape(1, -1, kept, n))
-        slices = split(kept)
-        scratch = empty((len(slices), 3, self._apart(n)))
-
-        def work(s: slice) -> None:
-            for i in range(s.start, s.stop):
-                a, b = first + slices[i].start, first + slices[i].stop
-                self._lib.ckks_divide(
-                    form, tables[0], division, a, b, 1, folded.shape[1], source, self._rows(scratch[i]), target
-                )
-
-        run(work, len(slices))
-        del alive
-        return out
+        batch = x.shape[:-2]
+        given = {"x": self._in(_entries(x[None]), None)}
+        return self._run(None, quotient, given, batch, 1, index)[0]
 
     def switch(
-        self,
-        gadget: Gadget,
-        x: Words,
-        key: Words,
-        quotient: Quotient,
-        addend: Words | None,
-        index: NDArray[np.int64] | None,
+        self, gadget: Gadget, x: Words, key: Words, quotient: Quotient, addend: Words | None, index: Index | None
     ) -> Words:
         """See `composed.switch`."""
-        folded = x.reshape(1, -1, *x.shape[-2:])
-        work = self._digits(gadget, quotient, folded, None)
-        given = {"x": self._operand(folded)[0], **self._addend(addend, x.shape[:-2])}
-        return self._switched(gadget, quotient, key, x.shape[:-2], given, work, index)
+        batch = x.shape[:-2]
+        given = {"x": self._in(_entries(x[None]), None), **self._key_and_addend(key, addend, batch)}
+        return self._run(gadget, quotient, given, batch, 2, index)
 
     def switch_digits(
-        self,
-        gadget: Gadget,
-        digits: Words,
-        key: Words,
-        quotient: Quotient,
-        addend: Words | None,
-        index: NDArray[np.int64] | None,
+        self, gadget: Gadget, digits: Words, key: Words, quotient: Quotient, addend: Words | None, index: Index | None
     ) -> Words:
         """See `composed.switch_digits`."""
         batch = digits.shape[1:-2]
-        folded = digits.reshape(len(digits), -1, *digits.shape[-2:])
-        given = {"digits": self._operand(folded)[0], **self._addend(addend, batch)}
-        return self._switched(gadget, quotient, key, batch, given, None, index)
+        given = {"digits": self._in(_entries(digits), None), **self._key_and_addend(key, addend, batch)}
+        return self._run(gadget, quotient, given, batch, 2, index)
 
     def switch_product(self, gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quotient) -> Words:
         """See `composed.switch_product`."""
-        batch = np.broadcast_shapes(x.shape[1:-2], y.shape[1:-2])
-        left, right = (_spread(a, batch) for a in (x, y))
-        work = self._digits(gadget, quotient, left[1:], right[1:])
+        batch = x.shape[1:-2]
+        if y.shape != x.shape:
+            batch = np.broadcast_shapes(batch, y.shape[1:-2])
+        left, right = self._in(_spread(x, batch), None), self._in(_spread(y, batch), None)
         given = {
-            "x": self._operand(left[1:])[0],
-            "factor": self._operand(right[1:])[0],
-            "left": self._operand(left)[0],
-            "right": self._operand(right)[0],
+            "x": (left[0] + left[1], *left[1:]),  # the second parts, whose product is switched
+            "factor": (right[0] + right[1], *right[1:]),
+            "left": left,
+            "right": right,
+            **self._key_and_addend(key, None, batch),
         }
-        return self._switched(gadget, quotient, key, batch, given, work, None)
+        return self._run(gadget, quotient, given, batch, 2, None)
 
-    # ---- the steps -----------------------------------------------------------------------------------------------
+    def _key_and_addend(self, key: Words, addend: Words | None, batch: tuple[int, ...]) -> dict[str, Any]:
+        pointer, digit, part, limb = self._in(key, None)
+        given: dict[str, Any] = {"key": (pointer, part, digit, limb)}
+        if addend is not None:
+            given["addend"], given["addend_parts"] = self._in(_spread(addend, batch), None), len(addend)
+        return given
 
-    def _digits(self, gadget: Gadget, quotient: Quotient, x: Words, factor: Words | None) -> Words:
-        """Each digit of x (1, B, l, N), or of x factor, prepared for lifting: (B, l + digits, N)."""
-        table, k, n = self._gadget(gadget, quotient), gadget.special, gadget.plan.n
-        batch = x.shape[1]
-        work = empty((batch, len(gadget.kept) + len(gadget), self._apart(n)))
-        bounds = list(pairwise(gadget.bounds))
-
-        def one(s: slice) -> None:
-            for digit in range(s.start, s.stop):
-                first, last = bounds[digit]
-                self._lib.ckks_split(
-                    table.struct.form,
-                    table.struct.c[digit],
-                    table.struct.m + first,
-                    1,
-                    batch,
-                    self._operand(x[:, :, first - k : last - k]),
-                    self._none if factor is None else self._operand(factor[:, :, first - k : last - k]),
-                    self._rows(work[0, first - k + digit]),
-                    0,
-                    work.strides[0] >> 3,
-                )
-
-        run(one, len(gadget))
-        return work
-
-    def _switched(
+    def _run(
         self,
-        gadget: Gadget,
+        gadget: Gadget | None,
         quotient: Quotient,
-        key: Words,
-        batch: tuple[int, ...],
         given: dict[str, Any],
-        work: Words | None,
-        index: NDArray[np.int64] | None,
+        batch: tuple[int, ...],
+        parts: int,
+        index: Index | None,
     ) -> Words:
-        table, n = self._gadget(gadget, quotient), gadget.plan.n
-        entries = int(np.prod(batch, dtype=np.int64))
-        first, end = quotient.first, len(gadget.plan) - quotient.last
-        what = self._ffi.new("switching *", given)
-        # The key's digits take the batch axis of an operand.
-        what.key = self._operand(key.swapaxes(0, 1))[0]
-        what.weights = table.weights
-        if work is not None:
-            what.work, what.work_batch = self._rows(work), work.strides[0] >> 3
+        """Return the result, (parts, *batch, kept limbs, N)."""
+        lib, n = self._lib, quotient.plan.n
+        g, q = (None, self._quotient(quotient)) if gadget is None else self._gadget(gadget, quotient)
+        g = self._ffi.NULL if g is None else g.struct
+        entries, kept, threads = prod(batch), len(quotient.weights), num_threads()
+        out = empty((entries, parts, kept, n))
+        pointer, entry, part, limb = self._in(out, None)
+        job = self._ffi.new(self._job, given)
+        job.out = (pointer, part, entry, limb)
+        job.parts, job.batch, job.threads = parts, entries, threads
+        if index is not None:
+            job.index = self._in(index, (n,), _SIGNED)[0]
+        space = empty((lib.ckks_switch_space(g, q.struct, job),))
+        job.space = self._in(space, None)[0]
+        if threads == 1:
+            lib.ckks_switch(g, q.struct, job)
+        else:
+            for step in range(_STEPS):
+                self._share(g, q.struct, job, step)
+        return np.moveaxis(out.reshape(*batch, parts, kept, n), -3, 0)
 
-        def sums(ranges: list[tuple[int, int, Words]], division: Any) -> None:
-            """Limbs [start, stop) of the joint basis to arrays (2, B, stop - start, N), split between threads."""
-            todo = [(a + s.start, a + s.stop, out, s) for a, b, out in ranges for s in split(b - a)]
-            scratch = empty((len(split(len(todo))), 4, self._apart(n)))
-            share = split(len(todo))
+    def _share(self, g: Any, q: Any, job: Any, step: int) -> None:
+        """The tasks of one step, split between the threads; each has scratch of its own."""
+        slices = split(self._lib.ckks_switch_tasks(g, q, job, step))
 
-            def some(s: slice) -> None:
-                for turn in range(s.start, s.stop):
-                    for start, stop, out, limbs in todo[share[turn]]:
-                        target = self._result(out if division else out[:, :, limbs])
-                        self._lib.ckks_switch(
-                            table.struct, what, start, stop, entries, self._rows(scratch[turn]), division, target
-                        )
+        def work(turns: slice) -> None:
+            for turn in range(turns.start, turns.stop):
+                self._lib.ckks_switch_step(g, q, job, step, slices[turn].start, slices[turn].stop, turn)
 
-            run(some, len(share))
+        run(work, len(slices))
 
-        dropped = empty((2, entries, first + quotient.last, n))
-        ranges = [(0, first, dropped[:, :, :first])] if first else []
-        if quotient.last:
-            ranges.append((end, len(gadget.plan), dropped[:, :, first:]))
-        sums(ranges, self._ffi.NULL)
-        _, _, moduli, weights = self._quotient(quotient)
-        division, alive = self._division(table.struct.form, quotient, moduli, weights, dropped, index)
-        out = empty((entries, 2, end - first, n))
-        by_part = out.swapaxes(0, 1)
-        sums([(first, end, by_part)], division)
-        del alive
-        return np.moveaxis(out.reshape(*batch, 2, end - first, n), -3, 0)
+    # ---- tables --------------------------------------------------------------------------------------------------
 
-    def _division(
-        self,
-        form: int,
-        quotient: Quotient,
-        moduli: Limbs,
-        weights: Any,
-        dropped: Words,
-        index: NDArray[np.int64] | None,
-    ) -> tuple[Any, tuple[Any, ...]]:
-        """Return (the C struct, what must outlive it) for the values (parts, B, dropped limbs, N)."""
-        parts, batch, count, n = dropped.shape
-        conversion = self._conversion(quotient.lift)
-        work = empty((parts, batch, count + 1, self._apart(n)))
-        part, entry = work.strides[0] >> 3, work.strides[1] >> 3
-
-        def one(s: slice) -> None:
-            for i in range(s.start, s.stop):
-                p, b = divmod(i, batch)
-                self._lib.ckks_split(
-                    form,
-                    conversion,
-                    moduli[0],
-                    1,
-                    1,
-                    self._operand(dropped[p : p + 1, b : b + 1]),
-                    self._none,
-                    self._rows(work[p, b]),
-                    0,
-                    0,
-                )
-
-        run(one, parts * batch)
-        places = self._ffi.NULL if index is None else self._in(index, index.shape, np.dtype(np.int64))[0]
-        struct = self._ffi.new(
-            "division *",
-            {
-                "c": conversion,
-                "work": self._rows(work),
-                "part": part,
-                "batch": entry,
-                "weights": weights,
-                "first": quotient.first,
-                "index": places,
-            },
-        )
-        return struct, (work, index, conversion, places)
-
-    # ---- arrays and tables ---------------------------------------------------------------------------------------
-
-    def _addend(self, addend: Words | None, batch: tuple[int, ...]) -> dict[str, Any]:
-        if addend is None:
-            return {}
-        return {"addend": self._operand(_spread(addend, batch))[0], "addend_parts": len(addend)}
-
-    def _operand(self, x: Words) -> Any:
-        """The struct of a (parts, B, limbs, N) array, which must outlive it."""
-        return self._ffi.new("operand *", self._in(x, x.shape))
-
-    def _result(self, x: Words) -> Any:
-        return self._ffi.new("result *", self._in(x, x.shape))
-
-    def _rows(self, x: Words) -> Any:
-        return self._in(x, x.shape)[0]
-
-    def _make_gadget(self, gadget: Gadget, quotient: Quotient) -> _Table:
+    def _make_gadget(self, gadget: Gadget, quotient: Quotient) -> tuple[_Struct, _Struct]:
+        ffi, divided = self._ffi, self._quotient(quotient)
         array, tables = self._limbs(gadget.plan)
         lifts = [self._conversion(lift) for lift in gadget.lifts]
-        conversions = self._ffi.new("conversion *[]", lifts)
-        everything = self._ffi.new("conversion *[]", [*lifts, self._conversion(quotient.lift)])
-        bounds = self._ffi.new("size_t[]", gadget.bounds)
-        struct = self._ffi.new(
+        conversions = ffi.new("conversion *[]", lifts)
+        everything = ffi.new("conversion *[]", [*lifts, self._conversion(quotient.lift)])
+        bounds = ffi.new("size_t[]", gadget.bounds)
+        weights = ffi.new("uint64_t[]", gadget.weights.tolist())
+        struct = ffi.new(
             "gadget *",
             {
                 "form": self._lib.ckks_lift_form(len(gadget.plan), array, len(lifts) + 1, everything),
@@ -266,29 +142,45 @@ class NativeSwitching:
                 "digits": len(gadget),
                 "bounds": bounds,
                 "c": conversions,
+                "weights": weights,
             },
         )
-        weights = self._ffi.new("uint64_t[]", gadget.weights.tolist())
-        return _Table(struct, weights, (array, tables, lifts, conversions, bounds))
+        return _Struct(struct, (array, tables, lifts, conversions, bounds, weights)), divided
 
-    def _make_quotient(self, quotient: Quotient) -> tuple[int, Limbs, Limbs, Any]:
-        """Return (form, tables of all limbs, tables of the dropped ones, weights)."""
-        plan, end = quotient.plan, len(quotient.plan) - quotient.last
+    def _make_quotient(self, quotient: Quotient) -> _Struct:
+        ffi, plan, end = self._ffi, quotient.plan, len(quotient.plan) - quotient.last
         array, tables = self._limbs(plan)
-        dropped = tables[: quotient.first] + tables[end:]
-        conversions = self._ffi.new("conversion *[]", [self._conversion(quotient.lift)])
-        form = self._lib.ckks_lift_form(len(plan), array, 1, conversions)
-        weights = self._ffi.new("uint64_t[]", quotient.weights.tolist())
-        return form, (array, tables), (self._ffi.new("modulus *[]", dropped), dropped), weights
+        conversion = self._conversion(quotient.lift)
+        dropped = ffi.new("modulus *[]", tables[: quotient.first] + tables[end:])
+        weights = ffi.new("uint64_t[]", quotient.weights.tolist())
+        struct = ffi.new(
+            "quotient *",
+            {
+                "form": self._lib.ckks_lift_form(len(plan), array, 1, ffi.new("conversion *[]", [conversion])),
+                "m": array,
+                "limbs": len(plan),
+                "first": quotient.first,
+                "last": quotient.last,
+                "dropped": dropped,
+                "c": conversion,
+                "weights": weights,
+            },
+        )
+        return _Struct(struct, (array, tables, conversion, dropped, weights))
 
 
-class _Table:
+class _Struct:
     """A C struct with what it points to."""
 
-    __slots__ = ("alive", "struct", "weights")
+    __slots__ = ("alive", "struct")
 
-    def __init__(self, struct: Any, weights: Any, alive: tuple[Any, ...]) -> None:
-        self.struct, self.weights, self.alive = struct, weights, alive
+    def __init__(self, struct: Any, alive: tuple[Any, ...]) -> None:
+        self.struct, self.alive = struct, alive
+
+
+def _entries(x: Words) -> Words:
+    """(parts, ..., limbs, N) to (parts, B, limbs, N); a view wherever strides allow."""
+    return x if x.ndim == 4 else x.reshape(len(x), prod(x.shape[1:-2]), *x.shape[-2:])
 
 
 def _spread(x: Words, batch: tuple[int, ...]) -> Words:
@@ -297,4 +189,4 @@ def _spread(x: Words, batch: tuple[int, ...]) -> Words:
     if x.shape != shape:
         missing = len(shape) - x.ndim
         x = np.broadcast_to(x[(slice(None), *(None,) * missing)], shape)
-    return x.reshape(len(x), -1, *x.shape[-2:]) if x.ndim != 4 else x
+    return _entries(x)

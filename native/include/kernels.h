@@ -122,61 +122,58 @@ typedef struct {
     ptrdiff_t part, batch, limb;
 } result;
 
-/* The form of the rows in `work` and `scratch` that serves these limbs and conversions: pass it on, unread. */
-int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c);
-
-/* How many words apart the rows of `work` and `scratch` are: somewhat more than n. */
-size_t ckks_row_words(size_t n);
-
-/* Prepare values for lifting through c: x (c's source limbs, in NTT form, times factor unless its data is NULL), of
- * `parts` by `batch` entries, to work, a + 1 rows for an entry. m[i]: the source moduli, with transform tables. */
-void ckks_split(int form, const conversion *c, modulus *const *m, size_t parts, size_t batch, const operand *x,
-                const operand *factor, uint64_t *work, ptrdiff_t work_part, ptrdiff_t work_batch);
-
-/* Division by the source primes of c: work as ckks_split left it; target j of c is limb `first` + j; weights[j] is the
- * inverse of their product there. A result is permuted, out[k] = value[index[k]], unless index is NULL. */
-typedef struct {
-    const conversion *c;
-    const uint64_t *work;
-    ptrdiff_t part, batch;
-    const uint64_t *weights;
-    size_t first;
-    const int64_t *index;
-} division;
-
-/* out = weights (x - lifted remainder) for limbs start to stop - 1 of x; limb `first` is the first of out.
- * scratch: 3 rows. */
-void ckks_divide(int form, modulus *const *m, const division *d, size_t start, size_t stop, size_t parts, size_t batch,
-                 const operand *x, uint64_t *scratch, const result *out);
-
 /* The joint basis (p_1..p_k, q_0..q_l) of a gadget: `limbs` moduli, the first `special` of them special; digit d owns
- * the limbs bounds[d] to bounds[d + 1] - 1, and c[d] converts from them to all others, in their order. */
+ * the limbs bounds[d] to bounds[d + 1] - 1, and c[d] converts from them to all others, in their order.
+ * weights[i] = p_1 .. p_k mod q_i. form: from ckks_lift_form for all these moduli and conversions, and the quotient's. */
 typedef struct {
     int form;
     modulus *const *m;
     size_t limbs, special, digits;
     const size_t *bounds;
     conversion *const *c;
+    const uint64_t *weights;
 } gadget;
 
+/* Division by the `first` first and `last` last of some limbs: `dropped` lists these moduli, c converts from them to
+ * those that are kept, weights[i] is the inverse of their product modulo kept limb i. */
+typedef struct {
+    int form;
+    modulus *const *m;
+    size_t limbs, first, last;
+    modulus *const *dropped;
+    const conversion *c;
+    const uint64_t *weights;
+} quotient;
+
 /*
- * What is switched. The digits: those of x (limbs q_0..q_l, one part), or of x factor, with `work` holding for each
- * entry of the batch what ckks_split made of its digits, one after the other; or, when digits.data is not NULL, rows
- * ready-made: its `part` is from digit to digit, over the joint basis. key: `batch` is from digit to digit.
- * Added to the sums for limbs q_i: weights[i] times the addend (addend_parts, 1 or 2), or the first two
- * parts of the product of left and right, or nothing when both have NULL for data.
+ * What is switched and divided. With a gadget: two parts come out, from the digits of x (limbs q_0..q_l, one part), or
+ * of x times factor when that has data, or from digits ready-made over the joint basis (their `part` is from digit to
+ * digit). key: `batch` is from digit to digit. Added for limbs q_i: weights[i] times the addend (addend_parts: 0, 1 or 2),
+ * or times the first two parts of the product of left and right, when those have data.
+ * Without a gadget x itself, of as many parts as come out, is divided.
+ * out has the kept limbs only; they are permuted, out[k] = value[index[k]], unless index is NULL.
+ * space: ckks_switch_space words, on a 64-byte boundary.
  */
 typedef struct {
     operand x, factor, digits, key, addend, left, right;
-    const uint64_t *work;
-    ptrdiff_t work_batch;
     size_t addend_parts;
-    const uint64_t *weights;
-} switching;
+    const int64_t *index;
+    result out;
+    size_t parts, batch, threads;
+    uint64_t *space;
+} job;
 
-/* The two sums over the digits for limbs start to stop - 1 of the joint basis, divided unless d is NULL; the first
- * limb of out is then limb `start`. scratch: 4 rows. */
-void ckks_switch(const gadget *g, const switching *s, size_t start, size_t stop, size_t batch, uint64_t *scratch,
-                 const division *d, const result *out);
+/* The form of the rows in `space` that serves these limbs and conversions. */
+int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c);
+
+/* How many words of space a job needs; g may be NULL. */
+size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j);
+
+/* A whole job; or its steps 0 to 3 one after the other, each made of as many tasks as ckks_switch_tasks says, which may
+ * be done in any order and at once, by thread 0 .. threads - 1. */
+void ckks_switch(const gadget *g, const quotient *q, const job *j);
+size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step);
+void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
+                      size_t thread);
 
 #endif

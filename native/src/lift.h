@@ -20,10 +20,10 @@ CKKS_INLINE size_t row_words(size_t n) {
 }
 
 typedef struct lift_kernels {
-    /* The a rows of words x in NTT form, times the rows of `factor` unless that is NULL, to a + 1 rows of work: v, then
-     * y_1 .. y_a. m[i] is source modulus i with its tables. */
-    void (*split)(const conversion *c, modulus *const *m, const uint64_t *x, ptrdiff_t x_limb,
-                  const uint64_t *factor, ptrdiff_t factor_limb, uint64_t *work);
+    /* Rows of words in NTT form, times the rows of `factor` unless that is NULL, to a + 1 rows of work: v, then
+     * y_1 .. y_a. The first rows are at x, the others (from `many` on) at rest. m[i] is source modulus i with tables. */
+    void (*split)(const conversion *c, modulus *const *m, const uint64_t *x, size_t many, const uint64_t *rest,
+                  ptrdiff_t limb, const uint64_t *factor, ptrdiff_t factor_limb, uint64_t *work);
 
     /* sum[p] = weight addend[p] for p = 0, 1; 0 where addend[p] (words) is NULL. */
     void (*begin)(const modulus *m, const uint64_t *const addend[2], uint64_t weight, uint64_t *const sum[2]);

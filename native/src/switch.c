@@ -9,6 +9,7 @@
 #include "avx512/avx512.h"
 #include "lift.h"
 
+/* Row of part p, entry b of the batch, limb i. */
 #define ROW(a, p, b, i) ((a)->data + (ptrdiff_t)(p) * (a)->part + (ptrdiff_t)(b) * (a)->batch + (ptrdiff_t)(i) * (a)->limb)
 
 int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c) {
@@ -39,95 +40,165 @@ static const lift_kernels *kernels_of(int form) {
 #endif
 }
 
-void ckks_split(int form, const conversion *c, modulus *const *m, size_t parts, size_t batch, const operand *x,
-                const operand *factor, uint64_t *work, ptrdiff_t work_part, ptrdiff_t work_batch) {
-    const lift_kernels *kernels = kernels_of(form);
-    for (size_t p = 0; p < parts; p++) {
-        for (size_t b = 0; b < batch; b++) {
-            kernels->split(c, m, ROW(x, p, b, 0), x->limb, factor->data == NULL ? NULL : ROW(factor, p, b, 0),
-                           factor->limb, work + (ptrdiff_t)p * work_part + (ptrdiff_t)b * work_batch);
-        }
-    }
-}
-
 size_t ckks_row_words(size_t n) {
     return row_words(n);
 }
 
-/* out = weight (sum - what `d` lifts to limb i), permuted. rows: 2 of scratch. */
-static void divide_row(const lift_kernels *kernels, const division *d, const modulus *m, size_t i, size_t part,
-                       size_t batch, const uint64_t *sum, uint64_t *const rows[2], uint64_t *out) {
-    const size_t j = i - d->first;
-    const uint64_t *work = d->work + (ptrdiff_t)part * d->part + (ptrdiff_t)batch * d->batch;
-    if (d->index == NULL) {
-        kernels->divide(d->c, j, m, work, sum, d->weights[j], rows[0], out);
+/* Rows of n words, row_words(n) apart, that lie in job->space one area after the other. */
+typedef struct {
+    uint64_t *digits;     /* batch x (l + digits): for each digit v and y of its primes */
+    uint64_t *dropped;    /* parts x batch x dropped limbs: the sums there, as words */
+    uint64_t *remainders; /* parts x batch x (dropped limbs + 1): v and y of those */
+    uint64_t *scratch;    /* threads x SCRATCH */
+    uint64_t *end;
+} areas;
+
+#define SCRATCH 4
+
+static areas areas_of(const gadget *g, const quotient *q, const job *j) {
+    const size_t apart = row_words(q->m[0]->n), entries = j->parts * j->batch, dropped = q->first + q->last;
+    areas a;
+    a.digits = j->space;
+    a.dropped = a.digits + (g == NULL || j->digits.data != NULL ? 0 : j->batch * (g->limbs - g->special + g->digits)) * apart;
+    a.remainders = a.dropped + (g == NULL ? 0 : entries * dropped) * apart;
+    a.scratch = a.remainders + entries * (dropped + 1) * apart;
+    a.end = a.scratch + j->threads * SCRATCH * apart;
+    return a;
+}
+
+size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j) {
+    job nowhere = *j;
+    nowhere.space = NULL;
+    return (size_t)(areas_of(g, q, &nowhere).end - nowhere.space);
+}
+
+static size_t kept_limbs(const quotient *q) {
+    return q->limbs - q->first - q->last;
+}
+
+size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step) {
+    switch (step) {
+    case 0: return g == NULL || j->digits.data != NULL ? 0 : g->digits;
+    case 1: return g == NULL ? 0 : q->first + q->last;
+    case 2: return j->parts * j->batch;
+    case 3: return kept_limbs(q);
+    default: return 0;
+    }
+}
+
+/* Step 0, digit d: v and y of its primes. */
+static void split_digit(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t d) {
+    const size_t k = g->special, first = g->bounds[d] - k, apart = row_words(g->m[0]->n);
+    for (size_t b = 0; b < j->batch; b++) {
+        uint64_t *work = a->digits + (b * (g->limbs - k + g->digits) + first + d) * apart;
+        kernels->split(g->c[d], g->m + k + first, ROW(&j->x, 0, b, first), g->c[d]->a, NULL, j->x.limb,
+                       j->factor.data == NULL ? NULL : ROW(&j->factor, 0, b, first), j->factor.limb, work);
+    }
+}
+
+/* The sums over the digits for limb i of the joint basis and entry b: the inner product with the key, and what is added
+ * to it. */
+static void sum_digits(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t i, size_t b,
+                       uint64_t *row, uint64_t *const sums[2]) {
+    const size_t k = g->special, apart = row_words(g->m[0]->n);
+    const modulus *m = g->m[i];
+    if (i >= k && j->left.data != NULL) {
+        const uint64_t *const x[2] = {ROW(&j->left, 0, b, i - k), ROW(&j->left, 1, b, i - k)};
+        const uint64_t *const y[2] = {ROW(&j->right, 0, b, i - k), ROW(&j->right, 1, b, i - k)};
+        kernels->begin_product(m, x, y, g->weights[i - k], sums);
+    } else {
+        const uint64_t *addend[2] = {NULL, NULL};
+        for (size_t p = 0; i >= k && p < j->addend_parts; p++) {
+            addend[p] = ROW(&j->addend, p, b, i - k);
+        }
+        kernels->begin(m, addend, i >= k ? g->weights[i - k] : 0, sums);
+    }
+    for (size_t d = 0; d < g->digits; d++) {
+        const size_t first = g->bounds[d], last = g->bounds[d + 1];
+        const uint64_t *const key[2] = {ROW(&j->key, 0, d, i), ROW(&j->key, 1, d, i)};
+        if (j->digits.data != NULL) {
+            kernels->add_words(m, ROW(&j->digits, d, b, i), NULL, key, d, sums);
+        } else if (i >= first && i < last) {
+            const uint64_t *factor = j->factor.data == NULL ? NULL : ROW(&j->factor, 0, b, i - k);
+            kernels->add_words(m, ROW(&j->x, 0, b, i - k), factor, key, d, sums);
+        } else {
+            const uint64_t *work = a->digits + (b * (g->limbs - k + g->digits) + first - k + d) * apart;
+            kernels->add_lifted(g->c[d], i < first ? i : i - (last - first), m, work, key, d, row, sums);
+        }
+    }
+}
+
+/* Step 1, dropped limb t: its sums, as words. */
+static void sum_dropped(const lift_kernels *kernels, const gadget *g, const quotient *q, const job *j, const areas *a,
+                        size_t t, uint64_t *scratch) {
+    const size_t apart = row_words(g->m[0]->n), dropped = q->first + q->last;
+    const size_t i = t < q->first ? t : t + kept_limbs(q);
+    uint64_t *const sums[2] = {scratch, scratch + apart};
+    for (size_t b = 0; b < j->batch; b++) {
+        sum_digits(kernels, g, j, a, i, b, scratch + 2 * apart, sums);
+        for (size_t p = 0; p < 2; p++) {
+            kernels->store(g->m[i], sums[p], a->dropped + ((p * j->batch + b) * dropped + t) * apart);
+        }
+    }
+}
+
+/* Step 2, entry e = part x batch + b: v and y of the dropped limbs. */
+static void split_remainder(const lift_kernels *kernels, const gadget *g, const quotient *q, const job *j,
+                            const areas *a, size_t e) {
+    const size_t apart = row_words(q->m[0]->n), dropped = q->first + q->last;
+    uint64_t *work = a->remainders + e * (dropped + 1) * apart;
+    if (g != NULL) {
+        kernels->split(q->c, q->dropped, a->dropped + e * dropped * apart, dropped, NULL, (ptrdiff_t)apart, NULL, 0, work);
         return;
     }
-    kernels->divide(d->c, j, m, work, sum, d->weights[j], rows[0], rows[1]);
-    for (size_t k = 0; k < m->n; k++) {
-        out[k] = rows[1][(size_t)d->index[k] & (m->n - 1)];
-    }
+    const size_t p = e / j->batch, b = e % j->batch;
+    kernels->split(q->c, q->dropped, ROW(&j->x, p, b, 0), q->first, ROW(&j->x, p, b, q->limbs - q->last), j->x.limb, NULL,
+                   0, work);
 }
 
-void ckks_divide(int form, modulus *const *m, const division *d, size_t start, size_t stop, size_t parts, size_t batch,
-                 const operand *x, uint64_t *scratch, const result *out) {
-    const lift_kernels *kernels = kernels_of(form);
-    const size_t apart = row_words(m[0]->n);
-    uint64_t *const sums[2] = {scratch, scratch + apart};
-    uint64_t *const rows[2] = {scratch + apart, scratch + 2 * apart};
-    for (size_t i = start; i < stop; i++) {
-        for (size_t p = 0; p < parts; p++) {
-            for (size_t b = 0; b < batch; b++) {
-                const uint64_t *const addend[2] = {ROW(x, p, b, i), NULL};
-                kernels->begin(m[i], addend, 1, sums);
-                divide_row(kernels, d, m[i], i, p, b, sums[0], rows, ROW(out, p, b, i - d->first));
+/* Step 3, kept limb t: out = weight (sum, or x, - the lifted remainder), permuted. */
+static void divide_kept(const lift_kernels *kernels, const gadget *g, const quotient *q, const job *j, const areas *a,
+                        size_t t, uint64_t *scratch) {
+    const size_t apart = row_words(q->m[0]->n), dropped = q->first + q->last, i = q->first + t;
+    const modulus *m = q->m[i];
+    uint64_t *const sums[2] = {scratch, scratch + apart}, *row = scratch + 2 * apart, *spare = scratch + 3 * apart;
+    for (size_t b = 0; b < j->batch; b++) {
+        if (g != NULL) {
+            sum_digits(kernels, g, j, a, i, b, row, sums);
+        }
+        for (size_t p = 0; p < j->parts; p++) {
+            const uint64_t *work = a->remainders + (p * j->batch + b) * (dropped + 1) * apart;
+            uint64_t *out = ROW(&j->out, p, b, t);
+            if (g == NULL) {
+                const uint64_t *const x[2] = {ROW(&j->x, p, b, i), NULL};
+                kernels->begin(m, x, 1, sums);
+            }
+            kernels->divide(q->c, t, m, work, sums[g == NULL ? 0 : p], q->weights[t], row,
+                            j->index == NULL ? out : spare);
+            for (size_t k = 0; j->index != NULL && k < m->n; k++) {
+                out[k] = spare[(size_t)j->index[k] & (m->n - 1)];
             }
         }
     }
 }
 
-void ckks_switch(const gadget *g, const switching *s, size_t start, size_t stop, size_t batch, uint64_t *scratch,
-                 const division *d, const result *out) {
-    const lift_kernels *kernels = kernels_of(g->form);
-    const size_t apart = row_words(g->m[0]->n), k = g->special;
-    uint64_t *const sums[2] = {scratch, scratch + apart};
-    uint64_t *const rows[2] = {scratch + 2 * apart, scratch + 3 * apart};
-    for (size_t i = start; i < stop; i++) {
-        const modulus *m = g->m[i];
-        for (size_t b = 0; b < batch; b++) {
-            if (i >= k && s->left.data != NULL) {
-                const uint64_t *const x[2] = {ROW(&s->left, 0, b, i - k), ROW(&s->left, 1, b, i - k)};
-                const uint64_t *const y[2] = {ROW(&s->right, 0, b, i - k), ROW(&s->right, 1, b, i - k)};
-                kernels->begin_product(m, x, y, s->weights[i - k], sums);
-            } else {
-                const uint64_t *addend[2] = {NULL, NULL};
-                for (size_t p = 0; i >= k && p < s->addend_parts; p++) {
-                    addend[p] = ROW(&s->addend, p, b, i - k);
-                }
-                kernels->begin(m, addend, i >= k ? s->weights[i - k] : 0, sums);
-            }
-            for (size_t digit = 0; digit < g->digits; digit++) {
-                const size_t first = g->bounds[digit], last = g->bounds[digit + 1];
-                const uint64_t *const key[2] = {ROW(&s->key, 0, digit, i), ROW(&s->key, 1, digit, i)};
-                if (s->digits.data != NULL) {
-                    kernels->add_words(m, ROW(&s->digits, digit, b, i), NULL, key, digit, sums);
-                } else if (i >= first && i < last) {
-                    const uint64_t *factor = s->factor.data == NULL ? NULL : ROW(&s->factor, 0, b, i - k);
-                    kernels->add_words(m, ROW(&s->x, 0, b, i - k), factor, key, digit, sums);
-                } else {
-                    /* The digits' work follows each other: v and the y of as many primes as each owns. */
-                    const uint64_t *work = s->work + (ptrdiff_t)b * s->work_batch + (first - k + digit) * apart;
-                    kernels->add_lifted(g->c[digit], i < first ? i : i - (last - first), m, work, key, digit, rows[0],
-                                        sums);
-                }
-            }
-            for (size_t p = 0; p < 2; p++) {
-                if (d != NULL) {
-                    divide_row(kernels, d, m, i, p, b, sums[p], rows, ROW(out, p, b, i - d->first));
-                } else {
-                    kernels->store(m, sums[p], ROW(out, p, b, i - start));
-                }
-            }
+void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
+                      size_t thread) {
+    const lift_kernels *kernels = kernels_of(g == NULL ? q->form : g->form);
+    const areas a = areas_of(g, q, j);
+    uint64_t *scratch = a.scratch + thread * SCRATCH * row_words(q->m[0]->n);
+    for (size_t t = start; t < stop; t++) {
+        switch (step) {
+        case 0: split_digit(kernels, g, j, &a, t); break;
+        case 1: sum_dropped(kernels, g, q, j, &a, t, scratch); break;
+        case 2: split_remainder(kernels, g, q, j, &a, t); break;
+        default: divide_kept(kernels, g, q, j, &a, t, scratch);
         }
+    }
+}
+
+void ckks_switch(const gadget *g, const quotient *q, const job *j) {
+    for (int step = 0; step < 4; step++) {
+        ckks_switch_step(g, q, j, step, 0, ckks_switch_tasks(g, q, j, step), 0);
     }
 }

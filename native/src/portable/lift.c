@@ -4,18 +4,19 @@
 #include "lift.h"
 #include "portable/modarith.h"
 
-static void split(const conversion *c, modulus *const *m, const uint64_t *x, ptrdiff_t x_limb, const uint64_t *factor,
-                  ptrdiff_t factor_limb, uint64_t *work) {
+static void split(const conversion *c, modulus *const *m, const uint64_t *x, size_t many, const uint64_t *rest,
+                  ptrdiff_t limb, const uint64_t *factor, ptrdiff_t factor_limb, uint64_t *work) {
     const size_t n = m[0]->n, apart = row_words(n);
     for (size_t j = 0; j < n; j++) {
         work[j] = c->offset;
     }
-    for (size_t i = 0; i < c->a; i++, x += x_limb) {
+    for (size_t i = 0; i < c->a; i++) {
+        const uint64_t *values = i < many ? x + (ptrdiff_t)i * limb : rest + (ptrdiff_t)(i - many) * limb;
         uint64_t *y = work + (i + 1) * apart;
         if (factor == NULL) {
-            m[i]->rows->intt(m[i], x, y);
+            m[i]->rows->intt(m[i], values, y);
         } else {
-            m[i]->rows->mul(m[i], n, x, factor + (ptrdiff_t)i * factor_limb, y);
+            m[i]->rows->mul(m[i], n, values, factor + (ptrdiff_t)i * factor_limb, y);
             m[i]->rows->intt(m[i], y, y);
         }
         for (size_t j = 0; j < n; j++) {
