@@ -42,7 +42,8 @@ class NativeSwitching:
         """See `composed.divide`; x is (..., limbs, N)."""
         batch = x.shape[:-2]
         given = {"x": self._in(_entries(x[None]), None)}
-        return self._run(None, quotient, given, batch, 1, index)[0]
+        result: Words = self._run(None, quotient, given, batch, 1, index)[0]
+        return result
 
     def switch(
         self, gadget: Gadget, x: Words, key: Words, quotient: Quotient, addend: Words | None, index: Index | None

@@ -73,6 +73,7 @@ struct modulus {
     double fp, fp_inverse;     /* q and the double nearest 1/q, for q < 2^50 */
     double two51;              /* 2^51 mod q in (-q/2, q/2), for q < 2^50 */
     uint32_t reduce_forward, reduce_inverse; /* avx2/ntt.c: which passes reduce */
+    int lazy_sums;                           /* avx2/transform.h: what a transform leaves need not be reduced */
     void *forward, *inverse;
 };
 

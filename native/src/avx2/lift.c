@@ -107,6 +107,7 @@ AVX2 static void add_lifted(const conversion *c, size_t j, const modulus *m, con
                             const uint64_t *const key[2], size_t added, uint64_t *row, uint64_t *const sum[2]) {
     make_room(m, added, sum);
     const sink to = {.kind = TO_SUMS,
+                     .lazy = m->lazy_sums,
                      .row = (double *)row,
                      .sum = {(double *)sum[0], (double *)sum[1]},
                      .key = {key[0], key[1]}};
@@ -123,6 +124,7 @@ AVX2 static void store(const modulus *m, const uint64_t *sum, uint64_t *out) {
 AVX2 static void divide(const conversion *c, size_t j, const modulus *m, const uint64_t *work, const uint64_t *sum,
                         uint64_t weight, uint64_t *row, uint64_t *out) {
     const sink to = {.kind = TO_RESULT,
+                     .lazy = m->lazy_sums,
                      .row = (double *)row,
                      .minuend = (const double *)sum,
                      .weight = centred_double(weight, m->q),
