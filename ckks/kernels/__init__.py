@@ -8,7 +8,7 @@ nothing but the operands.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,7 @@ __all__ = [
     "switch",
     "switch_digits",
     "switch_product",
+    "switch_sum",
     "tensor",
     "threads",
     "use",
@@ -243,7 +244,8 @@ def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = 
 
 def decompose(gadget: Gadget, x: Words) -> Words:
     """Return the digits of x over the joint basis: (..., l, N) to (digits, ..., k + l, N)."""
-    return composed.decompose(gadget, x)
+    result: Words = _fused("decompose", gadget.plan.n)(gadget, x)
+    return result
 
 
 def inner(gadget: Gadget, digits: Words, key: Words, addend: Words | None = None) -> Words:
@@ -285,6 +287,20 @@ def switch_digits(
 ) -> Words:
     """`switch` from digits made once for several keys by `decompose`."""
     result: Words = _fused("switch_digits", gadget.plan.n)(gadget, digits, key, quotient, addend, index)
+    return result
+
+
+def switch_sum(
+    gadget: Gadget,
+    x: Words,
+    digits: Words,
+    keys: Sequence[Words | None],
+    quotient: Quotient,
+    indices: Sequence[NDArray[np.int64] | None],
+    factors: Sequence[Words | None],
+) -> Words:
+    """Return a sum of automorphisms of x, (2, ..., l, N), times factors, divided once; see `composed.switch_sum`."""
+    result: Words = _fused("switch_sum", gadget.plan.n)(gadget, x, digits, keys, quotient, indices, factors)
     return result
 
 

@@ -5,7 +5,7 @@ Everything in between lies in one array, the `space` of a job, whose layout is t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.kernels.gadgets import Gadget, Quotient
+from ckks.kernels.gadgets import Gadget, Quotient, make_quotient
 from ckks.kernels.interface import Conversion, Plan, Words
 from ckks.kernels.memory import empty
 from ckks.kernels.threads import num_threads, run, split
@@ -38,6 +38,24 @@ class NativeSwitching:
         self._quotient = lru_cache(maxsize=1024)(self._make_quotient)
         self._job = self._ffi.typeof("job *")
 
+    def decompose(self, gadget: Gadget, x: Words) -> Words:
+        """See `composed.decompose`."""
+        batch, n = x.shape[:-2], gadget.plan.n
+        # Any quotient will do: nothing is divided.
+        g, q = self._gadget(gadget, make_quotient(gadget.plan, gadget.special, 0))
+        folded = _entries(x[None])
+        out = empty((len(gadget), prod(batch), len(gadget.plan), n))
+        job = self._ffi.new(self._job, {"x": self._in(folded, None), "out": self._in(out, None)})
+        job.parts, job.batch, job.threads = 0, prod(batch), 0
+        space = empty((self._lib.ckks_switch_space(g.struct, q.struct, job),))
+        job.space = self._in(space, None)[0]
+        if num_threads() == 1:
+            self._lib.ckks_decompose(g.struct, q.struct, job)
+        else:
+            self._share(g.struct, q.struct, job, 0)
+            self._share(g.struct, q.struct, job, 4)
+        return out.reshape(len(gadget), *batch, len(gadget.plan), n)
+
     def divide(self, quotient: Quotient, x: Words, index: Index | None = None) -> Words:
         """See `composed.divide`; x is (..., limbs, N)."""
         batch = x.shape[:-2]
@@ -61,6 +79,35 @@ class NativeSwitching:
         given = {"digits": self._in(_entries(digits), None), **self._key_and_addend(key, addend, batch)}
         return self._run(gadget, quotient, given, batch, 2, index)
 
+    def switch_sum(
+        self,
+        gadget: Gadget,
+        x: Words,
+        digits: Words,
+        keys: Sequence[Words | None],
+        quotient: Quotient,
+        indices: Sequence[Index | None],
+        factors: Sequence[Words | None],
+    ) -> Words:
+        """See `composed.switch_sum`."""
+        batch = digits.shape[1:-2]
+        parts = self._in(_spread(x, batch), None)
+        given = {"digits": self._in(_entries(digits), None), "addend": parts, "addend_parts": 1}
+        given["x"] = (parts[0] + parts[1], *parts[1:])
+        given["terms"] = len(keys)
+        by_term = [(self._ffi.NULL, 0, 0, 0) if key is None else self._key(key) for key in keys]
+        joint = (*batch, len(gadget.plan), gadget.plan.n)
+        spread = [None if f is None else _entries(np.broadcast_to(f, joint)[None]) for f in factors]
+        by_factor = [(self._ffi.NULL, 0, 0, 0) if f is None else self._in(f, None) for f in spread]
+        by_index = [self._ffi.NULL if i is None else self._in(i, (gadget.plan.n,), _SIGNED)[0] for i in indices]
+        given["keys"] = self._ffi.new("operand[]", by_term)
+        given["factors"] = self._ffi.new("operand[]", by_factor)
+        given["indices"] = self._ffi.new("int64_t *[]", by_index)
+        alive = by_term, by_factor, by_index, spread
+        result = self._run(gadget, quotient, given, batch, 2, None)
+        del alive
+        return result
+
     def switch_product(self, gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quotient) -> Words:
         """See `composed.switch_product`."""
         batch = x.shape[1:-2]
@@ -77,11 +124,15 @@ class NativeSwitching:
         return self._run(gadget, quotient, given, batch, 2, None)
 
     def _key_and_addend(self, key: Words, addend: Words | None, batch: tuple[int, ...]) -> dict[str, Any]:
-        pointer, digit, part, limb = self._in(key, None)
-        given: dict[str, Any] = {"key": (pointer, part, digit, limb)}
+        given: dict[str, Any] = {"keys": self._ffi.new("operand *", self._key(key))}
         if addend is not None:
             given["addend"], given["addend_parts"] = self._in(_spread(addend, batch), None), len(addend)
         return given
+
+    def _key(self, key: Words) -> tuple[Any, ...]:
+        """An operand whose batch axis runs over the digits."""
+        pointer, digit, part, limb = self._in(key, None)
+        return pointer, part, digit, limb
 
     def _run(
         self,

@@ -148,15 +148,20 @@ typedef struct {
 /*
  * What is switched and divided. With a gadget: two parts come out, from the digits of x (limbs q_0..q_l, one part), or
  * of x times factor when that has data, or from digits ready-made over the joint basis (their `part` is from digit to
- * digit). key: `batch` is from digit to digit. Added for limbs q_i: weights[i] times the addend (addend_parts: 0, 1 or 2),
- * or times the first two parts of the product of left and right, when those have data.
+ * digit). keys[0]: `batch` is from digit to digit. Added for limbs q_i: weights[i] times the addend (addend_parts: 0, 1
+ * or 2), or times the first two parts of the product of left and right, when those have data.
+ * With `terms` > 0 this is done for each of as many keys, and the sums of term t are permuted by indices[t] (unless that
+ * is NULL), multiplied by factors[t] (over the joint basis, unless its data is NULL) and added up before the division. A
+ * key without data stands for the one that switches nothing: its sums are weights[i] times addend and x, two parts.
  * Without a gadget x itself, of as many parts as come out, is divided.
  * out has the kept limbs only; they are permuted, out[k] = value[index[k]], unless index is NULL.
  * space: ckks_switch_space words, on a 64-byte boundary.
  */
 typedef struct {
-    operand x, factor, digits, key, addend, left, right;
-    size_t addend_parts;
+    operand x, factor, digits, addend, left, right;
+    size_t addend_parts, terms;
+    const operand *keys, *factors;
+    const int64_t *const *indices;
     const int64_t *index;
     result out;
     size_t parts, batch, threads;
@@ -169,9 +174,11 @@ int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *co
 /* How many words of space a job needs; g may be NULL. */
 size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j);
 
-/* A whole job; or its steps 0 to 3 one after the other, each made of as many tasks as ckks_switch_tasks says, which may
+/* A whole job; or its steps 0 to 3 (0 and 4) one after the other, each made of as many tasks as ckks_switch_tasks says, which may
  * be done in any order and at once, by thread 0 .. threads - 1. */
 void ckks_switch(const gadget *g, const quotient *q, const job *j);
+/* The digits of x alone: steps 0 and 4 of a job whose out has a part for each digit, over the joint basis. */
+void ckks_decompose(const gadget *g, const quotient *q, const job *j);
 size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step);
 void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
                       size_t thread);

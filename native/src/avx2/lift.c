@@ -114,6 +114,40 @@ AVX2 static void add_lifted(const conversion *c, size_t j, const modulus *m, con
     lift_to(c, j, m, work, &to, TO_SUMS);
 }
 
+AVX2 static void lifted(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out) {
+    const sink to = {.kind = TO_WORDS, .row = (double *)out};
+    lift_to(c, j, m, work, &to, TO_WORDS);
+}
+
+/* The sums are reduced first, so that a total of eight terms, or of products below 5/8 q + 1, stays below 8 q. */
+AVX2 static void add_permuted(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,
+                              size_t added, uint64_t *const total[2]) {
+    const field f = field_of(m);
+    for (size_t p = 0; p < 2; p++) {
+        const double *from = (const double *)sum[p];
+        double *to = (double *)total[p];
+        for (size_t i = 0; i < m->n; i += 4) {
+            vec v;
+            if (index == NULL) {
+                v = _mm256_loadu_pd(from + i);
+            } else {
+                const size_t mask = m->n - 1;
+                v = _mm256_setr_pd(from[(size_t)index[i] & mask], from[(size_t)index[i + 1] & mask],
+                                   from[(size_t)index[i + 2] & mask], from[(size_t)index[i + 3] & mask]);
+            }
+            v = reduce(v, &f);
+            if (factor != NULL) {
+                v = mul(v, load_words(factor + i), &f);
+            }
+            if (added > 0) {
+                vec before = _mm256_loadu_pd(to + i);
+                v = _mm256_add_pd(added % 8 == 7 ? reduce(before, &f) : before, v);
+            }
+            _mm256_storeu_pd(to + i, v);
+        }
+    }
+}
+
 AVX2 static void store(const modulus *m, const uint64_t *sum, uint64_t *out) {
     const field f = field_of(m);
     for (size_t j = 0; j < m->n; j += 4) {
@@ -132,5 +166,5 @@ AVX2 static void divide(const conversion *c, size_t j, const modulus *m, const u
     lift_to(c, j, m, work, &to, TO_RESULT);
 }
 
-const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, store, divide};
+const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_permuted, store, divide};
 #endif
