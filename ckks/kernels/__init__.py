@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,16 @@ from ckks.kernels.interface import (
     make_conversion,
     make_plan,
 )
-from ckks.kernels.memory import empty, kept_bytes, release, wiping, zeros
+from ckks.kernels.memory import (
+    MemoryReport,
+    empty,
+    kept_bytes,
+    memory_report,
+    release,
+    reset_peak,
+    wiping,
+    zeros,
+)
 from ckks.kernels.threads import num_threads, set_num_threads, threads
 
 __all__ = [
@@ -38,6 +48,7 @@ __all__ = [
     "Conversion",
     "Gadget",
     "Kernels",
+    "MemoryReport",
     "Plan",
     "Quotient",
     "Words",
@@ -59,6 +70,7 @@ __all__ = [
     "make_gadget",
     "make_plan",
     "make_quotient",
+    "memory_report",
     "mul",
     "mul_scalar",
     "mul_scalar_add",
@@ -66,6 +78,7 @@ __all__ = [
     "ntt",
     "num_threads",
     "release",
+    "reset_peak",
     "set_num_threads",
     "signed",
     "sub",
@@ -92,16 +105,20 @@ def warmup() -> None:
 
 
 _CHECKING = os.environ.get("CKKS_CHECK", "") not in ("", "0")
+_ALL = slice(None)
+_TRANSFORM = 8
+"""How many sums an NTT of as many words is about as long as: what `threads.run` weighs."""
+_UNSIGNED = np.dtype(np.uint64)
 
 
 def ntt(plan: Plan, x: Words, out: Words | None = None) -> Words:
     """Return the forward NTT of (..., L, N) coefficients, in bit-reversed order."""
-    return _unary(plan, x, out, source_for(plan.n).ntt)
+    return _unary(plan, x, out, source_for(plan.n).ntt, passes=_TRANSFORM)
 
 
 def intt(plan: Plan, x: Words, out: Words | None = None) -> Words:
     """Return the coefficients whose NTT is x, shape (..., L, N)."""
-    return _unary(plan, x, out, source_for(plan.n).intt)
+    return _unary(plan, x, out, source_for(plan.n).intt, passes=_TRANSFORM)
 
 
 def neg(plan: Plan, x: Words, out: Words | None = None) -> Words:
@@ -154,16 +171,18 @@ def dot(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
     kernel = source_for(plan.n).dot
     shape = _broadcast_shape(x[0], y[0])
     out = _result(plan, shape, out)
-    u, v = (_fold(_broadcast_terms(a, shape), 1) for a in (x, y))
-    o = _fold_out(out)
+    u, v, o = _fold(_broadcast_terms(x, shape), 1), _fold(_broadcast_terms(y, shape), 1), _fold_out(out)
     _check_residues(plan, u, v)
-    _threads.run(lambda s: kernel(plan[s], u[:, :, s], v[:, :, s], o[:, s]), len(plan))
+    if num_threads() == 1:
+        kernel(plan, u, v, o)
+    else:
+        _threads.run(lambda s: kernel(plan[s], u[:, :, s], v[:, :, s], o[:, s]), len(plan), u.size)
     return out
 
 
 def weighted_sum(plan: Plan, x: Words, w: Words, out: Words | None = None) -> Words:
     """Return sum over k of w[k] x[k]: x is (K, ..., L, N), w is (K, L) in [0, q); K <= 2^16."""
-    if x.ndim < 3 or w.shape != (len(x), len(plan)) or not 1 <= len(x) <= 2**16 or w.dtype != np.uint64:
+    if x.ndim < 3 or w.shape != (len(x), len(plan)) or not 1 <= len(x) <= 2**16 or w.dtype != _UNSIGNED:
         raise BasisMismatch(
             f"weights of shape {w.shape} and type {w.dtype} for terms {x.shape}; needed uint64 (K, {len(plan)}) and "
             "(K, ..., limbs, N), 1 <= K <= 2^16"
@@ -172,7 +191,10 @@ def weighted_sum(plan: Plan, x: Words, w: Words, out: Words | None = None) -> Wo
     out = _result(plan, x.shape[1:], out)
     u, o = _fold(x, 1), _fold_out(out)
     _check_residues(plan, u, w[:, :, None])
-    _threads.run(lambda s: kernel(plan[s], u[:, :, s], w[:, s], o[:, s]), len(plan))
+    if num_threads() == 1:
+        kernel(plan, u, w, o)
+    else:
+        _threads.run(lambda s: kernel(plan[s], u[:, :, s], w[:, s], o[:, s]), len(plan), u.size)
     return out
 
 
@@ -187,6 +209,9 @@ def convert(table: Conversion, x: Words, out: Words | None = None) -> Words:
     u, o = _fold(x, 0), _fold_out(out)
     if _CHECKING:
         _check_below(np.array(table.source, dtype=np.uint64), u)
+    if num_threads() == 1:
+        kernel(table, u, o)
+        return out
     # Columns are independent of each other; blocks of 8 keep them aligned for vector loads.
     blocks = max(1, n // 8)
     width = n // blocks
@@ -195,7 +220,7 @@ def convert(table: Conversion, x: Words, out: Words | None = None) -> Words:
         columns = slice(s.start * width, s.stop * width)
         kernel(table, u[..., columns], o[..., columns])
 
-    _threads.run(work, blocks)
+    _threads.run(work, blocks, len(table.source) * o.size)
     return out
 
 
@@ -207,7 +232,10 @@ def gather(x: Words, index: NDArray[np.int64], out: Words | None = None) -> Word
     kernel = source_for(x.shape[-1]).gather
     out = _of_shape(x.shape, out)
     u, o = _fold(x, 0), _fold_out(out)
-    _threads.run(lambda s: kernel(u[:, s], index, o[:, s]), u.shape[1])
+    if num_threads() == 1:
+        kernel(u, index, o)
+    else:
+        _threads.run(lambda s: kernel(u[:, s], index, o[:, s]), u.shape[1], o.size)
     return out
 
 
@@ -235,7 +263,7 @@ def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = 
     lo, hi = (None if v is None else np.ascontiguousarray(v, dtype=np.int64).reshape(-1, plan.n) for v in (low, high))
     assert lo is not None
     o = _fold_out(out)
-    _threads.run(lambda s: kernel(plan[s], lo, hi, o[:, s]), len(plan))
+    _threads.run(lambda s: kernel(plan[s], lo, hi, o[:, s]), len(plan), o.size)
     return out
 
 
@@ -255,7 +283,8 @@ def inner(gadget: Gadget, digits: Words, key: Words, addend: Words | None = None
 
 def tensor(plan: Plan, x: Words, y: Words) -> Words:
     """Return (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1), (3, ..., l, N), of two elements (2, ..., l, N)."""
-    return composed.tensor(plan, x, y)
+    result: Words = _fused("tensor", plan.n)(plan, x, y)
+    return result
 
 
 def divide(quotient: Quotient, x: Words, index: NDArray[np.int64] | None = None) -> Words:
@@ -320,15 +349,18 @@ def _fused(name: str, n: int) -> Callable[..., Words]:
 
 def _fold(x: Words, keep: int) -> Words:
     """Merge the axes between the first `keep` and the last two into one; a view wherever strides allow."""
-    if x.dtype != np.uint64 or (x.strides[-1] != 8 and x.shape[-1] > 1 and x.size):
+    # Identity first: comparing two dtype objects costs more than all else here.
+    if (x.dtype is not _UNSIGNED and x.dtype != _UNSIGNED) or (x.strides[-1] != 8 and x.shape[-1] > 1 and x.size):
         raise BasisMismatch(
             f"words of type {x.dtype} with a stride of {x.strides[-1]} bytes; needed native uint64, contiguous along N"
         )
-    if x.ndim == keep + 3:
+    batch = x.ndim - keep - 2
+    if batch == 1:
         return x
+    if batch == 0:
+        return x[:, None] if keep else x[None]
     # Sizes are spelled out, since -1 is ambiguous for empty arrays.
-    batch = int(np.prod(x.shape[keep:-2], dtype=np.int64))
-    return x.reshape(*x.shape[:keep], batch, *x.shape[-2:])
+    return x.reshape(*x.shape[:keep], prod(x.shape[keep:-2]), *x.shape[-2:])
 
 
 def _fold_out(out: Words) -> Words:
@@ -338,14 +370,14 @@ def _fold_out(out: Words) -> Words:
     if out.ndim == 3 or out.ndim == 2:
         return _fold(out, 0)
     try:
-        view = np.reshape(out, (int(np.prod(out.shape[:-2], dtype=np.int64)), *out.shape[-2:]), copy=False)
+        view = out.reshape(prod(out.shape[:-2]), *out.shape[-2:], copy=False)
     except ValueError:
         raise BasisMismatch(f"out of strides {out.strides} cannot be viewed with one batch axis") from None
     return _fold(view, 0)
 
 
 def _result(plan: Plan, shape: tuple[int, ...], out: Words | None) -> Words:
-    if shape[-2:] != (len(plan), plan.n):
+    if shape[-2:] != plan.shape:
         raise BasisMismatch(f"operands of shape {shape}; needed (..., {len(plan)}, {plan.n}) for this basis")
     return _of_shape(shape, out)
 
@@ -378,16 +410,18 @@ def _broadcast_terms(x: Words, shape: tuple[int, ...]) -> Words:
     return np.broadcast_to(x[(slice(None), *(None,) * missing)], (len(x), *shape))
 
 
-def _unary(plan: Plan, x: Words, out: Words | None, kernel: Callable[..., None], *, by_limb: bool = False) -> Words:
+def _unary(
+    plan: Plan, x: Words, out: Words | None, kernel: Callable[..., None], *, by_limb: bool = False, passes: int = 1
+) -> Words:
     out = _result(plan, x.shape, out)
     u, o = _fold(x, 0), _fold_out(out)
     _check_residues(plan, u)
-    if by_limb:
-        _threads.run(lambda s: kernel(plan[s], s, u[:, s], o[:, s]), len(plan))
-    elif num_threads() == 1:
-        kernel(plan, u, o)
+    if num_threads() == 1:
+        kernel(plan, _ALL, u, o) if by_limb else kernel(plan, u, o)
+    elif by_limb:
+        _threads.run(lambda s: kernel(plan[s], s, u[:, s], o[:, s]), len(plan), passes * o.size)
     else:
-        _threads.run(lambda s: kernel(plan[s], u[:, s], o[:, s]), len(plan))
+        _threads.run(lambda s: kernel(plan[s], u[:, s], o[:, s]), len(plan), passes * o.size)
     return out
 
 
@@ -396,20 +430,21 @@ def _binary(
 ) -> Words:
     shape = _broadcast_shape(x, y)
     out = _result(plan, shape, out)
-    u, v = (_fold(a if a.shape == shape else np.broadcast_to(a, shape), 0) for a in (x, y))
+    u = _fold(x if x.shape == shape else np.broadcast_to(x, shape), 0)
+    v = _fold(y if y.shape == shape else np.broadcast_to(y, shape), 0)
     o = _fold_out(out)
     _check_residues(plan, u, v)
-    if by_limb:
-        _threads.run(lambda s: kernel(plan[s], s, u[:, s], v[:, s], o[:, s]), len(plan))
-    elif num_threads() == 1:
-        kernel(plan, u, v, o)
+    if num_threads() == 1:
+        kernel(plan, _ALL, u, v, o) if by_limb else kernel(plan, u, v, o)
+    elif by_limb:
+        _threads.run(lambda s: kernel(plan[s], s, u[:, s], v[:, s], o[:, s]), len(plan), o.size)
     else:
-        _threads.run(lambda s: kernel(plan[s], u[:, s], v[:, s], o[:, s]), len(plan))
+        _threads.run(lambda s: kernel(plan[s], u[:, s], v[:, s], o[:, s]), len(plan), o.size)
     return out
 
 
 def _check_scalars(plan: Plan, w: Words) -> None:
-    if w.shape != (len(plan),) or w.dtype != np.uint64:
+    if w.shape != (len(plan),) or (w.dtype is not _UNSIGNED and w.dtype != _UNSIGNED):
         raise BasisMismatch(f"scalars of shape {w.shape} and type {w.dtype}; needed ({len(plan)},) of uint64")
     if _CHECKING:
         _check_below(plan.q, w[:, None])

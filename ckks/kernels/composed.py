@@ -106,7 +106,7 @@ def switch_sum(
     indices: Sequence[NDArray[np.int64] | None],
     factors: Sequence[Words | None],
 ) -> Words:
-    """Return divide(sum over t of factor_t permuted_t(sums_t)): automorphisms of one ciphertext, added up, divided once.
+    """Return divide(sum over t of factor_t permuted_t(sums_t)): automorphisms of one ciphertext, divided once.
 
     Args:
         gadget: the gadget.

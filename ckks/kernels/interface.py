@@ -60,6 +60,16 @@ class Plan:
         return _plan(self.n, self.moduli[limbs], self.roots[limbs])
 
     @cached_property
+    def shape(self) -> tuple[int, int]:
+        """(L, N), the last two axes of every residue array."""
+        return len(self.moduli), self.n
+
+    @cached_property
+    def has_roots(self) -> bool:
+        """Tell whether every limb has an NTT root."""
+        return all(self.roots)
+
+    @cached_property
     def q(self) -> Words:
         """The moduli as a read-only uint64 array, shape (L,)."""
         array = np.array(self.moduli, dtype=np.uint64)

@@ -149,7 +149,7 @@ class NativeKernels(NativeSwitching):
         self._transform(self._lib.ckks_intt, plan, x, out)
 
     def _transform(self, kernel: Callable[..., None], plan: Plan, x: Words, out: Words) -> None:
-        if not all(plan.roots):
+        if not plan.has_roots:
             raise ParameterError("this plan has no NTT roots; make one with make_plan to transform")
         batch, limbs, _ = shape = self._shape(plan, out)
         kernel(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), *self._out(out))
@@ -281,7 +281,7 @@ class NativeKernels(NativeSwitching):
 
     def _shape(self, plan: Plan, out: Words) -> tuple[int, int, int]:
         shape = out.shape
-        if len(shape) != 3 or shape[1] != len(plan.moduli) or shape[2] != plan.n:
+        if len(shape) != 3 or shape[1:] != plan.shape:
             raise ValueError(f"result of shape {shape}; needed (batch, {len(plan.moduli)}, {plan.n})")
         return shape
 
@@ -294,12 +294,12 @@ class NativeKernels(NativeSwitching):
             raise ValueError(f"operand of shape {array.shape}; needed {shape}")
         kind = self._words if dtype is _UNSIGNED else self._integers
         strides = array.strides
-        try:
+        if array.flags.c_contiguous:
             pointer = self._pointer(kind, array)
-        except ValueError:  # not one contiguous block: a row of it is, and starts where the array does
-            row = array[(0,) * (array.ndim - 1)] if array.size else array.reshape(-1)
+        else:  # a row of it is one contiguous block, and starts where the array does
+            row = array[(0,) * (array.ndim - 1)]
             if not row.flags.c_contiguous:
-                raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis") from None
+                raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis")
             pointer = self._pointer(kind, row)
         if len(strides) == 3:
             return pointer, strides[0] >> 3, strides[1] >> 3

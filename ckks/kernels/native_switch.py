@@ -56,6 +56,22 @@ class NativeSwitching:
             self._share(g.struct, q.struct, job, 4)
         return out.reshape(len(gadget), *batch, len(gadget.plan), n)
 
+    def tensor(self, plan: Plan, x: Words, y: Words) -> Words:
+        """See `composed.tensor`."""
+        batch = x.shape[1:-2]
+        if y.shape != x.shape:
+            batch = np.broadcast_shapes(batch, y.shape[1:-2])
+        u, v, count = _spread(x, batch), _spread(y, batch), prod(batch)
+        out = empty((count, 3, *plan.shape)).swapaxes(0, 1)
+
+        def work(s: slice) -> None:
+            left, right, to = (self._ffi.new(kind, self._in(a[:, :, s], None)) for kind, a in zip(kinds, arrays))
+            self._lib.ckks_tensor(self._limbs(plan[s])[0], count, s.stop - s.start, left, right, to)
+
+        kinds, arrays = ("operand *", "operand *", "result *"), (u, v, out)
+        run(work, len(plan), 3 * out.size)
+        return out[:, 0] if not batch else out.reshape(3, *batch, *plan.shape)
+
     def divide(self, quotient: Quotient, x: Words, index: Index | None = None) -> Words:
         """See `composed.divide`; x is (..., limbs, N)."""
         batch = x.shape[:-2]
@@ -96,7 +112,7 @@ class NativeSwitching:
         given["x"] = (parts[0] + parts[1], *parts[1:])
         given["terms"] = len(keys)
         by_term = [(self._ffi.NULL, 0, 0, 0) if key is None else self._key(key) for key in keys]
-        joint = (*batch, len(gadget.plan), gadget.plan.n)
+        joint = (*batch, *gadget.plan.shape)
         spread = [None if f is None else _entries(np.broadcast_to(f, joint)[None]) for f in factors]
         by_factor = [(self._ffi.NULL, 0, 0, 0) if f is None else self._in(f, None) for f in spread]
         by_index = [self._ffi.NULL if i is None else self._in(i, (gadget.plan.n,), _SIGNED)[0] for i in indices]
@@ -162,7 +178,7 @@ class NativeSwitching:
         else:
             for step in range(_STEPS):
                 self._share(g, q.struct, job, step)
-        return np.moveaxis(out.reshape(*batch, parts, kept, n), -3, 0)
+        return out[0] if not batch else np.moveaxis(out.reshape(*batch, parts, kept, n), -3, 0)
 
     def _share(self, g: Any, q: Any, job: Any, step: int) -> None:
         """The tasks of one step, split between the threads; each has scratch of its own."""

@@ -168,6 +168,9 @@ typedef struct {
     uint64_t *space;
 } job;
 
+/* (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1) for operands of two parts. */
+void ckks_tensor(modulus *const *m, size_t batch, size_t limbs, const operand *x, const operand *y, const result *out);
+
 /* The form of the rows in `space` that serves these limbs and conversions. */
 int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c);
 

@@ -50,6 +50,8 @@ typedef struct row_kernels {
                            uint64_t *out);
     void (*sub_mul_scalar)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t w,
                            uint64_t *out);
+    /* (x0 y0, x0 y1 + x1 y0, x1 y1) */
+    void (*tensor)(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2], uint64_t *const out[3]);
     void (*dot)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                 const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
     void (*weighted_sum)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
@@ -101,6 +103,8 @@ CKKS_HIDDEN void portable_mul_scalar_add(const modulus *m, size_t count, const u
                                          const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void portable_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
                                          uint64_t w, uint64_t *out);
+CKKS_HIDDEN void portable_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2],
+                                 uint64_t *const out[3]);
 CKKS_HIDDEN void portable_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                               const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
 CKKS_HIDDEN void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,

@@ -14,6 +14,17 @@
 /* Row of part p, entry b of the batch, limb i. */
 #define ROW(a, p, b, i) ((a)->data + (ptrdiff_t)(p) * (a)->part + (ptrdiff_t)(b) * (a)->batch + (ptrdiff_t)(i) * (a)->limb)
 
+void ckks_tensor(modulus *const *m, size_t batch, size_t limbs, const operand *x, const operand *y, const result *out) {
+    for (size_t i = 0; i < limbs; i++) {
+        for (size_t b = 0; b < batch; b++) {
+            const uint64_t *const u[2] = {ROW(x, 0, b, i), ROW(x, 1, b, i)};
+            const uint64_t *const v[2] = {ROW(y, 0, b, i), ROW(y, 1, b, i)};
+            uint64_t *const o[3] = {ROW(out, 0, b, i), ROW(out, 1, b, i), ROW(out, 2, b, i)};
+            m[i]->rows->tensor(m[i], u, v, o);
+        }
+    }
+}
+
 int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c) {
 #if CKKS_X86 && !CKKS_EMULATED
     for (size_t i = 0; i < limbs; i++) {

@@ -414,3 +414,12 @@ def test_threads_do_not_change_words(count):
     plain = kit.evaluator.rotate(kit.evaluator.multiply(x, x), 1).words
     with kernels.threads(count):
         np.testing.assert_array_equal(kit.evaluator.rotate(kit.evaluator.multiply(x, x), 1).words, plain)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, -0.7, 1e-9, 3])
+def test_a_real_constant_is_constant_in_ntt_form_too(value, backend):
+    """What addition fills in without a transform are the words that the encoder transforms."""
+    kit = kit_for(insecure_small())
+    a = kit.encrypt(np.zeros(kit.params.slots), level=2)
+    wanted = kit.encoder.constant_words(value, meta_of(a).scale, 2)
+    assert np.array_equal(kit.evaluator._constant(a, value), wanted)

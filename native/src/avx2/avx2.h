@@ -26,6 +26,8 @@ CKKS_HIDDEN void avx2_mul_scalar_add(const modulus *m, size_t count, const uint6
                                      const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void avx2_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
                                      uint64_t w, uint64_t *out);
+CKKS_HIDDEN void avx2_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2],
+                             uint64_t *const out[3]);
 CKKS_HIDDEN void avx2_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                           const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
 CKKS_HIDDEN void avx2_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,

@@ -41,6 +41,15 @@ void portable_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, 
     }
 }
 
+void portable_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2], uint64_t *const out[3]) {
+    for (size_t j = 0; j < m->n; j++) {
+        const uint64_t x0 = x[0][j], x1 = x[1][j], y0 = y[0][j], y1 = y[1][j];
+        out[0][j] = mul_mod(m, x0, y0);
+        out[1][j] = reduce_sum(m, (u128)x0 * y1 + (u128)x1 * y0);
+        out[2][j] = mul_mod(m, x1, y1);
+    }
+}
+
 /* Columns summed at once: their 128-bit sums stay in the first-level cache. */
 #define BLOCK 64
 
