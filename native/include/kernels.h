@@ -108,4 +108,40 @@ void ckks_signed(modulus *const *m, size_t batch, size_t limbs, const int64_t *l
                  const int64_t *high, ptrdiff_t high_batch, uint64_t *out, ptrdiff_t out_batch,
                  ptrdiff_t out_limb);
 
+/* out = x y + z, -x y + z */
+void ckks_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                  ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                  ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+void ckks_neg_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                      ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                      ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* ---- sampling, rounding, packing: see portable/sampling.c and portable/pack.c ------------------------------ */
+
+/* Residues of x in [-128, 127], x (batch, n); any modulus. */
+void ckks_small(modulus *const *m, size_t batch, size_t limbs, const int8_t *x, ptrdiff_t x_batch, uint64_t *out,
+                ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* Residues of the integers nearest to the double scale x, halves to even; x (batch, n), |scale x| < 2^62. */
+void ckks_rounded(modulus *const *m, size_t batch, size_t limbs, const double *x, ptrdiff_t x_batch, double scale,
+                  uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* Public data only: copies x[j] mod 2^bits(q), 3 <= q < 2^61, where that is below q, in order, until x is used up or
+ * `room` words are written; returns how many were. Nothing is written beyond out[room - 1]. */
+size_t ckks_take_below(int variant, uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out);
+
+/* c - 1 for the candidates c of two bits of x, lowest first, but 3; ends and returns as ckks_take_below. Which
+ * candidates are passed over is public, their values are not. */
+size_t ckks_take_ternary(size_t count, const uint8_t *x, size_t room, int8_t *out);
+
+/* out = popcount(bits 0..20 of x) - popcount(bits 21..41 of x) in [-21, 21]. */
+void ckks_binomial(int variant, size_t count, const uint64_t *x, int8_t *out);
+
+/* Rows as bits(q_i) bits a word, lowest bit first, padded to whole bytes; the rows of a batch entry one after
+ * another at out + b out_batch (bytes). ckks_unpack returns 1 when every word it wrote is below its modulus, else 0. */
+void ckks_pack(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch, ptrdiff_t x_limb,
+               uint8_t *out, ptrdiff_t out_batch);
+int ckks_unpack(modulus *const *m, size_t batch, size_t limbs, const uint8_t *x, ptrdiff_t x_batch, uint64_t *out,
+                ptrdiff_t out_batch, ptrdiff_t out_limb);
+
 #endif
