@@ -215,6 +215,28 @@ def floating_fractions(p: int = 10) -> None:
         assert np.array_equal(t - (rest < 0), wanted), f"fraction at d = {d}"
 
 
+def rounded_reals(p: int = 10) -> None:
+    """rounded: in two steps, h = v 2^-s rounded and v - h 2^s rounded, is v rounded to even, |v| < 2^(p+s-2)."""
+    s = (p - 1) // 2  # 26 for p = 53
+    for exponent in range(-p - 2, s - 1):
+        v = np.ldexp(np.arange(-(1 << p) + 1, 1 << p).astype(np.float64), exponent)
+        c = 1.5 * 2.0 ** (p - 1)
+        assert np.abs(v).max() * 2.0**-s <= 2.0 ** (p - 2)
+        h = rounded(np.ldexp(v, -s) + c, p) - c
+        rest = v - h * 2.0**s
+        assert np.array_equal(rounded(rest, p), rest) and np.abs(rest).max() <= 2.0 ** (s - 1)
+        low = rounded(rest + c, p) - c
+        assert np.array_equal(h * 2.0**s + low, np.rint(v)), f"rounding at 2^{exponent}"
+
+
+def counted_bits(half: int = 6) -> None:
+    """binomial: popcount(low) - popcount(high) is the popcount of both with the high half flipped, less its width."""
+    for word in range(1 << 2 * half):
+        low, high = word & ((1 << half) - 1), word >> half
+        flipped = word ^ ((1 << half) - 1) << half
+        assert low.bit_count() - high.bit_count() == flipped.bit_count() - half
+
+
 def planned_reductions() -> None:
     """avx2/twiddles.c, plan_reductions: in exact arithmetic every factor stays at or below 2^52, for all q and n."""
     limit = Fraction(2**52)
@@ -277,6 +299,8 @@ CLAIMS = (
     floating_reductions,
     floating_sums,
     floating_fractions,
+    rounded_reals,
+    counted_bits,
     planned_reductions,
 )
 

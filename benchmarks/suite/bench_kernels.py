@@ -6,7 +6,7 @@ import numpy as np
 
 from ckks import kernels
 from ckks.arith import ntt_primes
-from ckks.ring import Rng, RNSBasis, uniform
+from ckks.ring import Keystream, Rng, RNSBasis, uniform
 from ckks.ring.automorphism import coefficient_permutation, ntt_permutation
 
 from .common import BACKENDS, choose
@@ -32,6 +32,10 @@ class Kernels:
         self.w = self.plan.q - np.uint64(3)
         self.table = kernels.make_conversion(basis.moduli[:2], basis.moduli[2:])
         self.signed = np.arange(n, dtype=np.int64) - n // 2
+        self.small = (self.signed % 43 - 21).astype(np.int8)
+        self.reals = self.signed / n
+        self.packed = np.zeros((1, sum(kernels.row_bytes(q, n) for q in basis.moduli)), dtype=np.uint8)
+        kernels.pack(self.plan, self.x[None], self.packed)
         self.index = ntt_permutation(n, 5)
         self.signed_index = coefficient_permutation(n, 5)
 
@@ -82,3 +86,48 @@ class Kernels:
 
     def time_signed(self, *_: object) -> None:
         kernels.signed(self.plan, self.signed)
+
+    def time_mul_add(self, *_: object) -> None:
+        kernels.mul_add(self.plan, self.x, self.y, self.x, self.out)
+
+    def time_neg_mul_add(self, *_: object) -> None:
+        kernels.neg_mul_add(self.plan, self.x, self.y, self.x, self.out)
+
+    def time_small(self, *_: object) -> None:
+        kernels.small(self.plan, self.small, self.out)
+
+    def time_rounded(self, *_: object) -> None:
+        kernels.rounded(self.plan, self.reals, 2.0**40, self.out)
+
+    def time_pack(self, *_: object) -> None:
+        kernels.pack(self.plan, self.x[None], self.packed)
+
+    def time_unpack(self, *_: object) -> None:
+        kernels.unpack(self.plan, self.packed, self.out[None])
+
+
+class Streams:
+    """One row of N samples from stream words that are there."""
+
+    params = (BACKENDS, (2**12, 2**14, 2**16))
+    param_names = ("backend", "N")
+    warmup_time = 0.2
+
+    def setup(self, backend: str, n: int) -> None:
+        self.context = choose(backend)
+        (self.q,) = ntt_primes(bits=46, count=1, n=n)
+        self.words, self.row = kernels.empty((n + n // 8,)), kernels.empty((n,))
+        Keystream(bytes(32), "benchmark").read_words(self.words)
+        self.small = np.zeros(n, dtype=np.int8)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_take_below(self, *_: object) -> None:
+        kernels.take_below(self.q, self.words, self.row)
+
+    def time_take_ternary(self, *_: object) -> None:
+        kernels.take_ternary(self.words.view(np.uint8), self.small)
+
+    def time_binomial(self, *_: object) -> None:
+        kernels.binomial(self.words[: len(self.small)], self.small)

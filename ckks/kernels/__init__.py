@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from ckks.kernels.interface import (
     Words,
     make_conversion,
     make_plan,
+    row_bytes,
 )
 from ckks.kernels.memory import (
     MemoryReport,
@@ -55,6 +58,7 @@ __all__ = [
     "active",
     "add",
     "available",
+    "binomial",
     "convert",
     "decompose",
     "divide",
@@ -72,23 +76,32 @@ __all__ = [
     "make_quotient",
     "memory_report",
     "mul",
+    "mul_add",
     "mul_scalar",
     "mul_scalar_add",
     "neg",
+    "neg_mul_add",
     "ntt",
     "num_threads",
+    "pack",
     "release",
     "reset_peak",
+    "rounded",
+    "row_bytes",
     "set_num_threads",
     "signed",
+    "small",
     "sub",
     "sub_mul_scalar",
     "switch",
     "switch_digits",
     "switch_product",
     "switch_sum",
+    "take_below",
+    "take_ternary",
     "tensor",
     "threads",
+    "unpack",
     "use",
     "warmup",
     "weighted_sum",
@@ -342,6 +355,104 @@ def switch_product(gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quo
 def _fused(name: str, n: int) -> Callable[..., Words]:
     chosen: Callable[..., Words] = getattr(source_for(n), name, None) or getattr(composed, name)
     return chosen
+
+
+def mul_add(plan: Plan, x: Words, y: Words, z: Words, out: Words | None = None) -> Words:
+    """Return x y + z; leading axes broadcast."""
+    return _product_sum(plan, x, y, z, out, source_for(plan.n).mul_add)
+
+
+def neg_mul_add(plan: Plan, x: Words, y: Words, z: Words, out: Words | None = None) -> Words:
+    """Return -x y + z; leading axes broadcast."""
+    return _product_sum(plan, x, y, z, out, source_for(plan.n).neg_mul_add)
+
+
+def _product_sum(plan: Plan, x: Words, y: Words, z: Words, out: Words | None, kernel: Callable[..., None]) -> Words:
+    shape = _broadcast_shape(np.broadcast_to(x, _broadcast_shape(x, y)), z)
+    out = _result(plan, shape, out)
+    u, v, w = (_fold(a if a.shape == shape else np.broadcast_to(a, shape), 0) for a in (x, y, z))
+    o = _fold_out(out)
+    _check_residues(plan, u, v, w)
+    _threads.run(lambda s: kernel(plan[s], u[:, s], v[:, s], w[:, s], o[:, s]), len(plan))
+    return out
+
+
+# ---- sampling, rounding, packing -------------------------------------------------------------------------------
+
+
+def take_below(q: int, x: Words, out: Words) -> int:
+    """Write the words of a public stream, cut to bits(q) bits and passed over unless below q, to the row out.
+
+    Returns:
+        How many were written, at most len(out); what lies behind them is undefined.
+    """
+    return active().take_below(q, x, out)
+
+
+def take_ternary(x: NDArray[np.uint8], out: NDArray[np.int8]) -> int:
+    """Write c - 1 for the 2-bit candidates c of a stream, 3 passed over, to the row out; return as `take_below`."""
+    return active().take_ternary(x, out)
+
+
+def binomial(x: Words, out: NDArray[np.int8]) -> None:
+    """Write the centred binomial value in [-21, 21] of every word of a stream to the row out, of equal length."""
+    active().binomial(x, out)
+
+
+def small(plan: Plan, x: NDArray[np.int8], out: Words | None = None) -> Words:
+    """Return the residues (..., L, N) of int8 values x, (..., N)."""
+    kernel = source_for(plan.n).small
+    values, out, o = _plane(plan, x, np.dtype(np.int8), out)
+    _threads.run(lambda s: kernel(plan[s], values, o[:, s]), len(plan))
+    return out
+
+
+def rounded(plan: Plan, x: NDArray[np.float64], scale: float, out: Words | None = None) -> Words:
+    """Return the residues (..., L, N) of the integers nearest to scale x, x float64 (..., N), |scale x| < 2^62.
+
+    The product is rounded to a float64, and that to an integer, halves to even, as `numpy.rint` does.
+    """
+    kernel = source_for(plan.n).rounded
+    values, out, o = _plane(plan, x, np.dtype(np.float64), out)
+    if _CHECKING and not (np.abs(values * scale) < 2.0**62).all():
+        raise RangeError("a number to round is not below 2^62")
+    _threads.run(lambda s: kernel(plan[s], values, scale, o[:, s]), len(plan))
+    return out
+
+
+def pack(plan: Plan, x: Words, out: NDArray[np.uint8]) -> None:
+    """Write residues (B, L, N) to out, (B, sum of `row_bytes`): bits(q) bits a word; see `Kernels.pack`."""
+    kernel, spans = source_for(plan.n).pack, _packed(plan, x, out)
+    _check_residues(plan, x)
+    _threads.run(lambda s: kernel(plan[s], x[:, s], out[:, spans[s.start] : spans[s.stop]]), len(plan))
+
+
+def unpack(plan: Plan, x: NDArray[np.uint8], out: Words) -> bool:
+    """Undo `pack`; tell whether every word that was read is below its modulus and all padding is zero."""
+    kernel, spans = source_for(plan.n).unpack, _packed(plan, out, x)
+    canonical: list[bool] = []
+    _threads.run(
+        lambda s: canonical.append(kernel(plan[s], x[:, spans[s.start] : spans[s.stop]], out[:, s])), len(plan)
+    )
+    return all(canonical)
+
+
+def _plane(plan: Plan, x: NDArray[Any], dtype: np.dtype[Any], out: Words | None) -> tuple[NDArray[Any], Words, Words]:
+    """Return x as (B, N), the result, and the result as (B, L, N)."""
+    if x.shape[-1:] != (plan.n,) or x.dtype != dtype:
+        raise BasisMismatch(f"numbers of shape {x.shape} and type {x.dtype}; needed (..., {plan.n}) of {dtype}")
+    out = _of_shape((*x.shape[:-1], len(plan), plan.n), out)
+    return np.ascontiguousarray(x).reshape(-1, plan.n), out, _fold_out(out)
+
+
+def _packed(plan: Plan, words: Words, data: NDArray[np.uint8]) -> list[int]:
+    """Check the shapes of `pack`; return where the row of each limb starts, and where the last one ends."""
+    spans = list(accumulate((row_bytes(q, plan.n) for q in plan.moduli), initial=0))
+    if words.ndim != 3 or words.shape[1:] != (len(plan), plan.n) or words.dtype != np.uint64:
+        raise BasisMismatch(f"words of shape {words.shape}; needed (items, {len(plan)}, {plan.n}) of uint64")
+    if data.shape != (len(words), spans[-1]) or data.dtype != np.uint8:
+        raise BasisMismatch(f"bytes of shape {data.shape}; needed ({len(words)}, {spans[-1]}) of uint8")
+    return spans
 
 
 # ---- folding, splitting, checking ------------------------------------------------------------------------------

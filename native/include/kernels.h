@@ -108,6 +108,42 @@ void ckks_signed(modulus *const *m, size_t batch, size_t limbs, const int64_t *l
                  const int64_t *high, ptrdiff_t high_batch, uint64_t *out, ptrdiff_t out_batch,
                  ptrdiff_t out_limb);
 
+/* out = x y + z, -x y + z */
+void ckks_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                  ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                  ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+void ckks_neg_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                      ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                      ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* ---- sampling, rounding, packing: see portable/sampling.c and portable/pack.c ------------------------------ */
+
+/* Residues of x in [-128, 127], x (batch, n); any modulus. */
+void ckks_small(modulus *const *m, size_t batch, size_t limbs, const int8_t *x, ptrdiff_t x_batch, uint64_t *out,
+                ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* Residues of the integers nearest to the double scale x, halves to even; x (batch, n), |scale x| < 2^62. */
+void ckks_rounded(modulus *const *m, size_t batch, size_t limbs, const double *x, ptrdiff_t x_batch, double scale,
+                  uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* Public data only: copies x[j] mod 2^bits(q), 3 <= q < 2^61, where that is below q, in order, until x is used up or
+ * `room` words are written; returns how many were. Nothing is written beyond out[room - 1]. */
+size_t ckks_take_below(int variant, uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out);
+
+/* c - 1 for the candidates c of two bits of x, lowest first, but 3; ends and returns as ckks_take_below. Which
+ * candidates are passed over is public, their values are not. */
+size_t ckks_take_ternary(size_t count, const uint8_t *x, size_t room, int8_t *out);
+
+/* out = popcount(bits 0..20 of x) - popcount(bits 21..41 of x) in [-21, 21]. */
+void ckks_binomial(int variant, size_t count, const uint64_t *x, int8_t *out);
+
+/* Rows as bits(q_i) bits a word, lowest bit first, padded to whole bytes; the rows of a batch entry one after
+ * another at out + b out_batch (bytes). ckks_unpack returns 1 when every word it wrote is below its modulus, else 0. */
+void ckks_pack(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch, ptrdiff_t x_limb,
+               uint8_t *out, ptrdiff_t out_batch);
+int ckks_unpack(modulus *const *m, size_t batch, size_t limbs, const uint8_t *x, ptrdiff_t x_batch, uint64_t *out,
+                ptrdiff_t out_batch, ptrdiff_t out_limb);
+
 /* ---- key switching and division by primes (switch.c): compositions of the kernels above, of which
  *      ckks/kernels/composed.py is the definition, one target modulus at a time ------------------------------- */
 
@@ -177,13 +213,13 @@ int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *co
 /* How many words of space a job needs; g may be NULL. */
 size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j);
 
-/* A whole job; or its steps 0 to 3 (0 and 4) one after the other, each made of as many tasks as ckks_switch_tasks says, which may
- * be done in any order and at once, by thread 0 .. threads - 1. */
+/* A whole job; and the digits of x alone, of a job whose out has a part for each digit, over the joint basis. */
 void ckks_switch(const gadget *g, const quotient *q, const job *j);
-/* The digits of x alone: steps 0 and 4 of a job whose out has a part for each digit, over the joint basis. */
 void ckks_decompose(const gadget *g, const quotient *q, const job *j);
+
+/* The same by steps: 0 to 3, or 0 and 4, one after the other, each made of as many tasks as ckks_switch_tasks says,
+ * which may be done in any order and at once, by thread 0 .. threads - 1. */
 size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step);
 void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
                       size_t thread);
-
 #endif

@@ -3,7 +3,7 @@
  *
  *             q < 2^50, n >= 64          q < 2^50, n = 32    2^50 <= q < 2^61     n < 32
  *   portable  portable                   portable            portable             portable
- *   avx2      avx2                       avx2                avx2 add and sub,    portable
+ *   avx2      avx2                       avx2                avx2 sums and small, portable
  *   ifma      ifma ntt, avx2 the rest    avx2                portable the rest    portable
  */
 #include "avx2/avx2.h"
@@ -107,6 +107,10 @@ static const row_kernels avx2_rows = {
     .dot = avx2_dot,
     .weighted_sum = avx2_weighted_sum,
     .signed_words = avx2_signed_words,
+    .mul_add = avx2_mul_add,
+    .neg_mul_add = avx2_neg_mul_add,
+    .small_words = avx2_small_words,
+    .rounded_words = avx2_rounded_words,
     .prepare = avx2_prepare,
 };
 
@@ -124,6 +128,10 @@ static const row_kernels avx2_wide_rows = {
     .dot = portable_dot,
     .weighted_sum = portable_weighted_sum,
     .signed_words = portable_signed_words,
+    .mul_add = portable_mul_add,
+    .neg_mul_add = portable_neg_mul_add,
+    .small_words = avx2_small_words,
+    .rounded_words = portable_rounded_words,
     .prepare = portable_prepare,
 };
 #endif
@@ -150,6 +158,10 @@ static const row_kernels ifma_rows = {
     .dot = BESIDE_IFMA(dot),
     .weighted_sum = BESIDE_IFMA(weighted_sum),
     .signed_words = BESIDE_IFMA(signed_words),
+    .mul_add = BESIDE_IFMA(mul_add),
+    .neg_mul_add = BESIDE_IFMA(neg_mul_add),
+    .small_words = BESIDE_IFMA(small_words),
+    .rounded_words = BESIDE_IFMA(rounded_words),
     .prepare = ifma_prepare,
 };
 #endif
@@ -177,4 +189,26 @@ void choose_convert(int variant, conversion *c) {
     }
 #endif
     (void)variant;
+}
+
+/* On streams, which belong to no modulus table: the variant comes with the call. */
+size_t ckks_take_below(int variant, uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out) {
+#if CKKS_X86
+    if (variant != PORTABLE && !CKKS_EMULATED) {
+        return avx2_take_below(q, count, x, room, out);
+    }
+#endif
+    (void)variant;
+    return portable_take_below(q, count, x, room, out);
+}
+
+void ckks_binomial(int variant, size_t count, const uint64_t *x, int8_t *out) {
+#if CKKS_X86
+    if (variant != PORTABLE && !CKKS_EMULATED) {
+        avx2_binomial(count, x, out);
+        return;
+    }
+#endif
+    (void)variant;
+    portable_binomial(count, x, out);
 }

@@ -58,6 +58,12 @@ typedef struct row_kernels {
                          const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
     /* Residues of high 2^52 + low; high may be NULL. */
     void (*signed_words)(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out);
+    void (*mul_add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                    uint64_t *out);
+    void (*neg_mul_add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                        uint64_t *out);
+    void (*small_words)(const modulus *m, size_t count, const int8_t *x, uint64_t *out);
+    void (*rounded_words)(const modulus *m, size_t count, const double *x, double scale, uint64_t *out);
     /* Fill m->forward and m->inverse, in whatever layout ntt and intt read; 0 when out of memory. */
     int (*prepare)(modulus *m, uint64_t psi);
 } row_kernels;
@@ -114,6 +120,14 @@ CKKS_HIDDEN void portable_signed_words(const modulus *m, size_t count, const int
 /* Target j of a conversion, from rows y_i `apart` words from each other and the overflow counts v. */
 CKKS_HIDDEN void portable_combine(const conversion *c, size_t j, size_t width, const uint64_t *y, size_t apart,
                                   const uint64_t *v, uint64_t *out);
+CKKS_HIDDEN void portable_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
+                                  const uint64_t *z, uint64_t *out);
+CKKS_HIDDEN void portable_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
+                                      const uint64_t *z, uint64_t *out);
+CKKS_HIDDEN void portable_small_words(const modulus *m, size_t count, const int8_t *x, uint64_t *out);
+CKKS_HIDDEN void portable_rounded_words(const modulus *m, size_t count, const double *x, double scale, uint64_t *out);
+CKKS_HIDDEN size_t portable_take_below(uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out);
+CKKS_HIDDEN void portable_binomial(size_t count, const uint64_t *x, int8_t *out);
 CKKS_HIDDEN void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb,
                                   uint64_t *out, ptrdiff_t out_limb);
 

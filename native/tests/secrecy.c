@@ -22,6 +22,11 @@ static const uint64_t moduli[LIMBS] = {MODULI}, roots[LIMBS] = {ROOTS};
 static uint64_t x[TERMS * LIMBS * N], y[TERMS * LIMBS * N], out[LIMBS * N];
 static int64_t low[N], high[N], places[N];
 static uint64_t w[TERMS * LIMBS];
+static double reals[N];
+static int8_t tiny[N];
+static uint8_t packed[8 * LIMBS * N];
+/* Two-bit candidates, half of whose bits are hidden: 0 or 1, 0 or 2, and 3, which is told apart from them. */
+static uint8_t crumbs[N];
 
 static void hide(void) {
     VALGRIND_MAKE_MEM_UNDEFINED(x, sizeof x);
@@ -29,6 +34,13 @@ static void hide(void) {
     VALGRIND_MAKE_MEM_UNDEFINED(w, sizeof w);
     VALGRIND_MAKE_MEM_UNDEFINED(low, sizeof low);
     VALGRIND_MAKE_MEM_UNDEFINED(high, sizeof high);
+    VALGRIND_MAKE_MEM_UNDEFINED(reals, sizeof reals);
+    VALGRIND_MAKE_MEM_UNDEFINED(packed, sizeof packed);
+    for (size_t j = 0; j < N; j++) {
+        uint8_t hidden = 0x21; /* of 3 0 0 0, lowest last: one bit of the third and of the first candidate */
+        crumbs[j] = 0xc0;
+        VALGRIND_SET_VBITS(crumbs + j, &hidden, 1);
+    }
 }
 
 int main(int count, char **arguments) {
@@ -72,6 +84,14 @@ int main(int count, char **arguments) {
     ckks_gather(1, LIMBS, N, ROWS(x), places, ROWS(out));
     ckks_gather_signed(m, 1, LIMBS, ROWS(x), places, ROWS(out));
     ckks_signed(m, 1, LIMBS, low, 0, high, 0, ROWS(out));
+    ckks_mul_add(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(x), ROWS(out));
+    ckks_neg_mul_add(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(x), ROWS(out));
+    ckks_take_ternary(N, crumbs, N, tiny);
+    ckks_binomial(variant, N, x, tiny);
+    ckks_small(m, 1, LIMBS, tiny, 0, ROWS(out));
+    ckks_rounded(m, 1, LIMBS, reals, 0, 1099511627776.0, ROWS(out));
+    ckks_unpack(m, 1, LIMBS, packed, 0, ROWS(out)); /* the verdict is for the caller; nothing here looks at it */
+    ckks_pack(m, 1, LIMBS, ROWS(out), packed, 0);
     if (count > 2 && x[0] == 1) {
         puts("this branch depends on a residue");
     }

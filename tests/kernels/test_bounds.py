@@ -17,6 +17,8 @@ NAMES = (
     "floating_reductions",
     "floating_sums",
     "floating_fractions",
+    "rounded_reals",
+    "counted_bits",
     "planned_reductions",
 )
 

@@ -52,6 +52,27 @@ AVX2 void avx2_tensor(const modulus *m, const uint64_t *const x[2], const uint64
     }
 }
 
+/* The product and z lie in [0, q): their difference in (-q, q), their sum less q in [-q, q), and store_words takes -q
+ * to 0. */
+
+AVX2 void avx2_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                       uint64_t *out) {
+    const field f = field_of(m);
+    for (size_t j = 0; j < count; j += 4) {
+        vec product = lift(mul(load_words(x + j), load_words(y + j), &f), &f);
+        store_words(out + j, _mm256_sub_pd(_mm256_add_pd(product, load_words(z + j)), f.q), &f);
+    }
+}
+
+AVX2 void avx2_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                           uint64_t *out) {
+    const field f = field_of(m);
+    for (size_t j = 0; j < count; j += 4) {
+        vec product = lift(mul(load_words(x + j), load_words(y + j), &f), &f);
+        store_words(out + j, _mm256_sub_pd(load_words(z + j), product), &f);
+    }
+}
+
 AVX2 void avx2_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
     const field f = field_of(m);
     const vec scalar = word_everywhere(w);

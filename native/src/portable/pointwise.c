@@ -21,6 +21,20 @@ void portable_mul(const modulus *m, size_t count, const uint64_t *x, const uint6
     }
 }
 
+void portable_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                      uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = add_mod(m, mul_mod(m, x[j], y[j]), z[j]);
+    }
+}
+
+void portable_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                          uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = sub_mod(m, z[j], mul_mod(m, x[j], y[j]));
+    }
+}
+
 void portable_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
     for (size_t j = 0; j < count; j++) {
         out[j] = mul_mod(m, x[j], w);
@@ -104,12 +118,6 @@ void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const u
     }
 }
 
-/* v mod q in [0, q) for v in (-2^62, 2^62), in constant time: |v| by Barrett, then the sign. */
-CKKS_INLINE uint64_t signed_word(const modulus *m, int64_t v) {
-    uint64_t negative = 0 - ((uint64_t)v >> 63);
-    return negate_if(m, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
-}
-
 void portable_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out) {
     for (size_t j = 0; j < count; j++) {
         out[j] = signed_word(m, low[j]);
@@ -129,8 +137,13 @@ const row_kernels portable_rows = {
     .mul_scalar = portable_mul_scalar,
     .mul_scalar_add = portable_mul_scalar_add,
     .sub_mul_scalar = portable_sub_mul_scalar,
+    .tensor = portable_tensor,
     .dot = portable_dot,
     .weighted_sum = portable_weighted_sum,
     .signed_words = portable_signed_words,
+    .mul_add = portable_mul_add,
+    .neg_mul_add = portable_neg_mul_add,
+    .small_words = portable_small_words,
+    .rounded_words = portable_rounded_words,
     .prepare = portable_prepare,
 };
