@@ -131,3 +131,52 @@ class Streams:
 
     def time_binomial(self, *_: object) -> None:
         kernels.binomial(self.words[: len(self.small)], self.small)
+
+
+class Fused:
+    """Key switching and division, whole: 8 limbs and 2 special primes of 46 bits, digits of 2 primes."""
+
+    params = (BACKENDS, (2**12, 2**14))
+    param_names = ("backend", "N")
+    warmup_time = 0.2
+    SPECIAL = 2
+
+    def setup(self, backend: str, n: int) -> None:
+        self.context = choose(backend)
+        basis = RNSBasis(n, ntt_primes(bits=46, count=LIMBS + self.SPECIAL, n=n))
+        kept, rng = basis[self.SPECIAL :], Rng(1)
+        self.gadget = kernels.make_gadget(basis.plan, self.SPECIAL, tuple(range(2, LIMBS + 3, 2)))
+        self.quotient = kernels.make_quotient(basis.plan, self.SPECIAL, 1)
+        self.x, self.y = (uniform(kept, rng, (2,)).residues for _ in range(2))
+        self.key = uniform(basis, rng, (len(self.gadget), 2)).residues
+        self.digits = kernels.decompose(self.gadget, self.x[1])
+        self.sums = kernels.inner(self.gadget, self.digits, self.key)
+        self.index = ntt_permutation(n, 5)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_tensor(self, *_: object) -> None:
+        kernels.tensor(self.gadget.kept, self.x, self.y)
+
+    def time_decompose(self, *_: object) -> None:
+        kernels.decompose(self.gadget, self.x[1])
+
+    def time_inner(self, *_: object) -> None:
+        kernels.inner(self.gadget, self.digits, self.key)
+
+    def time_divide(self, *_: object) -> None:
+        kernels.divide(self.quotient, self.sums)
+
+    def time_switch(self, *_: object) -> None:
+        kernels.switch(self.gadget, self.x[1], self.key, self.quotient, self.x[:1], self.index)
+
+    def time_switch_digits(self, *_: object) -> None:
+        kernels.switch_digits(self.gadget, self.digits, self.key, self.quotient, self.x[:1], self.index)
+
+    def time_switch_product(self, *_: object) -> None:
+        kernels.switch_product(self.gadget, self.x, self.y, self.key, self.quotient)
+
+    def time_switch_sum_of_8(self, *_: object) -> None:
+        keys, indices, factors = [self.key] * 8, [self.index] * 8, [None] * 8
+        kernels.switch_sum(self.gadget, self.x, self.digits, keys, self.quotient, indices, factors)

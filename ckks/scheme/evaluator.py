@@ -29,6 +29,7 @@ from ckks.rlwe import (
     Noise,
     Plaintext,
     apply_automorphism,
+    automorphism_sum,
     divide_by_level,
     hoisted_automorphisms,
     multiply,
@@ -266,16 +267,22 @@ class Evaluator:
 
     def rotate_many(self, a: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]:
         """Return one rotation for each of `steps`; they share the decomposition of a (hoisting)."""
-        self.check(a)
-        elements = [self._rotation_element(a, k) for k in steps]
-        try:
-            rotated = hoisted_automorphisms(a, tuple(elements), self.keys)
-        except MissingKey as error:
-            have = self.keys.galois
-            missing = [k for k, g in zip(steps, elements, strict=True) if g != 1 and g not in have]
-            raise MissingKey(f"{error} (rotation by {missing[0]} slots: add it to rotations=[...])") from None
+        elements = self._rotation_elements(a, steps)
+        rotated = hoisted_automorphisms(a, tuple(elements), self.keys)
         whole = [meta_of(a).but(length=meta_of(a).slots)] * len(elements)
         return [a if g == 1 else rotated[g].with_(meta=meta) for g, meta in zip(elements, whole, strict=True)]
+
+    def rotate_sum(self, a: Ciphertext, steps: Sequence[int]) -> Ciphertext:
+        """Return the sum of the rotations by each of `steps`, 0 included where listed: one division for all of them.
+
+        Cheaper, and a little more precise, than adding up `rotate_many`: see `rlwe.automorphism_sum`.
+        """
+        elements, count = self._rotation_elements(a, steps), len(steps)
+        if not count:
+            raise SlotError("a sum of no rotations; needed at least one")
+        meta = meta_of(a).but(length=meta_of(a).slots, bound=meta_of(a).bound * count, rms=meta_of(a).rms * count**0.5)
+        self._check_room(meta, a.level)
+        return automorphism_sum(a, elements, self.keys).with_(meta=meta)
 
     def conjugate(self, a: Ciphertext) -> Ciphertext:
         """Return the complex conjugate of every slot."""
@@ -487,6 +494,17 @@ class Evaluator:
                 f"of level {level} (2^{room:.1f} with sign); declare a smaller bound with encrypt(..., bound=...) "
                 "or with_bound, or use parameters with a larger value_range"
             )
+
+    def _rotation_elements(self, a: Ciphertext, steps: Sequence[int]) -> list[int]:
+        """The Galois element of each rotation, having checked that their keys are there."""
+        self.check(a)
+        elements = [self._rotation_element(a, k) for k in steps]
+        for k, g in zip(steps, elements, strict=True):
+            try:
+                _ = g == 1 or self.keys.galois_key(g)
+            except MissingKey as error:
+                raise MissingKey(f"{error} (rotation by {k} slots: add it to rotations=[...])") from None
+        return elements
 
     def _rotation_element(self, a: Ciphertext, steps: int) -> int:
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):

@@ -8,7 +8,7 @@ from kit import draw, fingerprint, kit_for, make_kit
 from params import insecure_pairs, insecure_single_digit, insecure_small, insecure_wide_primes
 
 from ckks import error_bound, expected_error, kernels
-from ckks.errors import SlotError
+from ckks.errors import MissingKey, SlotError
 from ckks.scheme.meta import meta_of
 
 # ---- homomorphism ------------------------------------------------------------------------------------------------
@@ -336,6 +336,23 @@ def test_rotations_compose(backend):
         around = e.rotate(around, slots // 2)
     assert kit.error(around, x) <= error_bound(around)
     np.testing.assert_array_equal(e.rotate(ct, slots // 2).words, e.rotate(ct, -(slots // 2)).words)
+
+
+def test_sum_of_rotations(backend):
+    """The sum of what rotate_many gives, one by one and in a batch; the error is the one that it declares."""
+    kit = kit_for(backend)
+    e, slots = kit.evaluator, kit.params.slots
+    steps = (1, 0, 4, 2, 1)
+    for shape in ((slots,), (2, slots)):
+        x = draw(shape, "complex", 2)
+        ct = kit.encrypt(x)
+        found = e.rotate_sum(ct, steps)
+        assert kit.error(found, sum(np.roll(x, -k, -1) for k in steps)) <= error_bound(found)
+        assert meta_of(found).bound == 5 * meta_of(ct).bound and found.level == ct.level
+    with pytest.raises(SlotError, match="at least one"):
+        e.rotate_sum(ct, ())
+    with pytest.raises(MissingKey, match="rotation by 7 slots"):
+        e.rotate_sum(ct, (1, 7))
 
 
 def test_rotation_moves_the_empty_slots_too(backend):
