@@ -60,6 +60,9 @@ class Kernels:
     def time_mul(self, *_: object) -> None:
         kernels.mul(self.plan, self.x, self.y, self.out)
 
+    def time_add_scalar(self, *_: object) -> None:
+        kernels.add_scalar(self.plan, self.x, self.w, self.out)
+
     def time_mul_scalar(self, *_: object) -> None:
         kernels.mul_scalar(self.plan, self.x, self.w, self.out)
 

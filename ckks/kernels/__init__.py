@@ -57,6 +57,7 @@ __all__ = [
     "Words",
     "active",
     "add",
+    "add_scalar",
     "available",
     "binomial",
     "convert",
@@ -152,6 +153,13 @@ def sub(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
 def mul(plan: Plan, x: Words, y: Words, out: Words | None = None) -> Words:
     """Return x y word by word (the ring product in NTT form); leading axes broadcast."""
     return _binary(plan, x, y, out, source_for(plan.n).mul)
+
+
+def add_scalar(plan: Plan, x: Words, w: Words, out: Words | None = None) -> Words:
+    """Return x + w, one scalar per limb: w of shape (L,) in [0, q)."""
+    kernel = source_for(plan.n).add_scalar
+    _check_scalars(plan, w)
+    return _unary(plan, x, out, lambda p, s, u, o: kernel(p, u, w[s], o), by_limb=True)
 
 
 def mul_scalar(plan: Plan, x: Words, w: Words, out: Words | None = None) -> Words:

@@ -205,6 +205,10 @@ class Kernels(Protocol):
         """out = w x with one scalar per limb, w of shape (L,) in [0, q)."""
         ...
 
+    def add_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
+        """out = x + w with one scalar per limb, w of shape (L,) in [0, q)."""
+        ...
+
     def mul_scalar_add(self, plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
         """out = w x + y with one scalar per limb, w of shape (L,) in [0, q)."""
         ...

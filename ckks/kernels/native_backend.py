@@ -179,12 +179,19 @@ class NativeKernels(NativeSwitching):
         batch, limbs, _ = shape = self._shape(plan, out)
         kernel(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), *self._in(y, shape), *self._out(out))
 
+    def add_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
+        """See `Kernels.add_scalar`."""
+        self._with_scalars(self._lib.ckks_add_scalar, plan, x, w, out)
+
     def mul_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.mul_scalar`."""
+        self._with_scalars(self._lib.ckks_mul_scalar, plan, x, w, out)
+
+    def _with_scalars(self, kernel: Callable[..., None], plan: Plan, x: Words, w: Words, out: Words) -> None:
         batch, limbs, _ = shape = self._shape(plan, out)
         w = np.ascontiguousarray(w)
         weights, *_ = self._in(w, (limbs,))
-        self._lib.ckks_mul_scalar(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), weights, *self._out(out))
+        kernel(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), weights, *self._out(out))
 
     def mul_scalar_add(self, plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
         """See `Kernels.mul_scalar_add`."""

@@ -115,6 +115,12 @@ def mul_scalar(plan: Plan, x: Words, w: Words, out: Words) -> None:
     _pointwise(plan, out, lambda q, limb, a: s[limb] * a % q, x)
 
 
+def add_scalar(plan: Plan, x: Words, w: Words, out: Words) -> None:
+    """See `Kernels.add_scalar`."""
+    s = _ints(w)
+    _pointwise(plan, out, lambda q, limb, a: (a + s[limb]) % q, x)
+
+
 def mul_scalar_add(plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
     """See `Kernels.mul_scalar_add`."""
     s = _ints(w)

@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike
 
 from ckks import kernels
 from ckks.errors import BasisMismatch, LevelError, MissingKey, ParameterError, PrecisionWarning, RangeError, SlotError
-from ckks.kernels import Words
 from ckks.rlwe import (
     Ciphertext,
     EvaluationKeys,
@@ -362,18 +361,14 @@ class Evaluator:
         self._check_room(result, a.level)
         words = kernels.empty(a.words.shape)
         words[..., 1:, :, :] = a.words[..., 1:, :, :]
-        kernels.add(a.basis.plan, a.words[..., 0, :, :], self._constant(a, value), words[..., 0, :, :])
-        return Ciphertext.of(a.params, words, a.level, result, a.noise + Noise(0.5, 1.0))
-
-    def _constant(self, a: Ciphertext, value: complex) -> Words:
-        """The words (limbs, N) of a number at the level and scale of a; a real one is a constant in NTT form too."""
-        scale = meta_of(a).scale
+        first, plan = a.words[..., 0, :, :], a.basis.plan
         if complex(value).imag:
-            return self.encoder.constant_words(value, scale, a.level)
-        integer = exact_round(complex(value).real, scale)
-        words = kernels.empty(a.words.shape[-2:])
-        words[:] = residues_of(integer, a.basis.moduli)[:, None]
-        return words
+            constant = self.encoder.constant_words(value, meta.scale, a.level)
+            kernels.add(plan, first, constant, words[..., 0, :, :])
+        else:  # a real constant is one in NTT form too
+            residues = residues_of(exact_round(complex(value).real, meta.scale), a.basis.moduli)
+            kernels.add_scalar(plan, first, residues, words[..., 0, :, :])
+        return Ciphertext.of(a.params, words, a.level, result, a.noise + Noise(0.5, 1.0))
 
     def _multiply_ciphertexts(self, a: Ciphertext, b: Ciphertext, rescale: bool) -> Ciphertext:
         self.check(b)

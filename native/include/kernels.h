@@ -69,7 +69,9 @@ void ckks_mul(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, 
               ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, uint64_t *out,
               ptrdiff_t out_batch, ptrdiff_t out_limb);
 
-/* out = w x, w x + y, w (x - y), with w[i] in [0, q_i) for limb i */
+/* out = x + w, w x, w x + y, w (x - y), with w[i] in [0, q_i) for limb i */
+void ckks_add_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                     ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
 void ckks_mul_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
                      ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
 void ckks_mul_scalar_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,

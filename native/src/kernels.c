@@ -49,6 +49,11 @@ void ckks_mul(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, 
     FOR_ROWS m[i]->rows->mul(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), ROW(out, b, i));
 }
 
+void ckks_add_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                     ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->add_scalar(m[i], m[i]->n, ROW(x, b, i), w[i], ROW(out, b, i));
+}
+
 void ckks_mul_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
                      ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
     FOR_ROWS m[i]->rows->mul_scalar(m[i], m[i]->n, ROW(x, b, i), w[i], ROW(out, b, i));

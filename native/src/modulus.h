@@ -45,6 +45,7 @@ typedef struct row_kernels {
     void (*add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
     void (*sub)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
     void (*mul)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+    void (*add_scalar)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
     void (*mul_scalar)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
     void (*mul_scalar_add)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, const uint64_t *y,
                            uint64_t *out);
@@ -104,6 +105,7 @@ CKKS_HIDDEN void portable_intt(const modulus *m, const uint64_t *x, uint64_t *ou
 CKKS_HIDDEN void portable_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void portable_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void portable_mul(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void portable_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
 CKKS_HIDDEN void portable_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
 CKKS_HIDDEN void portable_mul_scalar_add(const modulus *m, size_t count, const uint64_t *x, uint64_t w,
                                          const uint64_t *y, uint64_t *out);

@@ -74,6 +74,7 @@ int main(int count, char **arguments) {
     ckks_add(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(out));
     ckks_sub(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(out));
     ckks_mul(m, 1, LIMBS, ROWS(x), ROWS(y), ROWS(out));
+    ckks_add_scalar(m, 1, LIMBS, ROWS(x), w, ROWS(out));
     ckks_mul_scalar(m, 1, LIMBS, ROWS(x), w, ROWS(out));
     ckks_mul_scalar_add(m, 1, LIMBS, ROWS(x), w, ROWS(y), ROWS(out));
     ckks_sub_mul_scalar(m, 1, LIMBS, ROWS(x), ROWS(y), w, ROWS(out));

@@ -80,6 +80,7 @@ def pointwise(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Gene
         same(kernels, oracle, function, x.shape, plan, x, y)
     one = np.uint64(1)
     for w in (np.zeros_like(plan.q), np.ones_like(plan.q), plan.q - one, plan.q // np.uint64(2)):
+        same(kernels, oracle, "add_scalar", rows.shape, plan, rows, w)
         same(kernels, oracle, "mul_scalar", rows.shape, plan, rows, w)
         same(kernels, oracle, "mul_scalar_add", x.shape, plan, x, w, y)
         same(kernels, oracle, "sub_mul_scalar", x.shape, plan, x, y, w)

@@ -157,6 +157,7 @@ def test_scalars(kernels: NumbaKernels, n: int) -> None:
     x, y = pairs(plan)
     for scalar in range(len(EXTREMES)):
         w = np.ascontiguousarray(residues(plan, 3)[scalar, :, -1])
+        agree(kernels, "add_scalar", plan, x, w, shape=x.shape)
         agree(kernels, "mul_scalar", plan, x, w, shape=x.shape)
         agree(kernels, "mul_scalar_add", plan, x, w, y, shape=x.shape)
         agree(kernels, "sub_mul_scalar", plan, x, y, w, shape=x.shape)

@@ -57,6 +57,17 @@ def add(rows, limbs, batch, n, x, x_b, x_l, y, y_b, y_l, out, o_b, o_l):  # type
 
 
 @kernel
+def add_scalar(rows, limbs, batch, n, x, x_b, x_l, w, w_l, out, o_b, o_l):  # type: ignore[no-untyped-def]
+    """See `Kernels.add_scalar`; w is a column with stride w_l."""
+    for limb in range(limbs):
+        q, s = spread(load_word(rows + ROW * limb, Q)), spread(load_word(w + limb * w_l, 0))
+        for b in range(batch):
+            u, o = x + b * x_b + limb * x_l, out + b * o_b + limb * o_l
+            for i in range(0, n, LANES):
+                store_words(o, i, add_lanes(load_words(u, i), s, q))
+
+
+@kernel
 def sub(rows, limbs, batch, n, x, x_b, x_l, y, y_b, y_l, out, o_b, o_l):  # type: ignore[no-untyped-def]
     """See `Kernels.sub`."""
     for limb in range(limbs):

@@ -90,6 +90,13 @@ class NumbaKernels:
         table = plan_table(plan, self.fast_limit)
         kernel(table.address, limbs, batch, n, *_in(x, shape), *_in(y, shape), *_out(out))
 
+    def add_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
+        """See `Kernels.add_scalar`."""
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        scalars = _scalars(w, (limbs,))
+        pointwise.add_scalar(table.address, limbs, batch, n, *_in(x, shape), *scalars, *_out(out))
+
     def mul_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.mul_scalar`."""
         batch, limbs, n = shape = _shape(plan, out)
@@ -236,6 +243,7 @@ class NumbaKernels:
             unary(plan, x, x)
         for binary in (self.add, self.sub, self.mul):
             binary(plan, x, x, x)
+        self.add_scalar(plan, x, w, x)
         self.mul_scalar(plan, x, w, x)
         self.mul_scalar_add(plan, x, w, x, x)
         self.sub_mul_scalar(plan, x, x, w, x)

@@ -17,6 +17,7 @@ CKKS_HIDDEN void avx2_intt(const modulus *m, const uint64_t *x, uint64_t *out);
 
 /* q < 2^61 */
 CKKS_HIDDEN void avx2_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void avx2_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
 CKKS_HIDDEN void avx2_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
 
 CKKS_HIDDEN void avx2_small_words(const modulus *m, size_t count, const int8_t *x, uint64_t *out);

@@ -24,6 +24,13 @@ AVX2 void avx2_add(const modulus *m, size_t count, const uint64_t *x, const uint
     }
 }
 
+AVX2 void avx2_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
+    const ivec q = _mm256_set1_epi64x((long long)m->q), less = _mm256_set1_epi64x((long long)(w - m->q));
+    for (size_t j = 0; j < count; j += 4) {
+        store_wrapped(out + j, _mm256_add_epi64(load(x + j), less), q);
+    }
+}
+
 AVX2 void avx2_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out) {
     const ivec q = _mm256_set1_epi64x((long long)m->q);
     for (size_t j = 0; j < count; j += 4) {

@@ -35,6 +35,12 @@ void portable_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, con
     }
 }
 
+void portable_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = add_mod(m, x[j], w);
+    }
+}
+
 void portable_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
     for (size_t j = 0; j < count; j++) {
         out[j] = mul_mod(m, x[j], w);
@@ -134,6 +140,7 @@ const row_kernels portable_rows = {
     .add = portable_add,
     .sub = portable_sub,
     .mul = portable_mul,
+    .add_scalar = portable_add_scalar,
     .mul_scalar = portable_mul_scalar,
     .mul_scalar_add = portable_mul_scalar_add,
     .sub_mul_scalar = portable_sub_mul_scalar,
