@@ -115,7 +115,7 @@ def automorphism_sum(
     keys: EvaluationKeys,
     factors: Sequence[tuple[Words, Noise] | None] | None = None,
 ) -> Ciphertext:
-    """Return the sum over t of f_t m(X^(g_t)), divided by P once, after the sum ([BMTH21, Sec. 4]: double hoisting).
+    """Return the sum over t of f_t m(X^(g_t)), divided by P once, after the sum ([BMTH20, Sec. 4]: double hoisting).
 
     A row of diagonals of a plaintext matrix, or a sum of rotations, at the price of one division and one decomposition.
 
