@@ -63,34 +63,53 @@ def split(total: int, words: int | None = None) -> list[slice]:
 
 
 class _Job:
-    """One call: slices that nobody has taken yet (deque.pop is atomic), and what became of each."""
+    """One call: slices that nobody has taken yet (deque.pop is atomic), and which helpers came and went."""
 
-    __slots__ = ("done", "slices", "work")
+    __slots__ = ("came", "slices", "went", "work")
 
     def __init__(self, work: Callable[[slice], None], slices: list[slice]) -> None:
         self.work, self.slices = work, deque(reversed(slices))
-        self.done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self.came: deque[None] = deque()
+        self.went: SimpleQueue[BaseException | None] = SimpleQueue()
 
-    def help(self) -> None:
+    def take_slices(self) -> None:
         """Work on slices until none is left."""
         while True:
             try:
                 s = self.slices.pop()
             except IndexError:
                 return
+            self.work(s)
+
+    def help(self) -> None:
+        """Do so in a helper. Coming is told before a slice is taken: who has not come by then takes none."""
+        self.came.append(None)
+        try:
+            self.take_slices()
+        except BaseException as error:  # raised again by the caller, in `run`
+            self.went.put(error)
+        else:
+            self.went.put(None)
+
+    def end(self) -> BaseException | None:
+        """Leave no slice to take, wait for every helper that came, and return an error of theirs, or of the wait."""
+        self.slices.clear()
+        found: BaseException | None = None
+        present = len(self.came)
+        while present:
             try:
-                self.work(s)
-            except BaseException as error:  # raised again by the caller, in `run`
-                self.done.put(error)
-            else:
-                self.done.put(None)
+                found = self.went.get() or found
+                present -= 1
+            except BaseException as error:  # an interrupt: arrays must not be given up before the helpers let go
+                found = error
+        return found
 
 
 def run(work: Callable[[slice], None], total: int, words: int | None = None) -> None:
     """Call work(slice) for every slice of range(total), on several threads when more than one is allowed.
 
-    words: how many the work is about, for `split`. Returns, or raises an error of `work`, when all slices are done: no
-    thread still writes into an array that the caller has given up.
+    words: how many the work is about, for `split`. However it ends, by an error of `work` or by an interrupt: no thread
+    still writes into an array that the caller has given up.
     """
     slices = split(total, words)
     if len(slices) <= 1:
@@ -98,12 +117,14 @@ def run(work: Callable[[slice], None], total: int, words: int | None = None) -> 
             work(s)
         return
     job = _Job(work, slices)
-    _ask(job, len(slices) - 1)
-    job.help()
-    errors = [error for error in [job.done.get() for _ in slices] if error is not None]
-    del job.work  # and with it the arrays, which a helper that has yet to wake up must not keep
-    if errors:
-        raise errors[0]
+    try:
+        _ask(job, len(slices) - 1)
+        job.take_slices()
+    finally:
+        error = job.end()
+        del job.work  # and with it the arrays, which a helper that has yet to wake up must not keep
+    if error is not None:
+        raise error
 
 
 def _ask(job: _Job, helpers: int) -> None:

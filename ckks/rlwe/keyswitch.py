@@ -124,7 +124,8 @@ def automorphism_sum(
         elements: Galois elements g_t; 1 stands for the ciphertext itself and needs no key.
         keys: a key for every other element.
         factors: for each element the words of f_t over the joint basis, NTT form, (..., k + l, N), with the size of f_t
-            in the canonical embedding, or None for 1.
+            in the canonical embedding, or None for 1. An error of f_t itself, such as that of rounding it, is the
+            caller's to add.
     """
     params, level = ct.params, ct.level
     if ct.parts != 2:
@@ -150,10 +151,16 @@ def automorphism_sum(
         [None if key is None else ntt_permutation(m // 2, g % m) for g, key in zip(elements, wanted, strict=True)],
         [None if f is None else f[0] for f in given],
     )
+    # The errors of one automorphism are the same error, however often it is asked for; those of two are uncorrelated,
+    # though they stem from one ciphertext: the sum of zeta^((a-b)k) over k vanishes for distinct roots.
+    factor_sizes: dict[int, Noise] = {}
+    for g, f in zip(elements, given, strict=True):
+        before, one = factor_sizes.get(g % m, Noise()), Noise(1.0, 1.0) if f is None else f[1]
+        factor_sizes[g % m] = Noise(before.std + one.std, before.bound + one.bound)
     size = Noise()
-    for key, f in zip(wanted, given, strict=True):
-        one = ct.noise if key is None else ct.noise + noise.key_switch(params, level)
-        size = size + (one if f is None else one.times(f[1]))
+    for g, factor in factor_sizes.items():
+        one = ct.noise if g == 1 else ct.noise + noise.key_switch(params, level)
+        size = size + one.times(factor)
     return Ciphertext.of(params, _parts_last(words), level, ct.meta, size + noise.rounding(params))
 
 

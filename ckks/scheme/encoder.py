@@ -179,6 +179,8 @@ def check_magnitude(array: NDArray[Any], bound: float) -> None:
     if fits:
         return
     good = np.isfinite(array) & (np.abs(array) <= bound)
+    if good.all():  # a complex number whose size overflows, and no bound
+        return
     where = tuple(int(i) for i in np.argwhere(~good)[0])
     value = array[where]
     if not np.isfinite(value):
@@ -259,7 +261,8 @@ def centred_floats(basis: RNSBasis, residues: Words, scale: Decimal) -> NDArray[
 
 def _balance(residues: NDArray[np.int64], q: int) -> NDArray[np.int64]:
     """Turn residues in [0, q) into those in (-q/2, q/2), in place and without a branch."""
-    above = q // 2 - residues  # negative where a residue is above q/2
+    above = kernels.empty(residues.shape).view(np.int64)  # wiped, where the caller wipes
+    np.subtract(q // 2, residues, out=above)  # negative where a residue is above q/2
     above >>= 63
     above &= q
     residues -= above

@@ -281,6 +281,8 @@ class Evaluator:
             raise SlotError("a sum of no rotations; needed at least one")
         meta = meta_of(a).but(length=meta_of(a).slots, bound=meta_of(a).bound * count, rms=meta_of(a).rms * count**0.5)
         self._check_room(meta, a.level)
+        if set(elements) == {1}:
+            return self.multiply(a, count).with_(meta=meta)
         return automorphism_sum(a, elements, self.keys).with_(meta=meta)
 
     def conjugate(self, a: Ciphertext) -> Ciphertext:

@@ -69,11 +69,12 @@ def test_nothing_to_do():
 
 
 @pytest.mark.parametrize("culprit", [0, 1, 2])
-def test_errors_are_raised_once_all_work_is_done(culprit):
-    """No thread may still write into an array that the caller has given up."""
-    finished = []
+def test_errors_are_raised_once_nobody_works_any_more(culprit):
+    """No thread may still write into an array that the caller has given up; what was not begun is left."""
+    begun, finished = [], []
 
     def work(s: slice) -> None:
+        begun.append(s.start)
         if s.start == culprit:
             raise ZeroDivisionError
         threading.Event().wait(0.05)
@@ -82,7 +83,27 @@ def test_errors_are_raised_once_all_work_is_done(culprit):
     with kernels.threads(3):
         with pytest.raises(ZeroDivisionError):
             run(work, 3)
-        assert sorted(finished) == sorted({0, 1, 2} - {culprit})
+        assert sorted(finished) == sorted(set(begun) - {culprit})
+
+
+def test_an_interrupted_caller_waits_for_the_helpers():
+    """Ctrl-C reaches the caller's own slice while a helper is at work on another."""
+    inside, finished = threading.Event(), []
+
+    def work(s: slice) -> None:
+        if threading.current_thread() is caller:
+            assert inside.wait(30)
+            raise KeyboardInterrupt
+        inside.set()
+        threading.Event().wait(0.2)
+        finished.append(s.start)
+
+    caller = threading.current_thread()
+    with kernels.threads(2):
+        run(lambda s: None, 2)  # the helper is there
+        with pytest.raises(KeyboardInterrupt):
+            run(work, 2)
+        assert len(finished) == 1
 
 
 def test_a_caller_does_not_wait_for_helpers():

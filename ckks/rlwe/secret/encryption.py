@@ -45,13 +45,18 @@ def encrypt_poly(
         raise BasisMismatch("the secret key belongs to other parameters than the plaintext")
     if message.basis != basis:
         raise BasisMismatch(f"message over {message.basis}; needed {basis} at level {level}")
+    s = secret.ntt(basis)  # fails for a closed key, and then before anything is written
     seed = rng.public_seed()
     words = kernels.empty((2, *message.residues.shape))
     c0, a = words
     ciphertext_half(params, level, message.shape, seed, out=a)
-    error(basis, rng, message.shape, domain=message.domain, out=c0)  # stays in this memory, and is covered in it
-    kernels.add(basis.plan, message.residues, c0, c0)
-    if message.domain is Domain.COEFFICIENT:
-        kernels.ntt(basis.plan, c0, c0)
-    kernels.neg_mul_add(basis.plan, a, secret.ntt(basis), c0, c0)
+    try:
+        error(basis, rng, message.shape, domain=message.domain, out=c0)  # stays in this memory, and is covered in it
+        kernels.add(basis.plan, message.residues, c0, c0)
+        if message.domain is Domain.COEFFICIENT:
+            kernels.ntt(basis.plan, c0, c0)
+        kernels.neg_mul_add(basis.plan, a, s, c0, c0)
+    except BaseException:  # interrupted: message and error are not covered yet
+        c0.fill(0)
+        raise
     return Ciphertext.of(params, np.moveaxis(words, 0, -3), level, meta, noise + fresh_secret(params)), seed
