@@ -278,6 +278,17 @@ def test_sums_of_automorphisms(backend, name):
         automorphism_sum(ct, elements, keys, factors[1:])
 
 
+def test_errors_of_one_automorphism_add_up_and_those_of_two_do_not_correlate():
+    params, _, keys = toy("insecure_small")
+    ct = random_ciphertext(params, params.top_level, 3)
+    g, h = list(keys.galois)[:2]
+    one = (ct.noise + noise.key_switch(params, ct.level)).std
+    rounding = noise.rounding(params).std
+    twice, both = (automorphism_sum(ct, elements, keys).noise.std for elements in ((g, g), (g, h)))
+    assert twice == pytest.approx(np.hypot(2 * one, rounding))
+    assert both == pytest.approx(np.hypot(np.hypot(one, one), rounding))
+
+
 @every_set
 @pytest.mark.parametrize("rescale", [False, True], ids=["alone", "with rescale"])
 def test_a_product_in_one_is_tensor_and_relinearise(backend, name, rescale):
