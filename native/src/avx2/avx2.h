@@ -51,7 +51,7 @@ CKKS_HIDDEN void avx2_rounded_words(const modulus *m, size_t count, const double
 /* All primes of the conversion below 2^50? */
 CKKS_HIDDEN int avx2_converts(const conversion *c);
 /* y_i in [0, d_i) and the overflow counts v of `width` columns, a multiple of 4, as doubles; the rows of y are `apart`
- * from each other, and may be those of x. */
+ * from each other, and may be those of x. For a single prime y is u - v d, and v is not written. */
 CKKS_HIDDEN void avx2_split(const conversion *c, size_t width, const uint64_t *x, ptrdiff_t x_limb, double *y,
                             size_t apart, double *v);
 /* From these the row of target j, in reals of at most p/2 + 1. */

@@ -41,8 +41,25 @@ AVX2_INLINE ivec overflow_fractions(vec y, vec scaled_reciprocal) {
     return _mm256_add_epi64(t, up);
 }
 
+/* One prime: what every target takes, u - v d, so that nothing is left to combine. */
+AVX2_INLINE void split_one(const conversion *c, size_t width, const uint64_t *x, double *y) {
+    const modulus *d = c->source[0];
+    const ivec start = _mm256_set1_epi64x((long long)c->offset);
+    const vec minuend = _mm256_set1_pd(d->fp);
+    const vec reciprocal = _mm256_set1_pd((double)c->reciprocal[0] / (double)((uint64_t)1 << d->bits));
+    for (size_t j = 0; j < width; j += 4) {
+        vec u = load_words(x + j);
+        vec v = from_words(_mm256_srli_epi64(_mm256_add_epi64(start, overflow_fractions(u, reciprocal)), 51));
+        _mm256_storeu_pd(y + j, _mm256_fnmadd_pd(v, minuend, u));
+    }
+}
+
 AVX2 void avx2_split(const conversion *c, size_t width, const uint64_t *x, ptrdiff_t x_limb, double *y, size_t apart,
                      double *v) {
+    if (c->a == 1) {
+        split_one(c, width, x, y);
+        return;
+    }
     const ivec start = _mm256_set1_epi64x((long long)c->offset);
     ivec *sums = (ivec *)v;
     for (size_t j = 0; j < width / 4; j++) {
@@ -55,9 +72,7 @@ AVX2 void avx2_split(const conversion *c, size_t width, const uint64_t *x, ptrdi
         const vec reciprocal = _mm256_set1_pd((double)c->reciprocal[i] / (double)((uint64_t)1 << d->bits));
         for (size_t j = 0; j < width / 4; j++) {
             vec u = load_words(x + 4 * j);
-            if (c->a > 1) { /* the inverse of an empty product is 1 */
-                u = lift(mul(u, inverse, &f), &f);
-            }
+            u = lift(mul(u, inverse, &f), &f);
             _mm256_storeu_pd(y + 4 * j, u);
             ivec sum = _mm256_add_epi64(_mm256_loadu_si256(sums + j), overflow_fractions(u, reciprocal));
             _mm256_storeu_si256(sums + j, sum);
@@ -92,9 +107,16 @@ AVX2_INLINE void combine_few(const conversion *c, size_t j, size_t a, size_t wid
                 sum = reduce(sum, &f);
             }
             vec u = _mm256_loadu_pd(y + i * apart + k);
-            sum = _mm256_add_pd(sum, a == 1 ? u : mul_factor(u, weights[i], &f)); /* D/d = 1 for a single d */
+            sum = _mm256_add_pd(sum, mul_factor(u, weights[i], &f));
         }
         _mm256_storeu_pd(out + k, reduce(_mm256_fnmadd_pd(_mm256_loadu_pd(v + k), product, sum), &f));
+    }
+}
+
+AVX2_INLINE void reduce_row(const modulus *p, size_t width, const double *y, double *out) {
+    const field f = field_of(p);
+    for (size_t k = 0; k < width; k += 4) {
+        _mm256_storeu_pd(out + k, reduce(_mm256_loadu_pd(y + k), &f));
     }
 }
 
@@ -133,7 +155,7 @@ AVX2_INLINE void combine_many(const conversion *c, size_t j, size_t lanes, const
 AVX2 void avx2_combine(const conversion *c, size_t j, size_t width, const double *y, size_t apart, const double *v,
                        double *out) {
     switch (c->a) {
-    case 1: combine_few(c, j, 1, width, y, apart, v, out); return;
+    case 1: reduce_row(c->target[j], width, y, out); return;
     case 2: combine_few(c, j, 2, width, y, apart, v, out); return;
     case 3: combine_few(c, j, 3, width, y, apart, v, out); return;
     case 4: combine_few(c, j, 4, width, y, apart, v, out); return;

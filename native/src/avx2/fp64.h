@@ -68,10 +68,8 @@ AVX2_INLINE ivec to_integers(vec v) {
 /* v in (-q, q) -> words in [0, q). Integers, since a double -0 would pass as negative. */
 AVX2_INLINE void store_words(uint64_t *out, vec v, const field *f) {
     ivec x = to_integers(v);
-    ivec q = to_integers(f->q);
-    ivec negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), x);
-    x = _mm256_add_epi64(x, _mm256_and_si256(negative, q));
-    _mm256_storeu_si256((ivec *)out, x);
+    vec raised = _mm256_castsi256_pd(_mm256_add_epi64(x, to_integers(f->q)));
+    _mm256_storeu_pd((double *)out, _mm256_blendv_pd(_mm256_castsi256_pd(x), raised, _mm256_castsi256_pd(x)));
 }
 
 /* ---- modulo q ---------------------------------------------------------------------------------------------- */

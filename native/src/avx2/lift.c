@@ -82,14 +82,24 @@ AVX2 static void add_words(const modulus *m, const uint64_t *x, const uint64_t *
     }
 }
 
+/* Is y of a single prime, centred or not, below the target in size? */
+AVX2_INLINE int reals_below(const conversion *c, const modulus *m) {
+    const uint64_t d = c->source[0]->q;
+    return c->a == 1 && (c->offset == 0 ? d : d / 2 + 2) <= m->q;
+}
+
 /* The transform of another variant works on words. */
 AVX2_INLINE void lift_to(const conversion *c, size_t j, const modulus *m, const uint64_t *work, const sink *to,
                          int kind) {
     const size_t n = m->n, apart = row_words(n);
     const double *v = (const double *)work;
+    if (reals_below(c, m) && m->rows->ntt == avx2_ntt) {
+        avx2_ntt_to(m, v + apart, to);
+        return;
+    }
     avx2_combine(c, j, n, v + apart, apart, v, to->row);
     if (m->rows->ntt == avx2_ntt) {
-        avx2_ntt_to(m, to);
+        avx2_ntt_to(m, to->row, to);
         return;
     }
     const field f = field_of(m);

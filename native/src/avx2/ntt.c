@@ -80,8 +80,8 @@ AVX2_INLINE void transpose(vec a[4]) {
     a[3] = _mm256_permute2f128_pd(b1, b3, 0x31);
 }
 
-/* One pass over a block of 4t values at a, or its first one, on words. */
-AVX2_INLINE void forward_pass(double *a, const uint64_t *words, size_t t, const double *w1, const double *w2,
+/* One pass over a block of 4t values, from reals at x, or from words, to a. */
+AVX2_INLINE void forward_pass(double *a, const double *x, const uint64_t *words, size_t t, const double *w1, const double *w2,
                               const field *f, int reducing) {
     const factor v1 = one_factor(w1, f), v2 = one_factor(w2, f), v3 = one_factor(w2 + 1, f);
     for (size_t j = 0; j < t; j += 4) {
@@ -91,7 +91,7 @@ AVX2_INLINE void forward_pass(double *a, const uint64_t *words, size_t t, const 
                 v[i] = load_words(words + j + i * t);
             }
         } else {
-            load4(v, a + j, t);
+            load4(v, x + j, t);
         }
         forward4(v, v1, v2, v3, f, reducing);
         store4(a + j, t, v);
@@ -99,32 +99,26 @@ AVX2_INLINE void forward_pass(double *a, const uint64_t *words, size_t t, const 
 }
 
 /*
- * The last four layers of `count` blocks of 16, an even number. Two blocks at a time: one alone is a single chain of
- * instructions longer than the processor looks ahead.
+ * The last four layers of `count` blocks of 16, in two loops: what one turn does is a single chain of instructions, and
+ * the shorter it is the more turns the processor has in work at once.
  */
 AVX2_INLINE void forward_tail(double *a, const double *w, size_t count, const field *f, int first, int second,
                               const sink *to, int kind, int lazy) {
-    for (; count > 0; count -= 2, a += 32, w += 32) {
-        vec v[2][4];
-        for (int b = 0; b < 2; b++) {
-            load4(v[b], a + 16 * b, 4);
-            forward4(v[b], one_factor(w + 16 * b, f), one_factor(w + 16 * b + 1, f), one_factor(w + 16 * b + 2, f), f,
-                     first);
-        }
-        for (int b = 0; b < 2; b++) {
-            transpose(v[b]);
-        }
-        for (int b = 0; b < 2; b++) {
-            forward4(v[b], four_factors(w + 16 * b + 4, f), four_factors(w + 16 * b + 8, f),
-                     four_factors(w + 16 * b + 12, f), f, second);
-        }
-        for (int b = 0; b < 2; b++) {
-            transpose(v[b]);
-        }
-        const size_t j = (size_t)(a - to->row);
-        for (int i = 0; i < 8; i++) {
-            vec r = v[i / 4][i % 4];
-            emit(lazy ? r : reduce(r, f), j + 4 * (size_t)i, to, kind, f);
+    for (size_t b = 0; b < 16 * count; b += 16) {
+        vec v[4];
+        load4(v, a + b, 4);
+        forward4(v, one_factor(w + b, f), one_factor(w + b + 1, f), one_factor(w + b + 2, f), f, first);
+        transpose(v);
+        store4(a + b, 4, v);
+    }
+    const size_t j = (size_t)(a - to->row);
+    for (size_t b = 0; b < 16 * count; b += 16) {
+        vec v[4];
+        load4(v, a + b, 4);
+        forward4(v, four_factors(w + b + 4, f), four_factors(w + b + 8, f), four_factors(w + b + 12, f), f, second);
+        transpose(v);
+        for (size_t i = 0; i < 4; i++) {
+            emit(lazy ? v[i] : reduce(v[i], f), j + b + 4 * i, to, kind, f);
         }
     }
 }
@@ -146,8 +140,9 @@ AVX2_INLINE void forward_tails_to(double *a, const double *w, size_t count, cons
     }
 }
 
-AVX2 static void forward_tails(double *a, const double *w, size_t count, const field f, uint32_t reducing,
+AVX2 static void forward_tails(double *a, const double *w, size_t count, const field *p, uint32_t reducing,
                                const sink *to) {
+    const field f = *p;
     switch (to->kind) {
     case TO_WORDS: forward_tails_to(a, w, count, &f, reducing, to, TO_WORDS); break;
     case TO_SUMS: forward_tails_to(a, w, count, &f, reducing, to, TO_SUMS); break;
@@ -155,58 +150,73 @@ AVX2 static void forward_tails(double *a, const double *w, size_t count, const f
     }
 }
 
-/* Node k, a block of 4t values: one pass, then its quarters. Bit 0 of `reducing` is for this pass. */
-AVX2 static void forward_node(const table *w, double *a, const uint64_t *words, size_t t, size_t k, const field f,
-                              uint32_t reducing, const sink *to) {
-    const double *w1 = w->head + k, *w2 = w->head + 2 * k;
-    if (words != NULL) {
-        forward_pass(a, words, t, w1, w2, &f, (int)(reducing & 1));
-    } else if (reducing & 1) {
-        forward_pass(a, NULL, t, w1, w2, &f, 1);
+/* The pass of node k over reals. */
+AVX2_INLINE void forward_reals(const table *w, double *a, const double *x, size_t t, size_t k, const field *f, uint32_t reducing) {
+    if (reducing & 1) {
+        forward_pass(a, x, NULL, t, w->head + k, w->head + 2 * k, f, 1);
     } else {
-        forward_pass(a, NULL, t, w1, w2, &f, 0);
-    }
-    if (t == 16) {
-        forward_tails(a, w->tail + 16 * (4 * k - w->blocks), 4, f, reducing >> 1, to);
-        return;
-    }
-    for (size_t i = 0; i < 4; i++) {
-        forward_node(w, a + i * t, NULL, t / 4, 4 * k + i, f, reducing >> 1, to);
+        forward_pass(a, x, NULL, t, w->head + k, w->head + 2 * k, f, 0);
     }
 }
 
-/* From the words x, or from reals in to->row, below q in size, when x is NULL. */
-AVX2_INLINE void forward(const modulus *m, const uint64_t *x, const sink *to) {
+/* Node k, a block of 4t values: one pass, then its quarters. Bit 0 of `reducing` is for this pass. Blocks of 16 go
+ * through the tail 16 at a time, or 4 when there are no more: then hardly a turn of a loop waits for another. */
+AVX2 static void forward_node(const table *w, double *a, const double *x, const uint64_t *words, size_t t, size_t k,
+                              const field *p, uint32_t reducing, const sink *to) {
+    const field f = *p;
+    if (words != NULL) {
+        forward_pass(a, NULL, words, t, w->head + k, w->head + 2 * k, &f, (int)(reducing & 1));
+    } else {
+        forward_reals(w, a, x, t, k, &f, reducing);
+    }
+    if (t == 16) {
+        forward_tails(a, w->tail + 16 * (4 * k - w->blocks), 4, p, reducing >> 1, to);
+        return;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        if (t == 64) {
+            forward_reals(w, a + i * t, a + i * t, 16, 4 * k + i, &f, reducing >> 1);
+        } else {
+            forward_node(w, a + i * t, a + i * t, NULL, t / 4, 4 * k + i, p, reducing >> 1, to);
+        }
+    }
+    if (t == 64) {
+        forward_tails(a, w->tail + 16 * (16 * k - w->blocks), 16, p, reducing >> 2, to);
+    }
+}
+
+/* From words, or from the reals x, below q in size, when words is NULL. */
+AVX2_INLINE void forward(const modulus *m, const double *x, const uint64_t *words, const sink *to) {
     const table w = table_of(m->forward, m->n);
     const field f = field_of(m);
     const size_t n = m->n;
     double *a = to->row;
     if (m->log_n % 2 == 0) {
-        forward_node(&w, a, x, n / 4, 1, f, m->reduce_forward, to);
+        forward_node(&w, a, x, words, n / 4, 1, &f, m->reduce_forward, to);
         return;
     }
     const factor w1 = one_factor(w.head + 1, &f);
     for (size_t j = 0; j < n / 2; j += 4) {
-        vec u = x != NULL ? load_words(x + j) : _mm256_loadu_pd(a + j);
-        vec v = mul_factor(x != NULL ? load_words(x + j + n / 2) : _mm256_loadu_pd(a + j + n / 2), w1, &f);
+        vec u = words != NULL ? load_words(words + j) : _mm256_loadu_pd(x + j);
+        vec v = mul_factor(words != NULL ? load_words(words + j + n / 2) : _mm256_loadu_pd(x + j + n / 2), w1, &f);
         _mm256_storeu_pd(a + j, _mm256_add_pd(u, v));
         _mm256_storeu_pd(a + j + n / 2, _mm256_sub_pd(u, v));
     }
     if (n == 32) {
-        forward_tails(a, w.tail, 2, f, m->reduce_forward, to);
+        forward_tails(a, w.tail, 2, &f, m->reduce_forward, to);
         return;
     }
-    forward_node(&w, a, NULL, n / 8, 2, f, m->reduce_forward, to);
-    forward_node(&w, a + n / 2, NULL, n / 8, 3, f, m->reduce_forward, to);
+    forward_node(&w, a, a, NULL, n / 8, 2, &f, m->reduce_forward, to);
+    forward_node(&w, a + n / 2, a + n / 2, NULL, n / 8, 3, &f, m->reduce_forward, to);
 }
 
 AVX2 void avx2_ntt(const modulus *m, const uint64_t *x, uint64_t *out) {
     const sink to = {.kind = TO_WORDS, .row = (double *)out};
-    forward(m, x, &to);
+    forward(m, NULL, x, &to);
 }
 
-AVX2 void avx2_ntt_to(const modulus *m, const sink *to) {
-    forward(m, NULL, to);
+AVX2 void avx2_ntt_to(const modulus *m, const double *x, const sink *to) {
+    forward(m, x, NULL, to);
 }
 
 /* ---- the inverse transform: the same tree, from the leaves up ---- */
@@ -222,34 +232,30 @@ AVX2_INLINE void inverse_pass(double *a, size_t t, const double *w1, const doubl
     }
 }
 
-/* The first four layers of `count` blocks of 16, an even number, from words; two at a time as above. */
+/* The first four layers of `count` blocks of 16, from words; in two loops as above. */
 AVX2_INLINE void inverse_tail(double *a, const uint64_t *x, const double *w, size_t count, const field *f, int first,
                               int second) {
-    for (; count > 0; count -= 2, a += 32, x += 32, w += 32) {
-        vec v[2][4];
-        for (int b = 0; b < 2; b++) {
-            for (int i = 0; i < 4; i++) {
-                v[b][i] = load_words(x + 16 * b + 4 * i);
-            }
-            transpose(v[b]);
+    for (size_t b = 0; b < 16 * count; b += 16) {
+        vec v[4];
+        for (size_t i = 0; i < 4; i++) {
+            v[i] = load_words(x + b + 4 * i);
         }
-        for (int b = 0; b < 2; b++) {
-            inverse4(v[b], four_factors(w + 16 * b + 4, f), four_factors(w + 16 * b + 8, f),
-                     four_factors(w + 16 * b + 12, f), f, first);
-        }
-        for (int b = 0; b < 2; b++) {
-            transpose(v[b]);
-        }
-        for (int b = 0; b < 2; b++) {
-            inverse4(v[b], one_factor(w + 16 * b, f), one_factor(w + 16 * b + 1, f), one_factor(w + 16 * b + 2, f), f,
-                     second);
-            store4(a + 16 * b, 4, v[b]);
-        }
+        transpose(v);
+        inverse4(v, four_factors(w + b + 4, f), four_factors(w + b + 8, f), four_factors(w + b + 12, f), f, first);
+        transpose(v);
+        store4(a + b, 4, v);
+    }
+    for (size_t b = 0; b < 16 * count; b += 16) {
+        vec v[4];
+        load4(v, a + b, 4);
+        inverse4(v, one_factor(w + b, f), one_factor(w + b + 1, f), one_factor(w + b + 2, f), f, second);
+        store4(a + b, 4, v);
     }
 }
 
-AVX2 static void inverse_tails(double *a, const uint64_t *x, const double *w, size_t count, const field f,
+AVX2 static void inverse_tails(double *a, const uint64_t *x, const double *w, size_t count, const field *p,
                                uint32_t reducing) {
+    const field f = *p;
     switch (reducing & 3) {
     case 0: inverse_tail(a, x, w, count, &f, 0, 0); break;
     case 1: inverse_tail(a, x, w, count, &f, 1, 0); break;
@@ -258,29 +264,32 @@ AVX2 static void inverse_tails(double *a, const uint64_t *x, const double *w, si
     }
 }
 
-/* The quarters of node k, without the pass that joins them. */
-AVX2 static void inverse_node(const table *w, double *a, const uint64_t *x, size_t t, size_t k, const field f,
-                              uint32_t reducing, unsigned pass);
-
-AVX2_INLINE void inverse_quarters(const table *w, double *a, const uint64_t *x, size_t t, size_t k, const field *f,
-                                  uint32_t reducing, unsigned pass) {
-    if (t == 16) {
-        inverse_tails(a, x, w->tail + 16 * (4 * k - w->blocks), 4, *f, reducing);
-        return;
-    }
-    for (size_t i = 0; i < 4; i++) {
-        inverse_node(w, a + i * t, x + i * t, t / 4, 4 * k + i, *f, reducing, pass - 1);
+/* The pass of node k, the one of bit `pass`. */
+AVX2_INLINE void inverse_reals(const table *w, double *a, size_t t, size_t k, const field *f, uint32_t reducing,
+                               unsigned pass) {
+    if (reducing >> pass & 1) {
+        inverse_pass(a, t, w->head + k, w->head + 2 * k, f, 1);
+    } else {
+        inverse_pass(a, t, w->head + k, w->head + 2 * k, f, 0);
     }
 }
 
-/* Node k, a block of 4t values: its quarters, then one pass, the one of bit `pass`. */
-AVX2 static void inverse_node(const table *w, double *a, const uint64_t *x, size_t t, size_t k, const field f,
-                              uint32_t reducing, unsigned pass) {
-    inverse_quarters(w, a, x, t, k, &f, reducing, pass);
-    if (reducing >> pass & 1) {
-        inverse_pass(a, t, w->head + k, w->head + 2 * k, &f, 1);
-    } else {
-        inverse_pass(a, t, w->head + k, w->head + 2 * k, &f, 0);
+/* The quarters of node k, without the pass that joins them. */
+AVX2 static void inverse_quarters(const table *w, double *a, const uint64_t *x, size_t t, size_t k, const field *p,
+                                  uint32_t reducing, unsigned pass) {
+    const field f = *p;
+    if (t == 16) {
+        inverse_tails(a, x, w->tail + 16 * (4 * k - w->blocks), 4, p, reducing);
+        return;
+    }
+    if (t == 64) {
+        inverse_tails(a, x, w->tail + 16 * (16 * k - w->blocks), 16, p, reducing);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        if (t > 64) {
+            inverse_quarters(w, a + i * t, x + i * t, t / 4, 4 * k + i, p, reducing, pass - 1);
+        }
+        inverse_reals(w, a + i * t, t / 4, 4 * k + i, &f, reducing, pass - 1);
     }
 }
 
@@ -311,11 +320,13 @@ AVX2 void avx2_intt(const modulus *m, const uint64_t *x, uint64_t *out) {
         return;
     }
     if (n == 32) {
-        inverse_tails(a, x, w.tail, 2, f, m->reduce_inverse);
+        inverse_tails(a, x, w.tail, 2, &f, m->reduce_inverse);
     } else {
         const unsigned pass = m->log_n / 2 - 1;
-        inverse_node(&w, a, x, n / 8, 2, f, m->reduce_inverse, pass);
-        inverse_node(&w, a + n / 2, x + n / 2, n / 8, 3, f, m->reduce_inverse, pass);
+        for (size_t i = 0; i < 2; i++) {
+            inverse_quarters(&w, a + i * n / 2, x + i * n / 2, n / 8, 2 + i, &f, m->reduce_inverse, pass);
+            inverse_reals(&w, a + i * n / 2, n / 8, 2 + i, &f, m->reduce_inverse, pass);
+        }
     }
     for (size_t j = 0; j < n / 2; j += 4) {
         vec u = _mm256_loadu_pd(a + j), v = _mm256_loadu_pd(a + j + n / 2);

@@ -47,8 +47,8 @@ AVX2_INLINE void emit(vec r, size_t j, const sink *to, int kind, const field *f)
     }
 }
 
-/* The forward transform of the reals in to->row, below q in size. */
-CKKS_HIDDEN void avx2_ntt_to(const modulus *m, const sink *to);
+/* The forward transform of the reals in x, which may be to->row, below q in size. */
+CKKS_HIDDEN void avx2_ntt_to(const modulus *m, const double *x, const sink *to);
 
 #endif
 #endif
