@@ -97,9 +97,9 @@ def table(sets: list[str], backends: list[str], times: dict[tuple[str, str, str]
     return "\n".join(lines)
 
 
-def import_time() -> float:
-    """Return the milliseconds that `import ckks` adds to `import numpy`, in fresh interpreters that alternate."""
-    script = "import time, numpy; t = time.perf_counter(); import ckks; print(1e3 * (time.perf_counter() - t))"
+def import_time(statement: str = "import ckks") -> float:
+    """Return the milliseconds that a statement takes after `import numpy`: the median of 11 fresh interpreters."""
+    script = f"import time, numpy; t = time.perf_counter(); {statement}; print(1e3 * (time.perf_counter() - t))"
     return statistics.median(
         float(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout)
         for _ in range(11)

@@ -7,6 +7,7 @@ would silently turn into an array of objects raises a TypeError instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -272,7 +273,12 @@ def sigmoid(
     ends = interval if isinstance(interval, tuple) else (-float(interval), float(interval))
     if degree is None and max_abs_error is None:
         degree = 7
-    return polynomial(x, approximate(logistic, ends, degree=degree, max_abs_error=max_abs_error))
+    return polynomial(x, _logistic(ends, degree, max_abs_error))
+
+
+@lru_cache(maxsize=64, typed=True)
+def _logistic(ends: tuple[float, float], degree: int | None, max_abs_error: float | None) -> Polynomial:
+    return approximate(logistic, ends, degree=degree, max_abs_error=max_abs_error)
 
 
 def _is_operand(other: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from ckks.ring import Rng
 settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("long", parent=settings.get_profile("ci"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Toy arrays are split between threads like large ones, else no test would see it.
+importlib.import_module("ckks.kernels.threads").SMALLEST = 1
 
 BACKENDS = ("reference", "numba", "native-portable", "native-avx2", "native-ifma")
 LARGEST_REFERENCE_N = 64

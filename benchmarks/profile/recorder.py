@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 
 from ckks.kernels import backends
+from ckks.kernels import composed as composed_kernels
 
 NOT_TIMED = ("describe", "warmup", "rows")
+FUSED = frozenset(
+    name for name, f in vars(composed_kernels).items() if getattr(f, "__module__", "") == "ckks.kernels.composed"
+)
 
 
 @dataclass
@@ -26,13 +30,19 @@ class Tally:
 
 
 class Recorder:
-    """Passes every call on to `source` and keeps a Tally by name."""
+    """Passes every call on to `source` and keeps a Tally by name.
 
-    def __init__(self, source: Any) -> None:
+    With `composed`, the fused functions of the source are hidden, so that `ckks.kernels` composes them of basic ones.
+    """
+
+    def __init__(self, source: Any, *, composed: bool = False) -> None:
         self.source = source
+        self.hidden = FUSED if composed else frozenset[str]()
         self.tallies: dict[str, Tally] = {}
 
     def __getattr__(self, name: str) -> Any:
+        if name in self.hidden:
+            raise AttributeError(name)
         found = getattr(self.source, name)
         if not callable(found) or name in NOT_TIMED or name.startswith("_"):
             return found
@@ -66,10 +76,10 @@ def touched(array: np.ndarray) -> int:
 
 
 @contextlib.contextmanager
-def recording(source: Any | None = None) -> Iterator[Recorder]:
+def recording(source: Any | None = None, *, composed: bool = False) -> Iterator[Recorder]:
     """Run the with block with every kernel of the active source (or of `source`) timed; single-threaded use only."""
     before = backends.active()
-    recorder = Recorder(source or before)
+    recorder = Recorder(source or before, composed=composed)
     backends._active = recorder  # there is no public way to run an object that has no name
     try:
         yield recorder

@@ -123,6 +123,9 @@ class Operations(_Operations):
     def time_rotate_4_hoisted(self, *_: object) -> None:
         self.evaluator.rotate_many(self.ct, (1, 2, 4, 8))
 
+    def time_rotate_sum_of_4(self, *_: object) -> None:
+        self.evaluator.rotate_sum(self.ct, (1, 2, 4, 8))
+
     def time_conjugate(self, *_: object) -> None:
         self.evaluator.conjugate(self.ct)
 

@@ -40,6 +40,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,7 @@ class Plan:
         return largest * math.log2(self.radius)
 
 
+@lru_cache(maxsize=256)
 def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan:
     """Cheapest plan of the family in `ckks.circuits.powers`, at the given depth or the least.
 

@@ -116,7 +116,7 @@ def _targets(evaluator: Evaluator, top: int, plan: Plan, powers: dict[int, Ciphe
 
 def _raw_scale(evaluator: Evaluator, level: int, scale: Decimal) -> Decimal:
     """The scale before the rescale that leads to (level, scale)."""
-    return EXACT.multiply(scale, Decimal(evaluator.params.level_modulus(level + 1)))
+    return EXACT.multiply(scale, evaluator.params.level_factor(level + 1))
 
 
 def _block(

@@ -8,6 +8,7 @@ Words are in NTT form throughout. Leading axes are a batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -94,6 +95,42 @@ def switch_digits(
 ) -> Words:
     """Return divide(inner(digits, key, addend)): `switch` of digits that serve several keys."""
     return divide(quotient, inner(gadget, digits, key, addend), index)
+
+
+def switch_sum(
+    gadget: Gadget,
+    x: Words,
+    digits: Words,
+    keys: Sequence[Words | None],
+    quotient: Quotient,
+    indices: Sequence[NDArray[np.int64] | None],
+    factors: Sequence[Words | None],
+) -> Words:
+    """Return divide(sum over t of factor_t permuted_t(sums_t)): automorphisms of one ciphertext, divided once.
+
+    Args:
+        gadget: the gadget.
+        x: the ciphertext, (2, ..., l, N).
+        digits: those of its second part, from `decompose`.
+        keys: for each term (digits, 2, k + l, N), whose sums are inner(digits, key, x_0); or None for P x itself.
+        quotient: the division of the total.
+        indices: for each term the permutation of its sums, or None.
+        factors: for each term words over the joint basis, (..., k + l, N), or None.
+    """
+    total: Words | None = None
+    for key, index, factor in zip(keys, indices, factors, strict=True):
+        if key is None:
+            sums = kernels.zeros((2, *digits.shape[1:]))
+            kernels.mul_scalar(gadget.kept, x, gadget.weights, sums[..., gadget.special :, :])
+        else:
+            sums = inner(gadget, digits, key, x[:1])
+        if index is not None:
+            sums = kernels.gather(sums, index)
+        if factor is not None:
+            sums = kernels.mul(gadget.plan, sums, factor)
+        total = sums if total is None else kernels.add(gadget.plan, total, sums)
+    assert total is not None
+    return divide(quotient, total)
 
 
 def switch_product(gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quotient) -> Words:

@@ -60,6 +60,16 @@ class Plan:
         return _plan(self.n, self.moduli[limbs], self.roots[limbs])
 
     @cached_property
+    def shape(self) -> tuple[int, int]:
+        """(L, N), the last two axes of every residue array."""
+        return len(self.moduli), self.n
+
+    @cached_property
+    def has_roots(self) -> bool:
+        """Tell whether every limb has an NTT root."""
+        return all(self.roots)
+
+    @cached_property
     def q(self) -> Words:
         """The moduli as a read-only uint64 array, shape (L,)."""
         array = np.array(self.moduli, dtype=np.uint64)
@@ -195,6 +205,10 @@ class Kernels(Protocol):
         """out = w x with one scalar per limb, w of shape (L,) in [0, q)."""
         ...
 
+    def add_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
+        """out = x + w with one scalar per limb, w of shape (L,) in [0, q)."""
+        ...
+
     def mul_scalar_add(self, plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
         """out = w x + y with one scalar per limb, w of shape (L,) in [0, q)."""
         ...
@@ -226,3 +240,57 @@ class Kernels(Protocol):
     def signed(self, plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None, out: Words) -> None:
         """Residues of the signed integers high 2^52 + low; low and high are (B, N) int64 in (-2^62, 2^62)."""
         ...
+
+    def mul_add(self, plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        """out = x y + z."""
+        ...
+
+    def neg_mul_add(self, plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        """out = -x y + z."""
+        ...
+
+    # Sampling, rounding, packing. Streams are one-dimensional and contiguous; the results are, too.
+
+    def take_below(self, q: int, x: Words, out: Words) -> int:
+        """Write the candidates below q to out, in order; return how many, at most len(out). Public data only.
+
+        A candidate is a word of x reduced to its bits(q) lowest bits, 3 <= q < 2^61. What of out lies behind the
+        returned count is undefined.
+        """
+        ...
+
+    def take_ternary(self, x: NDArray[np.uint8], out: NDArray[np.int8]) -> int:
+        """Write c - 1 for each candidate c but 3 to out, in order; return how many, at most len(out).
+
+        Every byte of x holds four candidates of two bits, lowest first. Which are passed over may show in the time it
+        takes, what the others are may not. What of out lies behind the returned count is undefined.
+        """
+        ...
+
+    def binomial(self, x: Words, out: NDArray[np.int8]) -> None:
+        """out = popcount(bits 0..20) - popcount(bits 21..41) of each word of x, in [-21, 21]."""
+        ...
+
+    def small(self, plan: Plan, x: NDArray[np.int8], out: Words) -> None:
+        """Residues of the integers x in [-128, 127]; x is (B, N)."""
+        ...
+
+    def rounded(self, plan: Plan, x: NDArray[np.float64], scale: float, out: Words) -> None:
+        """Residues of the integers nearest to fl(scale x), halves to even; x is (B, N), |fl(scale x)| < 2^62."""
+        ...
+
+    def pack(self, plan: Plan, x: Words, out: NDArray[np.uint8]) -> None:
+        """Write rows of N words as bits(q) bits each, lowest first, padded to whole bytes.
+
+        out is (B, sum of `row_bytes` over the limbs), its last axis contiguous: the rows of one polynomial in turn.
+        """
+        ...
+
+    def unpack(self, plan: Plan, x: NDArray[np.uint8], out: Words) -> bool:
+        """Undo `pack`; tell whether every word that was read lies in [0, q) and all padding bits are zero."""
+        ...
+
+
+def row_bytes(q: int, n: int) -> int:
+    """Return the bytes of a packed row: n words of bits(q) bits each, padded to whole bytes."""
+    return (n * q.bit_length() + 7) // 8

@@ -1,19 +1,25 @@
 """Residue arrays: 64-byte aligned, recycled when the last view of them dies, zeroed first if they held a secret.
 
-Fresh pages are the dearest thing a polynomial can ask of an operating system, so blocks of one size are kept and
-handed out again. Values stay immutable: a block returns to the pool only when no array refers to it any more.
+Fresh pages are the dearest thing a polynomial can ask of an operating system, so freed blocks are kept and handed out
+again, to arrays of their size or of nearly that: the levels of a chain live in the blocks of its top. New blocks of
+2 MiB and more ask for huge pages where the system has them. Values stay immutable: a block returns to the pool only
+when no array refers to it any more.
+
+Environment: CKKS_POOL_BYTES, how much unused memory is kept (1 GiB); CKKS_HUGE_PAGES, 0 to leave the size of pages to
+the system (1: ask for huge ones, on Linux).
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
+import mmap
 import os
-import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,60 +27,125 @@ from ckks.errors import ParameterError
 from ckks.kernels.interface import Words
 
 _ALIGNMENT = 64
+_HUGE_PAGE = 2 << 20
+_SHARING = 1 << 16
+"""Arrays of this many bytes and more also take a free block that is up to a quarter larger than they need."""
+
+_WORD, _BYTE = np.dtype(np.uint64), np.dtype(np.uint8)
 _wiping: ContextVar[bool] = ContextVar("ckks_wiping", default=False)
+
+
+class _Block(np.ndarray):
+    """Bytes from a boundary on, leased to one array after the other."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """What the arrays of `kernels.empty` hold at one moment, in bytes of whole blocks.
+
+    Args:
+        live: blocks that arrays are using.
+        peak: the most that was live since `reset_peak`, or ever.
+        kept: free blocks, held for reuse; the system has given out live + kept.
+        fresh, reused: how many arrays took a new block, or one that was free.
+    """
+
+    live: int
+    peak: int
+    kept: int
+    fresh: int
+    reused: int
 
 
 class _Pool:
     """Free blocks by size. deque.append and deque.pop are atomic, so no lock is held where the garbage collector
-    may run a callback."""
+    may run a destructor."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.kept = 0
-        self.free: dict[int, deque[np.ndarray]] = {}
-        self.leases: dict[int, _Lease] = {}  # by id: a weak reference hashes like its (unhashable) referent
+        self.live = self.peak = self.kept = self.fresh = self.reused = 0
+        self.free: dict[int, deque[_Block]] = {}
 
-    def take(self, nbytes: int) -> np.ndarray:
-        try:
-            block = self.free[nbytes].pop()
-            self.kept -= nbytes
-        except (KeyError, IndexError):
-            block = np.empty(nbytes + _ALIGNMENT, dtype=np.uint8)
+    def take(self, nbytes: int) -> _Block:
+        block = self.find(nbytes)
+        if block is None:
+            block = _allocate(nbytes)
+            self.fresh += 1
+        else:
+            self.kept -= block.nbytes
+            self.reused += 1
+        self.live += block.nbytes
+        if self.live > self.peak:
+            self.peak = self.live
         return block
 
-    def give(self, block: np.ndarray, nbytes: int) -> None:
+    def find(self, nbytes: int) -> _Block | None:
+        """Remove and return a free block of this size, or of the next that wastes no more than a quarter."""
+        try:
+            return self.free[nbytes].pop()
+        except (KeyError, IndexError):
+            if nbytes < _SHARING:
+                return None
+        for size in sorted(size for size in tuple(self.free) if nbytes < size <= nbytes + nbytes // 4):
+            with contextlib.suppress(IndexError):
+                return self.free[size].pop()
+        return None
+
+    def give(self, block: _Block) -> None:
+        nbytes = block.nbytes
+        self.live -= nbytes
         if self.kept + nbytes > self.limit:
             return
         self.kept += nbytes
         self.free.setdefault(nbytes, deque()).append(block)
 
 
-class _Lease(weakref.ref):  # type: ignore[type-arg]
-    """A weak reference to the ctypes object at the root of an array; its death returns the block."""
-
-    __slots__ = ("block", "nbytes", "wipe")
-    block: np.ndarray
-    nbytes: int
-    wipe: bool
-
-
-def _returned(lease: weakref.ref) -> None:  # type: ignore[type-arg]
-    assert isinstance(lease, _Lease)
-    _pool.leases.pop(id(lease), None)
-    if lease.wipe:
-        lease.block.fill(0)
-    _pool.give(lease.block, lease.nbytes)
-
-
-def _limit() -> int:
-    text = os.environ.get("CKKS_POOL_BYTES", str(1 << 30))
+def _setting(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
     if not text.isdigit():
-        raise ParameterError(f"CKKS_POOL_BYTES={text!r}; needed a number of bytes, e.g. {1 << 30}")
+        raise ParameterError(f"{name}={text!r}; needed a number, e.g. {default}")
     return int(text)
 
 
-_pool = _Pool(_limit())
-_types: dict[int, type[ctypes.Array[ctypes.c_char]]] = {}
+_pool = _Pool(_setting("CKKS_POOL_BYTES", 1 << 30))
+_huge_pages = bool(_setting("CKKS_HUGE_PAGES", 1)) and hasattr(mmap, "MADV_HUGEPAGE")
+
+
+class _Lease(np.ndarray):
+    """A block while it is in use: the root of all views of one array, whose death gives the block back.
+
+    A view refers to the first array behind it whose class differs from that of the array behind the next. So this
+    class, between the plain arrays that everybody sees and `_Block`, is where they all end.
+    """
+
+    __slots__ = ("block", "wipe")
+    block: _Block
+    wipe: bool
+
+    def __del__(self, pool: _Pool = _pool) -> None:
+        if self.wipe:
+            self.fill(0)
+        pool.give(self.block)
+
+
+def _allocate(nbytes: int) -> _Block:
+    """Return new bytes on a boundary: of a huge page if they fill one, else of a cache line."""
+    if nbytes >= _HUGE_PAGE and _huge_pages:
+        with contextlib.suppress(OSError):  # a system without them, or out of mappings
+            mapped = mmap.mmap(-1, nbytes + _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            start = -_address(mapped) % _HUGE_PAGE
+            # Whole pages only: the memory behind a block's end is never touched, and so never there.
+            mapped.madvise(mmap.MADV_HUGEPAGE, start, nbytes - nbytes % _HUGE_PAGE)
+            return _Block((nbytes,), _BYTE, mapped, start)
+    raw = np.empty(nbytes + _ALIGNMENT, dtype=np.uint8)
+    return _Block((nbytes,), _BYTE, raw, -_address(raw) % _ALIGNMENT)
+
+
+def _address(raw: Any) -> int:
+    where: int = np.frombuffer(raw, dtype=np.uint8).__array_interface__["data"][0]
+    return where
 
 
 def empty(shape: tuple[int, ...]) -> Words:
@@ -86,16 +157,9 @@ def empty(shape: tuple[int, ...]) -> Words:
     if nbytes == 0:
         return np.empty(shape, dtype=np.uint64)
     block = _pool.take(nbytes)
-    address = block.__array_interface__["data"][0]
-    kind = _types.get(nbytes)
-    if kind is None:
-        kind = _types.setdefault(nbytes, ctypes.c_char * nbytes)
-    root = kind.from_address(-(-address // _ALIGNMENT) * _ALIGNMENT)
-    lease = _Lease(root, _returned)
-    lease.block, lease.nbytes, lease.wipe = block, nbytes, _wiping.get()
-    _pool.leases[id(lease)] = lease
-    array: Words = np.frombuffer(memoryview(root), dtype=np.uint64).reshape(shape)
-    return array
+    lease = _Lease(shape, _WORD, block)
+    lease.block, lease.wipe = block, _wiping.get()
+    return lease.view(np.ndarray)
 
 
 def zeros(shape: tuple[int, ...]) -> Words:
@@ -124,3 +188,13 @@ def release() -> None:
 def kept_bytes() -> int:
     """Return how many bytes of unused blocks are held for reuse (limit: CKKS_POOL_BYTES, 1 GiB)."""
     return _pool.kept
+
+
+def memory_report() -> MemoryReport:
+    """Return what arrays hold now and held at most; with `reset_peak` before, what an operation needs."""
+    return MemoryReport(_pool.live, _pool.peak, _pool.kept, _pool.fresh, _pool.reused)
+
+
+def reset_peak() -> None:
+    """Start the peak of `memory_report` anew, from what is live now."""
+    _pool.peak = _pool.live

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckks.errors import BackendError, ParameterError
-from ckks.kernels.interface import Conversion, Plan, Words
+from ckks.kernels.interface import Conversion, Plan, Words, row_bytes
 from ckks.kernels.native_switch import NativeSwitching
 
 Shape = tuple[int, ...]
 _UNSIGNED, _SIGNED = np.dtype(np.uint64), np.dtype(np.int64)
+_REAL, _BYTE, _SMALL = np.dtype(np.float64), np.dtype(np.uint8), np.dtype(np.int8)
 
 
 def load(variant: str | None = None) -> NativeKernels:
@@ -113,6 +114,7 @@ class NativeKernels(NativeSwitching):
         self._index = _names(lib.ckks_variant_name, ffi).index(variant)
         self._words = ffi.typeof("uint64_t *")
         self._integers = ffi.typeof("int64_t *")
+        self._others = {_REAL: ffi.typeof("double *"), _BYTE: ffi.typeof("uint8_t *"), _SMALL: ffi.typeof("int8_t *")}
         self._pointer = ffi.from_buffer
         self._modulus = lru_cache(maxsize=4096)(self._make_modulus)
         self._limbs = lru_cache(maxsize=8192)(self._make_limbs)
@@ -149,7 +151,7 @@ class NativeKernels(NativeSwitching):
         self._transform(self._lib.ckks_intt, plan, x, out)
 
     def _transform(self, kernel: Callable[..., None], plan: Plan, x: Words, out: Words) -> None:
-        if not all(plan.roots):
+        if not plan.has_roots:
             raise ParameterError("this plan has no NTT roots; make one with make_plan to transform")
         batch, limbs, _ = shape = self._shape(plan, out)
         kernel(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), *self._out(out))
@@ -177,12 +179,19 @@ class NativeKernels(NativeSwitching):
         batch, limbs, _ = shape = self._shape(plan, out)
         kernel(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), *self._in(y, shape), *self._out(out))
 
+    def add_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
+        """See `Kernels.add_scalar`."""
+        self._with_scalars(self._lib.ckks_add_scalar, plan, x, w, out)
+
     def mul_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.mul_scalar`."""
+        self._with_scalars(self._lib.ckks_mul_scalar, plan, x, w, out)
+
+    def _with_scalars(self, kernel: Callable[..., None], plan: Plan, x: Words, w: Words, out: Words) -> None:
         batch, limbs, _ = shape = self._shape(plan, out)
         w = np.ascontiguousarray(w)
         weights, *_ = self._in(w, (limbs,))
-        self._lib.ckks_mul_scalar(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), weights, *self._out(out))
+        kernel(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), weights, *self._out(out))
 
     def mul_scalar_add(self, plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
         """See `Kernels.mul_scalar_add`."""
@@ -277,11 +286,95 @@ class NativeKernels(NativeSwitching):
         places, *_ = self._in(index, (n,), _SIGNED)
         self._lib.ckks_gather_signed(self._limbs(plan)[0], batch, limbs, *self._in(x, shape), places, *self._out(out))
 
+    def mul_add(self, plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        """See `Kernels.mul_add`."""
+        self._ternary(self._lib.ckks_mul_add, plan, x, y, z, out)
+
+    def neg_mul_add(self, plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        """See `Kernels.neg_mul_add`."""
+        self._ternary(self._lib.ckks_neg_mul_add, plan, x, y, z, out)
+
+    def _ternary(self, kernel: Callable[..., None], plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        batch, limbs, _ = shape = self._shape(plan, out)
+        operands = *self._in(x, shape), *self._in(y, shape), *self._in(z, shape)
+        kernel(self._limbs(plan)[0], batch, limbs, *operands, *self._out(out))
+
+    # ---- sampling, rounding, packing -----------------------------------------------------------------------------
+
+    def take_below(self, q: int, x: Words, out: Words) -> int:
+        """See `Kernels.take_below`."""
+        source, target = self._stream(x, _UNSIGNED), self._stream(out, _UNSIGNED, written=True)
+        return int(self._lib.ckks_take_below(self._index, q, len(x), source, len(out), target))
+
+    def take_ternary(self, x: NDArray[np.uint8], out: NDArray[np.int8]) -> int:
+        """See `Kernels.take_ternary`."""
+        source, target = self._stream(x, _BYTE), self._stream(out, _SMALL, written=True)
+        return int(self._lib.ckks_take_ternary(len(x), source, len(out), target))
+
+    def binomial(self, x: Words, out: NDArray[np.int8]) -> None:
+        """See `Kernels.binomial`."""
+        if len(x) != len(out):
+            raise ValueError(f"{len(out)} results for {len(x)} words; needed as many")
+        source, target = self._stream(x, _UNSIGNED), self._stream(out, _SMALL, written=True)
+        self._lib.ckks_binomial(self._index, len(x), source, target)
+
+    def small(self, plan: Plan, x: NDArray[np.int8], out: Words) -> None:
+        """See `Kernels.small`."""
+        batch, limbs, n = self._shape(plan, out)
+        source = self._plane(x, (batch, n), _SMALL)
+        self._lib.ckks_small(self._limbs(plan)[0], batch, limbs, *source, *self._out(out))
+
+    def rounded(self, plan: Plan, x: NDArray[np.float64], scale: float, out: Words) -> None:
+        """See `Kernels.rounded`."""
+        batch, limbs, n = self._shape(plan, out)
+        source = self._plane(x, (batch, n), _REAL)
+        self._lib.ckks_rounded(self._limbs(plan)[0], batch, limbs, *source, scale, *self._out(out))
+
+    def pack(self, plan: Plan, x: Words, out: NDArray[np.uint8]) -> None:
+        """See `Kernels.pack`."""
+        batch, limbs, n = self._shape(plan, x)
+        target = self._plane(out, (batch, sum(row_bytes(q, n) for q in plan.moduli)), _BYTE, written=True)
+        self._lib.ckks_pack(self._limbs(plan)[0], batch, limbs, *self._in(x, x.shape), *target)
+
+    def unpack(self, plan: Plan, x: NDArray[np.uint8], out: Words) -> bool:
+        """See `Kernels.unpack`; there is no padding, since rings have 8 words or more here."""
+        batch, limbs, n = self._shape(plan, out)
+        source = self._plane(x, (batch, sum(row_bytes(q, n) for q in plan.moduli)), _BYTE)
+        return bool(self._lib.ckks_unpack(self._limbs(plan)[0], batch, limbs, *source, *self._out(out)))
+
+    def _stream(self, array: NDArray[Any], dtype: np.dtype[Any], *, written: bool = False) -> Any:
+        """Return the pointer of a one-dimensional contiguous array."""
+        if array.dtype is not dtype and array.dtype != dtype:
+            raise TypeError(f"stream of {array.dtype}; needed {dtype}")
+        if array.ndim != 1:
+            raise ValueError(f"stream of shape {array.shape}; needed one axis")
+        try:
+            return self._pointer(self._words if dtype is _UNSIGNED else self._others[dtype], array, written)
+        except ValueError:
+            raise ValueError("a stream that is read-only or not contiguous") from None
+
+    def _plane(
+        self, array: NDArray[Any], shape: Shape, dtype: np.dtype[Any], *, written: bool = False
+    ) -> tuple[Any, int]:
+        """Return (pointer, stride of the first axis in elements) of an array of two axes, the last one contiguous."""
+        if array.dtype != dtype:
+            raise TypeError(f"array of {array.dtype}; needed {dtype}")
+        if array.shape != shape:
+            raise ValueError(f"array of shape {array.shape}; needed {shape}")
+        if written and not array.flags.writeable:
+            raise ValueError("the result array is read-only")
+        if array.size == 0:
+            return self._ffi.NULL, 0
+        if not array[0].flags.c_contiguous:
+            raise ValueError(f"array of strides {array.strides} bytes; needed a contiguous last axis")
+        kind = self._words if dtype is _UNSIGNED else self._others[dtype]
+        return self._pointer(kind, array[0]), array.strides[0] // dtype.itemsize
+
     # ---- arrays to pointers --------------------------------------------------------------------------------------
 
     def _shape(self, plan: Plan, out: Words) -> tuple[int, int, int]:
         shape = out.shape
-        if len(shape) != 3 or shape[1] != len(plan.moduli) or shape[2] != plan.n:
+        if len(shape) != 3 or shape[1:] != plan.shape:
             raise ValueError(f"result of shape {shape}; needed (batch, {len(plan.moduli)}, {plan.n})")
         return shape
 
@@ -294,12 +387,12 @@ class NativeKernels(NativeSwitching):
             raise ValueError(f"operand of shape {array.shape}; needed {shape}")
         kind = self._words if dtype is _UNSIGNED else self._integers
         strides = array.strides
-        try:
+        if array.flags.c_contiguous:
             pointer = self._pointer(kind, array)
-        except ValueError:  # not one contiguous block: a row of it is, and starts where the array does
-            row = array[(0,) * (array.ndim - 1)] if array.size else array.reshape(-1)
+        else:  # a row of it is one contiguous block, and starts where the array does
+            row = array[(0,) * (array.ndim - 1)]
             if not row.flags.c_contiguous:
-                raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis") from None
+                raise ValueError(f"array of strides {strides} bytes; needed a contiguous last axis")
             pointer = self._pointer(kind, row)
         if len(strides) == 3:
             return pointer, strides[0] >> 3, strides[1] >> 3

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckks.arith import bit_reversed_powers, inverse
-from ckks.kernels.interface import Conversion, Plan, Words
+from ckks.kernels.interface import Conversion, Plan, Words, row_bytes
 
 name = "reference"
 smallest_n = 2
@@ -115,6 +115,12 @@ def mul_scalar(plan: Plan, x: Words, w: Words, out: Words) -> None:
     _pointwise(plan, out, lambda q, limb, a: s[limb] * a % q, x)
 
 
+def add_scalar(plan: Plan, x: Words, w: Words, out: Words) -> None:
+    """See `Kernels.add_scalar`."""
+    s = _ints(w)
+    _pointwise(plan, out, lambda q, limb, a: (a + s[limb]) % q, x)
+
+
 def mul_scalar_add(plan: Plan, x: Words, w: Words, y: Words, out: Words) -> None:
     """See `Kernels.mul_scalar_add`."""
     s = _ints(w)
@@ -202,6 +208,78 @@ def gather_signed(plan: Plan, x: Words, index: NDArray[np.int64], out: Words) ->
     for b, limb, q in _rows(plan, out):
         row = _ints(x[b, limb])
         out[b, limb] = [row[j] if j < n else -row[j - n] % q for j in _ints(index)]
+
+
+def mul_add(plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+    """See `Kernels.mul_add`."""
+    _pointwise(plan, out, lambda q, limb, a, b, c: (a * b + c) % q, x, y, z)
+
+
+def neg_mul_add(plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+    """See `Kernels.neg_mul_add`."""
+    _pointwise(plan, out, lambda q, limb, a, b, c: (c - a * b) % q, x, y, z)
+
+
+# ---- sampling, rounding, packing -------------------------------------------------------------------------------
+
+
+def take_below(q: int, x: Words, out: Words) -> int:
+    """See `Kernels.take_below`."""
+    mask = (1 << q.bit_length()) - 1
+    accepted = [word & mask for word in _ints(x) if word & mask < q][: len(out)]
+    out[: len(accepted)] = accepted
+    return len(accepted)
+
+
+def take_ternary(x: NDArray[np.uint8], out: NDArray[np.int8]) -> int:
+    """See `Kernels.take_ternary`."""
+    candidates = [byte >> shift & 3 for byte in _ints(x) for shift in (0, 2, 4, 6)]
+    accepted = [c - 1 for c in candidates if c != 3][: len(out)]
+    out[: len(accepted)] = accepted
+    return len(accepted)
+
+
+def binomial(x: Words, out: NDArray[np.int8]) -> None:
+    """See `Kernels.binomial`."""
+    mask = (1 << 21) - 1
+    out[...] = [(word & mask).bit_count() - (word >> 21 & mask).bit_count() for word in _ints(x)]
+
+
+def small(plan: Plan, x: NDArray[np.int8], out: Words) -> None:
+    """See `Kernels.small`."""
+    for b, limb, q in _rows(plan, out):
+        out[b, limb] = [v % q for v in _ints(x[b])]
+
+
+def rounded(plan: Plan, x: NDArray[np.float64], scale: float, out: Words) -> None:
+    """See `Kernels.rounded`; Python rounds halves to even, and to an integer of any size."""
+    for b, limb, q in _rows(plan, out):
+        reals: list[float] = x[b].tolist()
+        out[b, limb] = [round(v * scale) % q for v in reals]
+
+
+def pack(plan: Plan, x: Words, out: NDArray[np.uint8]) -> None:
+    """See `Kernels.pack`: a row is one integer, word i at bit i bits(q), its bytes lowest first."""
+    for b, limb, q in _rows(plan, x):
+        row = sum(word << i * q.bit_length() for i, word in enumerate(_ints(x[b, limb])))
+        out[b, _span(plan, limb)] = np.frombuffer(row.to_bytes(row_bytes(q, plan.n), "little"), dtype=np.uint8)
+
+
+def unpack(plan: Plan, x: NDArray[np.uint8], out: Words) -> bool:
+    """See `Kernels.unpack`."""
+    canonical = True
+    for b, limb, q in _rows(plan, out):
+        bits, row = q.bit_length(), int.from_bytes(x[b, _span(plan, limb)].tobytes(), "little")
+        words = [row >> i * bits & ((1 << bits) - 1) for i in range(plan.n)]
+        canonical &= max(words) < q and row >> plan.n * bits == 0
+        out[b, limb] = words
+    return canonical
+
+
+def _span(plan: Plan, limb: int) -> slice:
+    """Where the packed row of a limb lies within a polynomial."""
+    start = sum(row_bytes(q, plan.n) for q in plan.moduli[:limb])
+    return slice(start, start + row_bytes(plan.moduli[limb], plan.n))
 
 
 # ---- helpers ---------------------------------------------------------------------------------------------------

@@ -1,20 +1,29 @@
-"""One knob for threads. Work is split by limb, batch or column, so results do not depend on the count."""
+"""One knob for threads. Work is split by limb, batch or column, so results do not depend on the count.
+
+The slices of a call lie in one place, and whoever is free takes the next: the caller itself, and helper threads that
+are asked to look. A helper that wakes up late finds nothing left, so that a call never waits for a thread to start.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 
 from ckks.errors import ParameterError
 
+SMALLEST = 1 << 15
+"""Fewer words than this for each thread are not worth a helper: adding them takes less time than waking one."""
+
 _lock = Lock()
 _count = 1
-_executor: ThreadPoolExecutor | None = None
-_executor_pid = 0
+_asked: SimpleQueue[_Job] = SimpleQueue()
+_helpers = 0
+_helpers_pid = 0
 
 
 def num_threads() -> int:
@@ -41,37 +50,102 @@ def threads(count: int) -> Iterator[None]:
         set_num_threads(before)
 
 
-def split(total: int) -> list[slice]:
-    """Return up to `num_threads()` slices of nearly equal length that cover range(total)."""
+def split(total: int, words: int | None = None) -> list[slice]:
+    """Return up to `num_threads()` slices of nearly equal length that cover range(total).
+
+    Given how many words the work is about, no slice has far fewer than SMALLEST of them.
+    """
     parts = min(_count, total)
+    if words is not None:
+        parts = min(parts, max(1, words // SMALLEST))
     bounds = [total * i // parts for i in range(parts + 1)] if parts else []
     return [slice(a, b) for a, b in pairwise(bounds)]
 
 
-def run(work: Callable[[slice], None], total: int) -> None:
-    """Call work(slice) for every slice of range(total), on several threads when more than one is allowed."""
-    slices = split(total)
+class _Job:
+    """One call: slices that nobody has taken yet (deque.pop is atomic), and which helpers came and went."""
+
+    __slots__ = ("came", "slices", "went", "work")
+
+    def __init__(self, work: Callable[[slice], None], slices: list[slice]) -> None:
+        self.work, self.slices = work, deque(reversed(slices))
+        self.came: deque[None] = deque()
+        self.went: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def take_slices(self) -> None:
+        """Work on slices until none is left."""
+        while True:
+            try:
+                s = self.slices.pop()
+            except IndexError:
+                return
+            self.work(s)
+
+    def help(self) -> None:
+        """Do so in a helper. Coming is told before a slice is taken: who has not come by then takes none."""
+        self.came.append(None)
+        try:
+            self.take_slices()
+        except BaseException as error:  # raised again by the caller, in `run`
+            self.went.put(error)
+        else:
+            self.went.put(None)
+
+    def end(self) -> BaseException | None:
+        """Leave no slice to take, wait for every helper that came, and return an error of theirs, or of the wait."""
+        self.slices.clear()
+        found: BaseException | None = None
+        present = len(self.came)
+        while present:
+            try:
+                found = self.went.get() or found
+                present -= 1
+            except BaseException as error:  # an interrupt: arrays must not be given up before the helpers let go
+                found = error
+        return found
+
+
+def run(work: Callable[[slice], None], total: int, words: int | None = None) -> None:
+    """Call work(slice) for every slice of range(total), on several threads when more than one is allowed.
+
+    words: how many the work is about, for `split`. However it ends, by an error of `work` or by an interrupt: no thread
+    still writes into an array that the caller has given up.
+    """
+    slices = split(total, words)
     if len(slices) <= 1:
         for s in slices:
             work(s)
         return
-    futures = [_pool().submit(work, s) for s in slices[1:]]
+    job = _Job(work, slices)
     try:
-        work(slices[0])
-    finally:  # no thread may still write into an array that the caller has given up
-        wait(futures)
-    for future in futures:
-        future.result()
+        _ask(job, len(slices) - 1)
+        job.take_slices()
+    finally:
+        error = job.end()
+        del job.work  # and with it the arrays, which a helper that has yet to wake up must not keep
+    if error is not None:
+        raise error
 
 
-def _pool() -> ThreadPoolExecutor:
-    """Made on first use, and again in a forked child (threads do not survive a fork)."""
-    global _executor, _executor_pid
-    with _lock:
-        if _executor is None or _executor_pid != os.getpid():
-            _executor = ThreadPoolExecutor(max_workers=256, thread_name_prefix="ckks")
-            _executor_pid = os.getpid()
-        return _executor
+def _ask(job: _Job, helpers: int) -> None:
+    """Have that many helpers look at a job; they are started on first use, and again in a forked child (threads do
+    not survive a fork)."""
+    global _asked, _helpers, _helpers_pid
+    if _helpers < helpers or _helpers_pid != os.getpid():
+        with _lock:
+            if _helpers_pid != os.getpid():
+                _asked, _helpers, _helpers_pid = SimpleQueue(), 0, os.getpid()
+            while _helpers < helpers:
+                Thread(target=_serve, args=(_asked,), name=f"ckks_{_helpers}", daemon=True).start()
+                _helpers += 1
+    for _ in range(helpers):
+        _asked.put(job)
+
+
+def _serve(asked: SimpleQueue[_Job]) -> None:
+    """The life of a helper."""
+    while True:
+        asked.get().help()
 
 
 def _from_environment() -> None:

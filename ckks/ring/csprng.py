@@ -17,12 +17,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import sys
 
+import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from numpy.typing import NDArray
 
 from ckks.errors import ParameterError
+from ckks.kernels import Words
 
 SEED_BYTES = 32
+
+_ZEROS = memoryview(bytes(1 << 18))
+"""What is encrypted to get the keystream, a piece at a time."""
 
 
 class Keystream:
@@ -34,15 +41,35 @@ class Keystream:
         """Start the stream at its first byte."""
         if len(seed) != SEED_BYTES:
             raise ParameterError(f"seed of {len(seed)} bytes; needed {SEED_BYTES}")
-        if not 0 <= batch < 2**64 or not 0 <= limb < 2**32:
-            raise ParameterError(f"stream index batch={batch}, limb={limb} does not fit 8 and 4 bytes")
+        start = _counter_block(batch, limb)
         key = hashlib.sha256(b"ckks keystream 1\0" + label.encode("ascii") + b"\0" + seed).digest()
-        start = batch.to_bytes(8, "big") + limb.to_bytes(4, "big") + bytes(4)
         self._encryptor = Cipher(algorithms.AES256(key), modes.CTR(start)).encryptor()
+
+    def restart(self, *, batch: int = 0, limb: int = 0) -> None:
+        """Go to the first byte of another stream of the same seed and label, whose key is ready."""
+        self._encryptor.reset_nonce(_counter_block(batch, limb))
 
     def read(self, nbytes: int) -> bytes:
         """Return the next nbytes of the stream."""
         return self._encryptor.update(bytes(nbytes))
+
+    def read_into(self, out: NDArray[np.uint8]) -> None:
+        """Fill a contiguous row with the next bytes of the stream."""
+        for start in range(0, len(out), len(_ZEROS)):
+            piece = out[start : start + len(_ZEROS)]
+            self._encryptor.update_into(_ZEROS[: len(piece)], piece.data)
+
+    def read_words(self, out: Words) -> None:
+        """Fill a contiguous row with the next words of the stream."""
+        self.read_into(out.view(np.uint8))
+        if sys.byteorder == "big":  # pragma: no cover - words of the stream are little-endian
+            out.byteswap(inplace=True)
+
+
+def _counter_block(batch: int, limb: int) -> bytes:
+    if not 0 <= batch < 2**64 or not 0 <= limb < 2**32:
+        raise ParameterError(f"stream index batch={batch}, limb={limb} does not fit 8 and 4 bytes")
+    return batch.to_bytes(8, "big") + limb.to_bytes(4, "big") + bytes(4)
 
 
 class Rng:

@@ -11,8 +11,10 @@ from ckks.rlwe.gadget import decompose, gadget_product, mod_down
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.keyswitch import (
     apply_automorphism,
+    automorphism_sum,
     divide_by_level,
     hoisted_automorphisms,
+    multiply,
     relinearise,
     switch,
     tensor,
@@ -31,6 +33,7 @@ __all__ = [
     "RLWEParams",
     "SwitchingKey",
     "apply_automorphism",
+    "automorphism_sum",
     "check_secure",
     "decompose",
     "divide_by_level",
@@ -39,6 +42,7 @@ __all__ = [
     "hoisted_automorphisms",
     "largest_log2_qp",
     "mod_down",
+    "multiply",
     "relinearise",
     "switch",
     "tensor",

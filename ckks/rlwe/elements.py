@@ -52,8 +52,7 @@ class _Element:
         """Wrap words known to be valid, without a copy; they become read-only."""
         element = object.__new__(cls)
         words.flags.writeable = False
-        for name, value in (("params", params), ("words", words), ("level", level), ("meta", meta), ("noise", noise)):
-            object.__setattr__(element, name, value)
+        vars(element).update(params=params, words=words, level=level, meta=meta, noise=noise)
         return element
 
     def with_(self, *, meta: Any = None, noise: Noise | None = None) -> Self:
@@ -146,6 +145,8 @@ class Ciphertext(_Element):
 
     def at_level(self, level: int) -> Ciphertext:
         """Return the same message with the limbs above `level` dropped (a view; no rescale, no noise)."""
+        if level == self.level:
+            return self
         self.params.check_level(level)
         if level > self.level:
             raise BasisMismatch(f"cannot raise a ciphertext from level {self.level} to {level}")

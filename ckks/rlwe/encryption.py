@@ -7,7 +7,7 @@ import numpy as np
 from ckks import kernels
 from ckks.errors import BasisMismatch
 from ckks.kernels import wiping
-from ckks.ring import RingPoly, Rng, error, ternary
+from ckks.ring import Rng, error, ternary
 from ckks.rlwe import noise
 from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.gadget import quotient_of
@@ -28,9 +28,8 @@ def encrypt(plaintext: Plaintext, key: PublicKey, rng: Rng) -> Ciphertext:
         u = ternary(basis, rng, plaintext.shape)
         zero = kernels.empty((2, *u.residues.shape))
         for part in (0, 1):
-            e: RingPoly = error(basis, rng, plaintext.shape)
-            row = key.words[part, : len(basis)]
-            kernels.add(basis.plan, kernels.mul(basis.plan, u.residues, row), e.residues, zero[part])
+            error(basis, rng, plaintext.shape, out=zero[part])
+            kernels.mul_add(basis.plan, u.residues, key.words[part, : len(basis)], zero[part], zero[part])
         out = kernels.divide(quotient_of(params, level), zero) if params.num_special else zero
         kernels.add(params.basis(level).plan, out[0], plaintext.words, out[0])
     size = plaintext.noise + noise.fresh_public(params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,19 +38,18 @@ def relinearise(ct: Ciphertext, key: SwitchingKey, *, rescale: bool = False) -> 
     if ct.parts != 3:
         raise BasisMismatch(f"relinearisation of {ct.parts} parts; needed 3 (relinearise after each product)")
     gadget, quotient = _constants(params, level, rescale)
-    parts = np.moveaxis(ct.words, -3, 0)
+    parts = _parts_first(ct)
     words = kernels.switch(gadget, parts[2], key_rows(key, level), quotient, parts[:2])
     return _switched(ct, words, ct.noise, rescale)
 
 
 def multiply(a: Ciphertext, b: Ciphertext, key: SwitchingKey, size: Noise, *, rescale: bool = False) -> Ciphertext:
     """Return relinearise(tensor(a, b, size), key, rescale=rescale), without the three parts in between."""
-    shape = _check_factors(a, b)
+    _check_factors(a, b)
     _check(a, key)
     gadget, quotient = _constants(a.params, a.level, rescale)
-    x, y = (np.moveaxis(c.words, -3, 0) for c in (a, b))
+    x, y = _parts_first(a), _parts_first(b)
     words = kernels.switch_product(gadget, x, y, key_rows(key, a.level), quotient)
-    assert words.shape[1:-2] == shape
     return _switched(a, words, size, rescale)
 
 
@@ -98,7 +97,7 @@ def hoisted_automorphisms(ct: Ciphertext, elements: tuple[int, ...], keys: Evalu
     if not wanted:
         return result
     gadget, quotient = _constants(params, level, False)
-    parts = np.moveaxis(ct.words, -3, 0)
+    parts = _parts_first(ct)
     digits = decompose(params, parts[1], level) if len(wanted) > 1 else None
     for g, key in wanted.items():
         rows, index = key_rows(key, level), ntt_permutation(params.ring_degree, g % (2 * params.ring_degree))
@@ -110,10 +109,65 @@ def hoisted_automorphisms(ct: Ciphertext, elements: tuple[int, ...], keys: Evalu
     return result
 
 
+def automorphism_sum(
+    ct: Ciphertext,
+    elements: Sequence[int],
+    keys: EvaluationKeys,
+    factors: Sequence[tuple[Words, Noise] | None] | None = None,
+) -> Ciphertext:
+    """Return the sum over t of f_t m(X^(g_t)), divided by P once, after the sum ([BMTH20, Sec. 4]: double hoisting).
+
+    A row of diagonals of a plaintext matrix, or a sum of rotations, at the price of one division and one decomposition.
+
+    Args:
+        ct: two parts.
+        elements: Galois elements g_t; 1 stands for the ciphertext itself and needs no key.
+        keys: a key for every other element.
+        factors: for each element the words of f_t over the joint basis, NTT form, (..., k + l, N), with the size of f_t
+            in the canonical embedding, or None for 1. An error of f_t itself, such as that of rounding it, is the
+            caller's to add.
+    """
+    params, level = ct.params, ct.level
+    if ct.parts != 2:
+        raise BasisMismatch(f"automorphisms of a ciphertext with {ct.parts} parts; relinearise it first")
+    if not elements or (factors is not None and len(factors) != len(elements)):
+        raise BasisMismatch(
+            f"{len(elements)} elements with {len(factors or ())} factors; needed one each, or no factors"
+        )
+    m = 2 * params.ring_degree
+    wanted = [None if g % m == 1 else keys.galois_key(g) for g in elements]
+    for key in wanted:
+        if key is not None:
+            _check(ct, key)
+    given = factors if factors is not None else [None] * len(elements)
+    gadget, quotient = _constants(params, level, False)
+    parts = _parts_first(ct)
+    words = kernels.switch_sum(
+        gadget,
+        parts,
+        kernels.decompose(gadget, parts[1]),
+        [None if key is None else key_rows(key, level) for key in wanted],
+        quotient,
+        [None if key is None else ntt_permutation(m // 2, g % m) for g, key in zip(elements, wanted, strict=True)],
+        [None if f is None else f[0] for f in given],
+    )
+    # The errors of one automorphism are the same error, however often it is asked for; those of two are uncorrelated,
+    # though they stem from one ciphertext: the sum of zeta^((a-b)k) over k vanishes for distinct roots.
+    factor_sizes: dict[int, Noise] = {}
+    for g, f in zip(elements, given, strict=True):
+        before, one = factor_sizes.get(g % m, Noise()), Noise(1.0, 1.0) if f is None else f[1]
+        factor_sizes[g % m] = Noise(before.std + one.std, before.bound + one.bound)
+    size = Noise()
+    for g, factor in factor_sizes.items():
+        one = ct.noise if g == 1 else ct.noise + noise.key_switch(params, level)
+        size = size + one.times(factor)
+    return Ciphertext.of(params, _parts_last(words), level, ct.meta, size + noise.rounding(params))
+
+
 def tensor(a: Ciphertext, b: Ciphertext, size: Noise) -> Ciphertext:
     """Return the three-part product (a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1) at their common level."""
     _check_factors(a, b)
-    x, y = (np.moveaxis(c.words, -3, 0) for c in (a, b))  # (2, ..., l, N)
+    x, y = _parts_first(a), _parts_first(b)
     return Ciphertext.of(a.params, _parts_last(kernels.tensor(a.basis.plan, x, y)), a.level, None, size)
 
 
@@ -121,6 +175,8 @@ def _check_factors(a: Ciphertext, b: Ciphertext) -> tuple[int, ...]:
     """Return the batch shape of a product, or say what does not fit."""
     if a.params != b.params or a.level != b.level or a.parts != 2 or b.parts != 2:
         raise BasisMismatch(f"a product needs two parts each, one level and one parameter set; found {a} and {b}")
+    if a.shape == b.shape:
+        return a.shape
     try:
         return np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
@@ -132,6 +188,12 @@ def _check(ct: Ciphertext, key: SwitchingKey) -> None:
         raise BasisMismatch("the switching key belongs to other parameters than the ciphertext")
 
 
+def _parts_first(ct: Ciphertext) -> Words:
+    """The words as (parts, ..., limbs, N) (a view)."""
+    words = ct.words
+    return words if words.ndim == 3 else np.moveaxis(words, -3, 0)
+
+
 def _parts_last(words: Words) -> Words:
     """Move the part axis from the front to its place before the limbs (a view)."""
-    return np.moveaxis(words, 0, -3)
+    return words if words.ndim == 3 else np.moveaxis(words, 0, -3)

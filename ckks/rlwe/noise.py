@@ -12,6 +12,7 @@ stays within its own t, and is what flooding must be sized by. `std` assumes ind
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import hypot, log, prod, sqrt
 
 from ckks.ring import ERROR_STD
@@ -64,6 +65,7 @@ def secret_size(params: RLWEParams) -> Noise:
     return random_poly(params.ring_degree, TERNARY_STD)
 
 
+@lru_cache(maxsize=1024)
 def rounding(params: RLWEParams, parts: int = 2) -> Noise:
     """Error of rounding each part of a ciphertext to integers: r_0 + r_1 s + r_2 s^2 + ..."""
     s, r = secret_size(params), random_poly(params.ring_degree, ROUNDING_STD)
@@ -90,6 +92,7 @@ def fresh_public(params: RLWEParams) -> Noise:
     return under_qp.scaled(1 / params.special_modulus) + rounding(params)
 
 
+@lru_cache(maxsize=1024)
 def key_switch(params: RLWEParams, level: int) -> Noise:
     """Error that the gadget product leaves after division by P: sum_d digit_d e_d / P, without the rounding."""
     n, total = params.ring_degree, Noise()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import log2, prod
 from operator import index
 from typing import Any, Self
@@ -17,7 +17,7 @@ from ckks.ring import RNSBasis
 from ckks.rlwe.security import check_secure
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RLWEParams:
     """Validated parameters of an RLWE scheme with hybrid key switching ([HK19]).
 
@@ -79,6 +79,24 @@ class RLWEParams:
         """Return parameters of any size, **for teaching and tests only**; every object made from them says so."""
         return cls(**{**kwargs, "security": None})
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether every field agrees; asked at each operation, where both are nearly always one object."""
+        if self is other:
+            return True
+        return self._values == other._values if type(self) is type(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Hash all fields, once."""
+        return self._hash
+
+    @cached_property
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self._values)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle through the validating constructor."""
         return _rebuild, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
@@ -123,7 +141,7 @@ class RLWEParams:
 
     def check_level(self, level: int) -> int:
         """Return `level` if it exists here; raise LevelError otherwise."""
-        if not 0 <= level <= self.top_level:
+        if not 0 <= level < len(self.levels):
             raise LevelError(f"level {level}; these parameters have levels 0 to {self.top_level}")
         return level
 
@@ -134,12 +152,20 @@ class RLWEParams:
 
     def extended_basis(self, level: int) -> RNSBasis:
         """Return (p_1..p_k, q_0..q_l): the prefix of `basis_qp` for a level."""
-        return self.basis_qp[: self.num_special + self.limbs(level)]
+        return self._extended_bases[self.check_level(level)]
+
+    @cached_property
+    def _extended_bases(self) -> tuple[RNSBasis, ...]:
+        return tuple(self.basis_qp[: self.num_special + limbs] for limbs in self._limb_counts)
 
     def basis(self, level: int) -> RNSBasis:
         """Return (q_0..q_l)."""
+        return self._bases[self.check_level(level)]
+
+    @cached_property
+    def _bases(self) -> tuple[RNSBasis, ...]:
         k = self.num_special
-        return self.basis_qp[k : k + self.limbs(level)]
+        return tuple(self.basis_qp[k : k + limbs] for limbs in self._limb_counts)
 
     @cached_property
     def special_modulus(self) -> int:
@@ -148,13 +174,21 @@ class RLWEParams:
 
     def level_modulus(self, level: int) -> int:
         """Return the product of the primes that dropping `level` removes."""
-        return prod(self.levels[self.check_level(level)])
+        return self._level_moduli[self.check_level(level)]
+
+    @cached_property
+    def _level_moduli(self) -> tuple[int, ...]:
+        return tuple(map(prod, self.levels))
 
     def digits(self, level: int) -> tuple[slice, ...]:
         """Return the key-switching digits at a level, as slices of the limbs of Q; the last may be cut short."""
-        limbs, ends = self.limbs(level), list(accumulate(self._digits))
-        starts = [0, *ends[:-1]]
-        return tuple(slice(a, min(b, limbs)) for a, b in zip(starts, ends, strict=True) if a < limbs)
+        return self._digit_slices[self.check_level(level)]
+
+    @cached_property
+    def _digit_slices(self) -> tuple[tuple[slice, ...], ...]:
+        ends = list(accumulate(self._digits))
+        bounds = list(pairwise([0, *ends]))
+        return tuple(tuple(slice(a, min(b, limbs)) for a, b in bounds if a < limbs) for limbs in self._limb_counts)
 
     @cached_property
     def log2_qp(self) -> float:

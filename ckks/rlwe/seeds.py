@@ -3,7 +3,8 @@
 All of this is public. A stored key or seeded ciphertext holds 32 bytes where the uniform half would
 be; whoever loads it expands them here, without any secret. The stream itself is defined in
 `ring.csprng`, the words drawn from it in `ring.sampling.expand_uniform`. The labels are part of the
-stored format: with another label, stored objects would expand to other words.
+stored format: with another label, stored objects would expand to other words. The words go to `out`, of any outer
+strides, where that is given.
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ CIPHERTEXT_LABEL = "ciphertext"
 """Keystream label of the uniform half of a secret-key encryption; items are the stream's batch index."""
 
 
-def public_key_half(params: RLWEParams, level: int, seed: bytes) -> Words:
+def public_key_half(params: RLWEParams, level: int, seed: bytes, out: Words | None = None) -> Words:
     """Return a, NTT form, (limbs, N) over (p_1..p_k, q_0..q_level): a public key's second half."""
-    return expand_uniform(params.extended_basis(level), seed, label=PUBLIC_KEY_LABEL).residues
+    return expand_uniform(params.extended_basis(level), seed, label=PUBLIC_KEY_LABEL, out=out).residues
 
 
-def switching_key_halves(params: RLWEParams, level: int, seed: bytes) -> Words:
+def switching_key_halves(params: RLWEParams, level: int, seed: bytes, out: Words | None = None) -> Words:
     """Return (a_d) for all digits d, NTT form, (digits, limbs, N) over (p_1..p_k, q_0..q_level).
 
     At a lower level these are a prefix of the limbs, and of the digits, of a higher one.
     """
     basis, shape = params.extended_basis(level), (len(params.digits(level)),)
-    return expand_uniform(basis, seed, label=SWITCHING_KEY_LABEL, shape=shape).residues
+    return expand_uniform(basis, seed, label=SWITCHING_KEY_LABEL, shape=shape, out=out).residues
 
 
-def ciphertext_half(params: RLWEParams, level: int, batch: tuple[int, ...], seed: bytes) -> Words:
+def ciphertext_half(
+    params: RLWEParams, level: int, batch: tuple[int, ...], seed: bytes, out: Words | None = None
+) -> Words:
     """Return c_1, NTT form, (*batch, limbs, N) over (q_0..q_level): the second half of a seeded ciphertext."""
-    return expand_uniform(params.basis(level), seed, label=CIPHERTEXT_LABEL, shape=batch).residues
+    return expand_uniform(params.basis(level), seed, label=CIPHERTEXT_LABEL, shape=batch, out=out).residues

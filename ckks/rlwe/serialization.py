@@ -51,7 +51,7 @@ def public_key_from_bytes(data: Buffer, params: RLWEParams) -> PublicKey:
     header, body = _load(data, params, Kind.PUBLIC_KEY)
     words, seed = _read_key(params, header, header.level, 1, body, "public key")
     if seed is not None:
-        words[0, 1] = public_key_half(params, header.level, seed)
+        public_key_half(params, header.level, seed, out=words[0, 1])
     return PublicKey.of(params, words[0], header.level, seed)
 
 
@@ -148,7 +148,7 @@ def _read_key(
 def _read_switching_key(params: RLWEParams, header: Header, level: int, body: Bytes, what: str) -> SwitchingKey:
     words, seed = _read_key(params, header, level, len(params.digits(level)), body, what)
     if seed is not None:
-        words[:, 1] = switching_key_halves(params, level, seed)
+        switching_key_halves(params, level, seed, out=words[:, 1])
     return SwitchingKey.of(params, words, level, seed)
 
 
@@ -210,7 +210,7 @@ def seeded_ciphertext_from_bytes(
     else:
         seed = body[:SEED_BYTES].tobytes()
         unpack(basis, body[SEED_BYTES:], words[:, 0], what="seeded ciphertext")
-        words[:, 1] = ciphertext_half(params, header.level, (len(words),), seed)
+        ciphertext_half(params, header.level, (len(words),), seed, out=words[:, 1])
     if noise is None:
         noise = sizes.fresh_public(params) if seed is None else sizes.fresh_secret(params)
     return Ciphertext.of(params, words.reshape(*header.batch, *shape), header.level, meta, noise), seed

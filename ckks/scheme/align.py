@@ -15,6 +15,7 @@ import numpy as np
 
 from ckks import kernels
 from ckks.errors import LevelError, ScaleError
+from ckks.kernels import Words
 from ckks.rlwe import Ciphertext, divide_by_level
 from ckks.rlwe.noise import Noise
 from ckks.scheme.meta import meta_of
@@ -30,10 +31,14 @@ def params_of(ct: Ciphertext) -> CKKSParams:
     return ct.params
 
 
+def residues_of(integer: int, moduli: tuple[int, ...]) -> Words:
+    """Return an integer modulo each prime, shape (limbs,)."""
+    return np.array([integer % q for q in moduli], dtype=np.uint64)
+
+
 def multiply_exact(ct: Ciphertext, factor: int) -> Ciphertext:
     """Multiply the words by an integer; the metadata is untouched, so the caller has to say what it means."""
-    scalars = np.array([factor % q for q in ct.basis.moduli], dtype=np.uint64)
-    words = kernels.mul_scalar(ct.basis.plan, ct.words, scalars)
+    words = kernels.mul_scalar(ct.basis.plan, ct.words, residues_of(factor, ct.basis.moduli))
     return Ciphertext.of(ct.params, words, ct.level, ct.meta, ct.noise.scaled(factor))
 
 
@@ -56,7 +61,7 @@ def rescale_to(ct: Ciphertext, scale: Decimal) -> Ciphertext:
 
 def rescaled_scale(ct: Ciphertext) -> Decimal:
     """Return the scale that a rescale leads to."""
-    return EXACT.divide(meta_of(ct).scale, Decimal(ct.params.level_modulus(ct.level)))
+    return EXACT.divide(meta_of(ct).scale, params_of(ct).level_factor(ct.level))
 
 
 def is_product(ct: Ciphertext) -> bool:
@@ -65,7 +70,7 @@ def is_product(ct: Ciphertext) -> bool:
 
 
 def _waits(params: CKKSParams, level: int, scale: Decimal) -> bool:
-    return bool(scale > EXACT.power(params.scale_at(level), Decimal("1.5")))
+    return scale > params.waiting_scale(level)
 
 
 def settle(ct: Ciphertext) -> Ciphertext:
@@ -84,7 +89,7 @@ def can_reach(ct: Ciphertext, level: int, scale: Decimal) -> bool:
         waits = at > level and _waits(params, at, current)
         if not waits and _rescales(params, at, current, level, scale) is not None:
             return True
-        current, at = EXACT.divide(current, Decimal(params.level_modulus(at))), at - 1
+        current, at = EXACT.divide(current, params.level_factor(at)), at - 1
     return False
 
 
@@ -95,7 +100,7 @@ def _rescales(params: CKKSParams, at: int, current: Decimal, level: int, scale: 
         if ratio >= SMALLEST_FACTOR:
             return count
         if count < at - level:
-            ratio = EXACT.multiply(ratio, Decimal(params.level_modulus(level + count + 1)))
+            ratio = EXACT.multiply(ratio, params.level_factor(level + count + 1))
     return None
 
 
@@ -111,7 +116,7 @@ def bring(ct: Ciphertext, level: int, scale: Decimal) -> Ciphertext:
         if count is not None:
             top = scale
             for above in range(level + 1, level + count + 1):
-                top = EXACT.multiply(top, Decimal(params.level_modulus(above)))
+                top = EXACT.multiply(top, params.level_factor(above))
             ct = multiply_towards(ct.at_level(level + count), EXACT.divide(top, current), top)
             for _ in range(count):
                 ct = rescale_to(ct, rescaled_scale(ct))

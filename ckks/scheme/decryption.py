@@ -11,6 +11,7 @@ from ckks.kernels import wiping
 from ckks.rlwe import Ciphertext
 from ckks.rlwe.secret import SecretKey, decrypt
 from ckks.scheme.encoder import Encoder
+from ckks.scheme.meta import meta_of
 from ckks.scheme.params import CKKSParams
 
 
@@ -36,5 +37,7 @@ class Decryptor:
             raise TypeError(f"cannot decrypt {type(ct).__name__}; needed a Ciphertext or EncryptedVector")
         if ct.params != self.params:
             raise BasisMismatch("the ciphertext belongs to other parameters than this decryptor")
+        limbs = self.encoder.limbs_needed(ct.level, meta_of(ct))
+        low = next(level for level in range(ct.level + 1) if self.params.limbs(level) >= limbs)
         with wiping():  # message plus error is as good as the key
-            return self.encoder.decode(decrypt(ct, self._secret))
+            return self.encoder.decode(decrypt(ct.at_level(low), self._secret))

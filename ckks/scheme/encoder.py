@@ -18,9 +18,11 @@ from ckks.kernels import Words
 from ckks.ring import RNSBasis
 from ckks.rlwe import Noise, Plaintext
 from ckks.rlwe.noise import ROUNDING_STD, random_poly
-from ckks.scheme.embedding import coefficients_to_slots, slots_to_coefficients
+from ckks.scheme.embedding import coefficients_to_slots, reals, slots_to_coefficients
 from ckks.scheme.meta import Meta, meta_of
 from ckks.scheme.params import EXACT, CKKSParams
+
+MAX_FLOAT = float(np.finfo(np.float64).max)
 
 FFT_ERROR = 2.0**-51
 """Expected rms error of one special FFT in double precision, against the largest slot (worst slot measured: 2^-49.7
@@ -64,6 +66,23 @@ class Encoder:
             SlotError: more values than slots.
             RangeError: NaN, infinity, or a value beyond the bound or the modulus (its position is named).
         """
+        words, level, meta = self.message(values, level=level, scale=scale, slots=slots, bound=bound)
+        words = kernels.ntt(self.params.basis(level).plan, words, words)
+        return Plaintext.of(self.params, words, level, meta, self.rounding(meta))
+
+    def message(
+        self,
+        values: ArrayLike,
+        *,
+        level: int | None = None,
+        scale: Decimal | float | None = None,
+        slots: int | None = None,
+        bound: float | None = None,
+    ) -> tuple[Words, int, Meta]:
+        """Return the words of `encode` before the NTT, coefficients (..., limbs, N), with their level and metadata.
+
+        For encryption, which adds an error to them first. Arguments and errors are those of `encode`.
+        """
         params = self.params
         level = params.check_level(params.top_level if level is None else level)
         exact_scale = params.scale_at(level) if scale is None else checked_scale(scale)
@@ -84,13 +103,12 @@ class Encoder:
                 f"values up to {bound:g} at scale 2^{log2(float(exact_scale)):.1f} exceed the modulus of level {level} "
                 f"(2^{room:.1f} with sign); use a smaller scale or bound"
             )
-        padded = np.zeros((*array.shape[:-1], slots), dtype=np.complex128)
-        padded[..., : array.shape[-1]] = array
-        coefficients = slots_to_coefficients(padded, params.ring_degree, generator=self.generator)
-        words = integer_residues(params.basis(level), coefficients * float(exact_scale))
+        coefficients = slots_to_coefficients(array, params.ring_degree, slots=slots, generator=self.generator)
+        # No coefficient exceeds the largest slot, but for the error of the FFT, which a factor of two allows for.
+        words = integer_residues(params.basis(level), coefficients, float(exact_scale), 2.0 * bound)
         real = array.dtype.kind != "c"
         meta = Meta(exact_scale, slots, array.shape[-1], real, bound, bound)
-        return Plaintext.of(params, words, level, meta, self.rounding(meta))
+        return words, level, meta
 
     def rounding(self, meta: Meta) -> Noise:
         """Return the error of rounding to integers, and of the FFT before it."""
@@ -102,12 +120,13 @@ class Encoder:
         if plaintext.params != self.params:
             raise BasisMismatch("the plaintext belongs to other parameters than this encoder")
         meta = meta_of(plaintext)
-        limbs = self._enough_limbs(plaintext.level, meta)
+        limbs = self.limbs_needed(plaintext.level, meta)
         basis = plaintext.basis[:limbs]
         residues = kernels.intt(basis.plan, plaintext.words[..., :limbs, :])
         coefficients = centred_floats(basis, residues, meta.scale)
-        slots = coefficients_to_slots(coefficients, meta.slots, generator=self.generator)[..., : meta.length]
-        return slots.real.copy() if meta.real else slots
+        return coefficients_to_slots(
+            coefficients, meta.slots, length=meta.length, real=meta.real, generator=self.generator
+        )
 
     def constant_words(self, value: complex, scale: Decimal, level: int) -> Words:
         """Return NTT words (limbs, N) of the constant polynomial round(scale value); all slots hold `value`.
@@ -130,8 +149,8 @@ class Encoder:
             raise SlotError(f"{slots} slots; needed a power of two from 1 to {self.params.slots}")
         return slots
 
-    def _enough_limbs(self, level: int, meta: Meta) -> int:
-        """Enough limbs for the declared size with 12 bits to spare, and never fewer than level 0 has."""
+    def limbs_needed(self, level: int, meta: Meta) -> int:
+        """Return how many limbs `decode` reads: the declared size and 12 bits to spare, at least those of level 0."""
         wanted = log2(float(meta.scale)) + max(0.0, log2(max(meta.bound, 2.0**-1000))) + 12
         limbs, moduli = self.params.limbs(0), self.params.basis(level).moduli
         while limbs < len(moduli) and log2(prod(moduli[:limbs])) < wanted:
@@ -151,8 +170,16 @@ def as_numbers(values: ArrayLike) -> NDArray[Any]:
 
 def check_magnitude(array: NDArray[Any], bound: float) -> None:
     """Raise RangeError, naming the first position, unless all values are finite and at most `bound` in size."""
+    if array.size == 0:
+        return
+    if array.dtype.kind == "c":
+        fits = bool(np.abs(array).max() <= min(bound, MAX_FLOAT))
+    else:  # NaN passes through min and max, and compares false
+        fits = bool(-min(bound, MAX_FLOAT) <= array.min() and array.max() <= min(bound, MAX_FLOAT))
+    if fits:
+        return
     good = np.isfinite(array) & (np.abs(array) <= bound)
-    if good.all():
+    if good.all():  # a complex number whose size overflows, and no bound
         return
     where = tuple(int(i) for i in np.argwhere(~good)[0])
     value = array[where]
@@ -188,12 +215,14 @@ def exact_round(value: float, scale: Decimal) -> int:
     return int(EXACT.to_integral_value(EXACT.multiply(EXACT.create_decimal(value), scale)))
 
 
-def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64]) -> Words:
-    """Return the NTT words of the nearest integers to `coefficients`, (..., N) of any finite size.
+def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64], scale: float, largest: float) -> Words:
+    """Return the residues of the integers nearest to scale x coefficients, (..., N), none above `largest` in size.
 
     Beyond 2^62 a double is an integer already; it is split exactly into digits of 52 bits, most significant last.
     """
-    rest, digits = np.rint(coefficients), []
+    if largest * scale < 2.0**62:
+        return kernels.rounded(basis.plan, coefficients, scale)
+    rest, digits = np.rint(coefficients * scale), []
     while np.abs(rest).max(initial=0.0) >= 2.0**62:
         high = np.trunc(rest * 2.0**-52)
         digits.append((rest - high * 2.0**52).astype(np.int64))
@@ -202,7 +231,7 @@ def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64]) -> Word
     radix = np.array([2**52 % q for q in basis.moduli], dtype=np.uint64)
     for digit in reversed(digits):  # Horner's rule
         words = kernels.mul_scalar_add(basis.plan, words, radix, kernels.signed(basis.plan, digit))
-    return kernels.ntt(basis.plan, words, words)
+    return words
 
 
 def centred_floats(basis: RNSBasis, residues: Words, scale: Decimal) -> NDArray[np.float64]:
@@ -210,20 +239,31 @@ def centred_floats(basis: RNSBasis, residues: Words, scale: Decimal) -> NDArray[
 
     Garner's algorithm with balanced digits: x = b_0 + q_0 (b_1 + q_1 (b_2 + ...)), |b_i| <= q_i/2. Digits are exact
     and the leading one dominates, so that the result is right to the last bits even where Q is far larger than x.
+    The residues are overwritten.
     """
-    total = np.zeros((*residues.shape[:-2], residues.shape[-1]))
+    shape = (*residues.shape[:-2], residues.shape[-1])
+    total, term = reals(shape), reals(shape)
     digits: list[NDArray[np.int64]] = []
     weight = 1
     for i, q in enumerate(basis.moduli):
-        one = basis[i : i + 1]
-        rest = residues[..., i : i + 1, :]
+        one, rest = basis[i : i + 1].plan, residues[..., i : i + 1, :]
         for j, digit in enumerate(digits):  # rest = (rest - b_j) / q_j mod q
-            known = kernels.signed(one.plan, digit)
             inverse = np.array([pow(basis.moduli[j], -1, q)], dtype=np.uint64)
-            rest = kernels.sub_mul_scalar(one.plan, rest, known, inverse)
-        balanced = rest[..., 0, :].astype(np.int64)
-        balanced -= np.int64(q) * (balanced > q // 2)
-        digits.append(balanced)
-        total += balanced * float(EXACT.divide(Decimal(weight), scale))
+            kernels.sub_mul_scalar(one, rest, kernels.signed(one, digit), inverse, rest)
+        digits.append(_balance(rest[..., 0, :].view(np.int64), q))
+        factor = float(EXACT.divide(Decimal(weight), scale))
+        np.multiply(digits[-1], factor, out=term if i else total)
+        if i:
+            total += term
         weight *= q
     return total
+
+
+def _balance(residues: NDArray[np.int64], q: int) -> NDArray[np.int64]:
+    """Turn residues in [0, q) into those in (-q/2, q/2), in place and without a branch."""
+    above = kernels.empty(residues.shape).view(np.int64)  # wiped, where the caller wipes
+    np.subtract(q // 2, residues, out=above)  # negative where a residue is above q/2
+    above >>= 63
+    above &= q
+    residues -= above
+    return residues

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ckks.errors import BasisMismatch
 from ckks.kernels import wiping
-from ckks.ring import Rng
+from ckks.ring import Domain, RingPoly, Rng
 from ckks.rlwe import Ciphertext, Plaintext, PublicKey, encrypt
 from ckks.scheme.encoder import Encoder
 from ckks.scheme.params import CKKSParams
@@ -40,18 +40,23 @@ class Encryptor:
 
         Keyword arguments (level, bound, slots, scale) go to `Encoder.encode`, which also says what is refused.
         """
-        plaintext = self._plaintext(values, encoding)
         if isinstance(self._key, PublicKey):
-            return encrypt(plaintext, self._key, self._rng)
-        return self.encrypt_seeded(plaintext)[0]
+            return encrypt(self._plaintext(values, encoding), self._key, self._rng)
+        return self.encrypt_seeded(values, **encoding)[0]
 
     def encrypt_seeded(self, values: ArrayLike | Plaintext, **encoding: Any) -> tuple[Ciphertext, bytes]:
         """Return (ciphertext, seed); its second half is what the public 32-byte seed expands to. Needs a SecretKey."""
         if isinstance(self._key, PublicKey):
             raise TypeError("seeded encryption needs the secret key; make the Encryptor with it, or use encrypt()")
-        from ckks.rlwe.secret import encrypt_secret  # only ever reached by a process that holds a secret key
+        from ckks.rlwe.secret import encrypt_poly, encrypt_secret  # only in a process that holds a secret key
 
-        return encrypt_secret(self._plaintext(values, encoding), self._key, self._rng)
+        if isinstance(values, Plaintext):
+            return encrypt_secret(self._plaintext(values, encoding), self._key, self._rng)
+        with wiping():
+            words, level, meta = self.encoder.message(values, **encoding)
+        message = RingPoly.of(self.params.basis(level), words, Domain.COEFFICIENT)
+        noise = self.encoder.rounding(meta)
+        return encrypt_poly(self.params, level, message, self._key, self._rng, meta=meta, noise=noise)
 
     def _plaintext(self, values: ArrayLike | Plaintext, encoding: dict[str, Any]) -> Plaintext:
         if not isinstance(values, Plaintext):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from cmath import isfinite
 from collections.abc import Sequence
 from decimal import Decimal
 from math import log2
@@ -27,8 +28,10 @@ from ckks.rlwe import (
     Noise,
     Plaintext,
     apply_automorphism,
+    automorphism_sum,
     divide_by_level,
     hoisted_automorphisms,
+    multiply,
     relinearise,
     tensor,
 )
@@ -39,6 +42,7 @@ from ckks.scheme.align import (
     multiply_exact,
     multiply_towards,
     rescaled_scale,
+    residues_of,
     settle,
     too_deep,
 )
@@ -95,7 +99,8 @@ class Evaluator:
                 f"sum over axis {axis} of a batch {a.shape}; needed an existing, non-empty batch axis (sum_slots adds "
                 "up the slots of each ciphertext)"
             )
-        terms = np.moveaxis(a.words, range(len(a.shape))[axis], 0)
+        axis %= len(a.shape)
+        terms = np.moveaxis(a.words, axis, 0) if axis else a.words
         ones = np.ones((len(terms), len(a.basis)), dtype=np.uint64)
         count = len(terms)
         meta = meta_of(a).but(bound=meta_of(a).bound * count, rms=meta_of(a).rms * count**0.5)
@@ -145,17 +150,7 @@ class Evaluator:
 
         The raw product: scales need not agree. `multiply` aligns first, so that its result is canonical.
         """
-        self.check(a, b)
-        level, square = min(a.level, b.level), a is b
-        a, b = a.at_level(level), b.at_level(level)
-        x, y = meta_of(a), meta_of(b)
-        if x.slots != y.slots:
-            raise SlotError(f"operands with {x.slots} and {y.slots} slots; pack both alike")
-        meta = x.times(y, EXACT.multiply(x.scale, y.scale))
-        self._check_room(meta, level)
-        one, other = x.message.times(b.noise), y.message.times(a.noise)
-        # The two terms of a square are one error twice, not two independent ones.
-        size = (one.scaled(2) if square else one + other) + a.noise.times(b.noise)
+        a, b, meta, size = self._product(a, b)
         return tensor(a, b, size).with_(meta=meta)
 
     def dot(self, a: Ciphertext, b: Ciphertext, *, rescale: bool = True) -> Ciphertext:
@@ -271,16 +266,24 @@ class Evaluator:
 
     def rotate_many(self, a: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]:
         """Return one rotation for each of `steps`; they share the decomposition of a (hoisting)."""
-        self.check(a)
-        elements = [self._rotation_element(a, k) for k in steps]
-        try:
-            rotated = hoisted_automorphisms(a, tuple(elements), self.keys)
-        except MissingKey as error:
-            have = self.keys.galois
-            missing = [k for k, g in zip(steps, elements, strict=True) if g != 1 and g not in have]
-            raise MissingKey(f"{error} (rotation by {missing[0]} slots: add it to rotations=[...])") from None
+        elements = self._rotation_elements(a, steps)
+        rotated = hoisted_automorphisms(a, tuple(elements), self.keys)
         whole = [meta_of(a).but(length=meta_of(a).slots)] * len(elements)
         return [a if g == 1 else rotated[g].with_(meta=meta) for g, meta in zip(elements, whole, strict=True)]
+
+    def rotate_sum(self, a: Ciphertext, steps: Sequence[int]) -> Ciphertext:
+        """Return the sum of the rotations by each of `steps`, 0 included where listed: one division for all of them.
+
+        Cheaper, and a little more precise, than adding up `rotate_many`: see `rlwe.automorphism_sum`.
+        """
+        elements, count = self._rotation_elements(a, steps), len(steps)
+        if not count:
+            raise SlotError("a sum of no rotations; needed at least one")
+        meta = meta_of(a).but(length=meta_of(a).slots, bound=meta_of(a).bound * count, rms=meta_of(a).rms * count**0.5)
+        self._check_room(meta, a.level)
+        if set(elements) == {1}:
+            return self.multiply(a, count).with_(meta=meta)
+        return automorphism_sum(a, elements, self.keys).with_(meta=meta)
 
     def conjugate(self, a: Ciphertext) -> Ciphertext:
         """Return the complex conjugate of every slot."""
@@ -310,7 +313,7 @@ class Evaluator:
         for ct in cts:
             if not isinstance(ct, Ciphertext):
                 raise TypeError(f"expected a Ciphertext, found {type(ct).__name__}; encrypt it first")
-            if ct.params != self.params:
+            if ct.params is not self.params and ct.params != self.params:
                 raise BasisMismatch("the ciphertext belongs to other parameters than this evaluator")
 
     def _combine(self, a: Ciphertext, b: Operand, *, subtract: bool) -> Ciphertext:
@@ -342,7 +345,7 @@ class Evaluator:
         self._check_room(meta, a.level)
         message = b.words[..., : len(a.basis), :]
         try:
-            shape = np.broadcast_shapes(a.shape, b.shape)
+            shape = a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
         except ValueError:
             raise SlotError(f"batches {a.shape} and {b.shape} do not broadcast") from None
         words = kernels.empty((*shape, *a.words.shape[-3:]))
@@ -351,17 +354,22 @@ class Evaluator:
         return Ciphertext.of(a.params, words, a.level, meta, a.noise + b.noise)
 
     def _add_constant(self, a: Ciphertext, value: complex) -> Ciphertext:
-        check_magnitude(np.asarray(value), float("inf"))
+        _check_finite(value)
         meta = meta_of(a)
         if meta.length < meta.slots:  # slots without values stay zero: rotations, sums and polynomials see them
             return self._combine(a, np.full(meta.length, value), subtract=False)
         added = meta.but(bound=abs(value), rms=abs(value), real=complex(value).imag == 0)
         result = meta.plus(added)
         self._check_room(result, a.level)
-        constant = self.encoder.constant_words(value, meta.scale, a.level)
         words = kernels.empty(a.words.shape)
         words[..., 1:, :, :] = a.words[..., 1:, :, :]
-        kernels.add(a.basis.plan, a.words[..., 0, :, :], constant, words[..., 0, :, :])
+        first, plan = a.words[..., 0, :, :], a.basis.plan
+        if complex(value).imag:
+            constant = self.encoder.constant_words(value, meta.scale, a.level)
+            kernels.add(plan, first, constant, words[..., 0, :, :])
+        else:  # a real constant is one in NTT form too
+            residues = residues_of(exact_round(complex(value).real, meta.scale), a.basis.moduli)
+            kernels.add_scalar(plan, first, residues, words[..., 0, :, :])
         return Ciphertext.of(a.params, words, a.level, result, a.noise + Noise(0.5, 1.0))
 
     def _multiply_ciphertexts(self, a: Ciphertext, b: Ciphertext, rescale: bool) -> Ciphertext:
@@ -375,10 +383,27 @@ class Evaluator:
         a, b = align(a, b, "multiply")
         if rescale and a.level == 0:
             raise too_deep("multiply", 2, lower)
-        product = self.tensor(a, b)
-        if not rescale:
-            return relinearise(product, key)
-        return self.relinearise(product, rescale=True)
+        a, b, meta, size = self._product(a, b)
+        product = multiply(a, b, key, size, rescale=rescale)
+        if rescale:
+            meta = meta.but(scale=EXACT.divide(meta.scale, self.params.level_factor(a.level)))
+            self._check_room(meta, product.level)
+        return product.with_(meta=meta)
+
+    def _product(self, a: Ciphertext, b: Ciphertext) -> tuple[Ciphertext, Ciphertext, Meta, Noise]:
+        """Both at the lower level, with the metadata and the error of their product before any division."""
+        self.check(a, b)
+        level, square = min(a.level, b.level), a is b
+        a, b = a.at_level(level), b.at_level(level)
+        x, y = meta_of(a), meta_of(b)
+        if x.slots != y.slots:
+            raise SlotError(f"operands with {x.slots} and {y.slots} slots; pack both alike")
+        meta = x.times(y, EXACT.multiply(x.scale, y.scale))
+        self._check_room(meta, level)
+        one, other = x.message.times(b.noise), y.message.times(a.noise)
+        # The two terms of a square are one error twice, not two independent ones.
+        size = (one.scaled(2) if square else one + other) + a.noise.times(b.noise)
+        return a, b, meta, size
 
     def _multiply_plaintext(self, a: Ciphertext, b: Plaintext, rescale: bool) -> Ciphertext:
         if b.params != self.params or b.level < a.level:
@@ -399,7 +424,7 @@ class Evaluator:
         return self.rescale(product) if rescale else product
 
     def _multiply_constant(self, a: Ciphertext, value: complex, scale: Decimal) -> Ciphertext:
-        check_magnitude(np.asarray(value), float("inf"))
+        _check_finite(value)
         meta = meta_of(a).times_constant(value, EXACT.multiply(meta_of(a).scale, scale))
         self._check_room(meta, a.level)
         self._warn_if_lost(abs(value), scale)
@@ -424,7 +449,7 @@ class Evaluator:
         target, current = self.params.scale_at(a.level - 1), meta_of(a).scale
         if current == self.params.scale_at(a.level):
             return target, current
-        return target, EXACT.divide(EXACT.multiply(target, Decimal(self.params.level_modulus(a.level))), current)
+        return target, EXACT.divide(EXACT.multiply(target, self.params.level_factor(a.level)), current)
 
     def _warn_if_lost(self, size: float, scale: Decimal) -> None:
         """Warn when a plain factor (the largest of several) keeps fewer than ten bits."""
@@ -458,7 +483,7 @@ class Evaluator:
 
     def _check_room(self, meta: Meta, level: int) -> None:
         """Refuse results whose declared size does not fit the modulus: they would wrap around."""
-        room = log2(self.params.basis(level).modulus) - 1
+        room = self.params.room(level)
         wanted = log2(max(meta.bound, 2.0**-1000)) + log2(float(meta.scale))
         if wanted > room:
             raise RangeError(
@@ -467,6 +492,17 @@ class Evaluator:
                 "or with_bound, or use parameters with a larger value_range"
             )
 
+    def _rotation_elements(self, a: Ciphertext, steps: Sequence[int]) -> list[int]:
+        """The Galois element of each rotation, having checked that their keys are there."""
+        self.check(a)
+        elements = [self._rotation_element(a, k) for k in steps]
+        for k, g in zip(steps, elements, strict=True):
+            try:
+                _ = g == 1 or self.keys.galois_key(g)
+            except MissingKey as error:
+                raise MissingKey(f"{error} (rotation by {k} slots: add it to rotations=[...])") from None
+        return elements
+
     def _rotation_element(self, a: Ciphertext, steps: int) -> int:
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
             raise ParameterError(f"rotation by {steps!r}; needed an integer number of slots")
@@ -474,8 +510,13 @@ class Evaluator:
         if steps % slots == 0:
             return 1
         # Sparse slots repeat with their period, so any of these rotations will do: take one that has a key.
-        candidates = [pow(5, (int(steps) + j * slots) % (n // 2), 2 * n) for j in range(n // 2 // slots)]
-        return next((g for g in candidates if g in self.keys.galois), candidates[0])
+        first, period = pow(5, int(steps) % (n // 2), 2 * n), pow(5, slots, 2 * n)
+        g = first
+        for _ in range(n // 2 // slots):
+            if g in self.keys.galois:
+                return g
+            g = g * period % (2 * n)
+        return first
 
 
 def _levels_to_the_user() -> int:
@@ -485,6 +526,11 @@ def _levels_to_the_user() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         frame, level = frame.f_back, level + 1
     return level
+
+
+def _check_finite(value: complex) -> None:
+    if not isfinite(value):
+        check_magnitude(np.asarray(value), float("inf"))
 
 
 def _padded(ct: Ciphertext, parts: int) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from math import hypot, log2, sqrt
-from typing import Any
 
 from ckks.rlwe import Noise
 from ckks.rlwe.elements import Ciphertext, Plaintext
@@ -31,9 +30,24 @@ class Meta:
     bound: float
     rms: float
 
-    def but(self, **changes: Any) -> Meta:
+    def but(
+        self,
+        *,
+        scale: Decimal | None = None,
+        length: int | None = None,
+        real: bool | None = None,
+        bound: float | None = None,
+        rms: float | None = None,
+    ) -> Meta:
         """Return a copy with some fields changed."""
-        return replace(self, **changes)
+        return Meta(
+            self.scale if scale is None else scale,
+            self.slots,
+            self.length if length is None else length,
+            self.real if real is None else real,
+            self.bound if bound is None else bound,
+            self.rms if rms is None else rms,
+        )
 
     @property
     def message(self) -> Noise:
@@ -44,22 +58,14 @@ class Meta:
     def plus(self, other: Meta) -> Meta:
         """Metadata of a sum; scales are equal already."""
         bound = self.bound + other.bound
-        return self.but(
-            length=max(self.length, other.length),
-            real=self.real and other.real,
-            bound=bound,
-            rms=min(bound, hypot(self.rms, other.rms)),
-        )
+        rms = min(bound, hypot(self.rms, other.rms))
+        length, real = max(self.length, other.length), self.real and other.real
+        return Meta(self.scale, self.slots, length, real, bound, rms)
 
     def times(self, other: Meta, scale: Decimal) -> Meta:
         """Metadata of a product."""
-        return self.but(
-            scale=scale,
-            length=max(self.length, other.length),
-            real=self.real and other.real,
-            bound=self.bound * other.bound,
-            rms=self.rms * other.rms,
-        )
+        length, real = max(self.length, other.length), self.real and other.real
+        return Meta(scale, self.slots, length, real, self.bound * other.bound, self.rms * other.rms)
 
     def times_constant(self, value: complex, scale: Decimal) -> Meta:
         """Metadata of a product with a constant."""

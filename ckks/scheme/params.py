@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, int]] = {
 """Named sets, all 128-bit by [BCC+24] with every prime below 2^50."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CKKSParams(RLWEParams):
     """Parameters of RNS-CKKS: ring, primes, and one canonical scale per level ([KPP20, Sec. 3]).
 
@@ -87,6 +87,30 @@ class CKKSParams(RLWEParams):
         """Return S_level (degree 1), or its square (degree 2: a product not yet rescaled)."""
         scale = self.scales[self.check_level(level)]
         return scale if degree == 1 else EXACT.multiply(scale, scale)
+
+    def room(self, level: int) -> float:
+        """Return log2 of the largest coefficient of a level: half its modulus."""
+        return self._rooms[self.check_level(level)]
+
+    @cached_property
+    def _rooms(self) -> tuple[float, ...]:
+        return tuple(log2(self.basis(level).modulus) - 1 for level in range(len(self.levels)))
+
+    def level_factor(self, level: int) -> Decimal:
+        """Return what the rescale that drops `level` divides a scale by."""
+        return self._level_factors[self.check_level(level)]
+
+    @cached_property
+    def _level_factors(self) -> tuple[Decimal, ...]:
+        return tuple(Decimal(self.level_modulus(level)) for level in range(len(self.levels)))
+
+    def waiting_scale(self, level: int) -> Decimal:
+        """Return S_level^1.5: a larger scale is that of a product which still waits for its rescale."""
+        return self._waiting_scales[self.check_level(level)]
+
+    @cached_property
+    def _waiting_scales(self) -> tuple[Decimal, ...]:
+        return tuple(EXACT.power(scale, Decimal("1.5")) for scale in self.scales)
 
     @property
     def slots(self) -> int:

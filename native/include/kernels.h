@@ -69,7 +69,9 @@ void ckks_mul(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, 
               ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, uint64_t *out,
               ptrdiff_t out_batch, ptrdiff_t out_limb);
 
-/* out = w x, w x + y, w (x - y), with w[i] in [0, q_i) for limb i */
+/* out = x + w, w x, w x + y, w (x - y), with w[i] in [0, q_i) for limb i */
+void ckks_add_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                     ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
 void ckks_mul_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
                      ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
 void ckks_mul_scalar_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
@@ -107,6 +109,42 @@ void ckks_gather_signed(modulus *const *m, size_t batch, size_t limbs, const uin
 void ckks_signed(modulus *const *m, size_t batch, size_t limbs, const int64_t *low, ptrdiff_t low_batch,
                  const int64_t *high, ptrdiff_t high_batch, uint64_t *out, ptrdiff_t out_batch,
                  ptrdiff_t out_limb);
+
+/* out = x y + z, -x y + z */
+void ckks_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                  ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                  ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+void ckks_neg_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                      ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                      ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* ---- sampling, rounding, packing: see portable/sampling.c and portable/pack.c ------------------------------ */
+
+/* Residues of x in [-128, 127], x (batch, n); any modulus. */
+void ckks_small(modulus *const *m, size_t batch, size_t limbs, const int8_t *x, ptrdiff_t x_batch, uint64_t *out,
+                ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* Residues of the integers nearest to the double scale x, halves to even; x (batch, n), |scale x| < 2^62. */
+void ckks_rounded(modulus *const *m, size_t batch, size_t limbs, const double *x, ptrdiff_t x_batch, double scale,
+                  uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
+
+/* Public data only: copies x[j] mod 2^bits(q), 3 <= q < 2^61, where that is below q, in order, until x is used up or
+ * `room` words are written; returns how many were. Nothing is written beyond out[room - 1]. */
+size_t ckks_take_below(int variant, uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out);
+
+/* c - 1 for the candidates c of two bits of x, lowest first, but 3; ends and returns as ckks_take_below. Which
+ * candidates are passed over is public, their values are not. */
+size_t ckks_take_ternary(size_t count, const uint8_t *x, size_t room, int8_t *out);
+
+/* out = popcount(bits 0..20 of x) - popcount(bits 21..41 of x) in [-21, 21]. */
+void ckks_binomial(int variant, size_t count, const uint64_t *x, int8_t *out);
+
+/* Rows as bits(q_i) bits a word, lowest bit first, padded to whole bytes; the rows of a batch entry one after
+ * another at out + b out_batch (bytes). ckks_unpack returns 1 when every word it wrote is below its modulus, else 0. */
+void ckks_pack(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch, ptrdiff_t x_limb,
+               uint8_t *out, ptrdiff_t out_batch);
+int ckks_unpack(modulus *const *m, size_t batch, size_t limbs, const uint8_t *x, ptrdiff_t x_batch, uint64_t *out,
+                ptrdiff_t out_batch, ptrdiff_t out_limb);
 
 /* ---- key switching and division by primes (switch.c): compositions of the kernels above, of which
  *      ckks/kernels/composed.py is the definition, one target modulus at a time ------------------------------- */
@@ -148,20 +186,28 @@ typedef struct {
 /*
  * What is switched and divided. With a gadget: two parts come out, from the digits of x (limbs q_0..q_l, one part), or
  * of x times factor when that has data, or from digits ready-made over the joint basis (their `part` is from digit to
- * digit). key: `batch` is from digit to digit. Added for limbs q_i: weights[i] times the addend (addend_parts: 0, 1 or 2),
- * or times the first two parts of the product of left and right, when those have data.
+ * digit). keys[0]: `batch` is from digit to digit. Added for limbs q_i: weights[i] times the addend (addend_parts: 0, 1
+ * or 2), or times the first two parts of the product of left and right, when those have data.
+ * With `terms` > 0 this is done for each of as many keys, and the sums of term t are permuted by indices[t] (unless that
+ * is NULL), multiplied by factors[t] (over the joint basis, unless its data is NULL) and added up before the division. A
+ * key without data stands for the one that switches nothing: its sums are weights[i] times addend and x, two parts.
  * Without a gadget x itself, of as many parts as come out, is divided.
  * out has the kept limbs only; they are permuted, out[k] = value[index[k]], unless index is NULL.
  * space: ckks_switch_space words, on a 64-byte boundary.
  */
 typedef struct {
-    operand x, factor, digits, key, addend, left, right;
-    size_t addend_parts;
+    operand x, factor, digits, addend, left, right;
+    size_t addend_parts, terms;
+    const operand *keys, *factors;
+    const int64_t *const *indices;
     const int64_t *index;
     result out;
     size_t parts, batch, threads;
     uint64_t *space;
 } job;
+
+/* (x_0 y_0, x_0 y_1 + x_1 y_0, x_1 y_1) for operands of two parts. */
+void ckks_tensor(modulus *const *m, size_t batch, size_t limbs, const operand *x, const operand *y, const result *out);
 
 /* The form of the rows in `space` that serves these limbs and conversions. */
 int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c);
@@ -169,11 +215,13 @@ int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *co
 /* How many words of space a job needs; g may be NULL. */
 size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j);
 
-/* A whole job; or its steps 0 to 3 one after the other, each made of as many tasks as ckks_switch_tasks says, which may
- * be done in any order and at once, by thread 0 .. threads - 1. */
+/* A whole job; and the digits of x alone, of a job whose out has a part for each digit, over the joint basis. */
 void ckks_switch(const gadget *g, const quotient *q, const job *j);
+void ckks_decompose(const gadget *g, const quotient *q, const job *j);
+
+/* The same by steps: 0 to 3, or 0 and 4, one after the other, each made of as many tasks as ckks_switch_tasks says,
+ * which may be done in any order and at once, by thread 0 .. threads - 1. */
 size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step);
 void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
                       size_t thread);
-
 #endif

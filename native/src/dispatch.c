@@ -3,7 +3,7 @@
  *
  *             q < 2^50, n >= 64          q < 2^50, n = 32    2^50 <= q < 2^61     n < 32
  *   portable  portable                   portable            portable             portable
- *   avx2      avx2                       avx2                avx2 add and sub,    portable
+ *   avx2      avx2                       avx2                avx2 sums and small, portable
  *   ifma      ifma ntt, avx2 the rest    avx2                portable the rest    portable
  */
 #include "avx2/avx2.h"
@@ -62,8 +62,9 @@ int ckks_variant_runnable(int variant) {
     if (!ckks_variant_compiled(variant)) {
         return 0;
     }
-    const unsigned needed = variant == IFMA && !CKKS_EMULATED ? ifma : variant == AVX2 ? avx2 : 0;
-    return (detect() & needed) == needed;
+    const unsigned beside = CKKS_AVX2 ? avx2 : 0; /* what runs beside emulated transforms */
+    const unsigned needed[VARIANTS] = {0, avx2, CKKS_EMULATED ? beside : ifma};
+    return (detect() & needed[variant]) == needed[variant];
 }
 
 const char *ckks_feature_name(int feature) {
@@ -100,12 +101,18 @@ static const row_kernels avx2_rows = {
     .add = avx2_add,
     .sub = avx2_sub,
     .mul = avx2_mul,
+    .add_scalar = avx2_add_scalar,
     .mul_scalar = avx2_mul_scalar,
     .mul_scalar_add = avx2_mul_scalar_add,
     .sub_mul_scalar = avx2_sub_mul_scalar,
+    .tensor = avx2_tensor,
     .dot = avx2_dot,
     .weighted_sum = avx2_weighted_sum,
     .signed_words = avx2_signed_words,
+    .mul_add = avx2_mul_add,
+    .neg_mul_add = avx2_neg_mul_add,
+    .small_words = avx2_small_words,
+    .rounded_words = avx2_rounded_words,
     .prepare = avx2_prepare,
 };
 
@@ -116,20 +123,26 @@ static const row_kernels avx2_wide_rows = {
     .add = avx2_add,
     .sub = avx2_sub,
     .mul = portable_mul,
+    .add_scalar = avx2_add_scalar,
     .mul_scalar = portable_mul_scalar,
     .mul_scalar_add = portable_mul_scalar_add,
     .sub_mul_scalar = portable_sub_mul_scalar,
+    .tensor = portable_tensor,
     .dot = portable_dot,
     .weighted_sum = portable_weighted_sum,
     .signed_words = portable_signed_words,
+    .mul_add = portable_mul_add,
+    .neg_mul_add = portable_neg_mul_add,
+    .small_words = avx2_small_words,
+    .rounded_words = portable_rounded_words,
     .prepare = portable_prepare,
 };
 #endif
 
 #if CKKS_IFMA
-/* The emulated build (tests) has no vector unit to rely on: everything but the transforms is portable there. */
+/* An emulated build (tests) may have no vector unit to rely on: everything but the transforms is portable there. */
 #define BESIDE_IFMA(function) IFMA_CHOICE(portable_##function, avx2_##function)
-#if CKKS_EMULATED
+#if !CKKS_AVX2
 #define IFMA_CHOICE(emulated, real) emulated
 #else
 #define IFMA_CHOICE(emulated, real) real
@@ -141,12 +154,18 @@ static const row_kernels ifma_rows = {
     .add = BESIDE_IFMA(add),
     .sub = BESIDE_IFMA(sub),
     .mul = BESIDE_IFMA(mul),
+    .add_scalar = BESIDE_IFMA(add_scalar),
     .mul_scalar = BESIDE_IFMA(mul_scalar),
     .mul_scalar_add = BESIDE_IFMA(mul_scalar_add),
     .sub_mul_scalar = BESIDE_IFMA(sub_mul_scalar),
+    .tensor = BESIDE_IFMA(tensor),
     .dot = BESIDE_IFMA(dot),
     .weighted_sum = BESIDE_IFMA(weighted_sum),
     .signed_words = BESIDE_IFMA(signed_words),
+    .mul_add = BESIDE_IFMA(mul_add),
+    .neg_mul_add = BESIDE_IFMA(neg_mul_add),
+    .small_words = BESIDE_IFMA(small_words),
+    .rounded_words = BESIDE_IFMA(rounded_words),
     .prepare = ifma_prepare,
 };
 #endif
@@ -158,7 +177,7 @@ const row_kernels *choose_rows(int variant, size_t n, uint64_t q) {
     }
 #endif
 #if CKKS_X86
-    if (variant != PORTABLE && !CKKS_EMULATED && n >= AVX2_SMALLEST_N) {
+    if (variant != PORTABLE && CKKS_AVX2 && n >= AVX2_SMALLEST_N) {
         return q < FAST_LIMIT ? &avx2_rows : &avx2_wide_rows;
     }
 #endif
@@ -169,9 +188,31 @@ const row_kernels *choose_rows(int variant, size_t n, uint64_t q) {
 void choose_convert(int variant, conversion *c) {
     c->rows = portable_convert;
 #if CKKS_X86
-    if (variant != PORTABLE && !CKKS_EMULATED && avx2_converts(c)) {
+    if (variant != PORTABLE && CKKS_AVX2 && avx2_converts(c)) {
         c->rows = avx2_convert;
     }
 #endif
     (void)variant;
+}
+
+/* On streams, which belong to no modulus table: the variant comes with the call. */
+size_t ckks_take_below(int variant, uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out) {
+#if CKKS_X86
+    if (variant != PORTABLE && CKKS_AVX2) {
+        return avx2_take_below(q, count, x, room, out);
+    }
+#endif
+    (void)variant;
+    return portable_take_below(q, count, x, room, out);
+}
+
+void ckks_binomial(int variant, size_t count, const uint64_t *x, int8_t *out) {
+#if CKKS_X86
+    if (variant != PORTABLE && CKKS_AVX2) {
+        avx2_binomial(count, x, out);
+        return;
+    }
+#endif
+    (void)variant;
+    portable_binomial(count, x, out);
 }

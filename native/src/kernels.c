@@ -49,6 +49,11 @@ void ckks_mul(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, 
     FOR_ROWS m[i]->rows->mul(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), ROW(out, b, i));
 }
 
+void ckks_add_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                     ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->add_scalar(m[i], m[i]->n, ROW(x, b, i), w[i], ROW(out, b, i));
+}
+
 void ckks_mul_scalar(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
                      ptrdiff_t x_limb, const uint64_t *w, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
     FOR_ROWS m[i]->rows->mul_scalar(m[i], m[i]->n, ROW(x, b, i), w[i], ROW(out, b, i));
@@ -131,4 +136,26 @@ void ckks_signed(modulus *const *m, size_t batch, size_t limbs, const int64_t *l
         const int64_t *u = low + (ptrdiff_t)b * low_batch, *v = high == NULL ? NULL : high + (ptrdiff_t)b * high_batch;
         m[i]->rows->signed_words(m[i], m[i]->n, u, v, ROW(out, b, i));
     }
+}
+
+void ckks_small(modulus *const *m, size_t batch, size_t limbs, const int8_t *x, ptrdiff_t x_batch, uint64_t *out,
+                ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->small_words(m[i], m[i]->n, x + (ptrdiff_t)b * x_batch, ROW(out, b, i));
+}
+
+void ckks_rounded(modulus *const *m, size_t batch, size_t limbs, const double *x, ptrdiff_t x_batch, double scale,
+                  uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->rounded_words(m[i], m[i]->n, x + (ptrdiff_t)b * x_batch, scale, ROW(out, b, i));
+}
+
+void ckks_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                  ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                  ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->mul_add(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), ROW(z, b, i), ROW(out, b, i));
+}
+
+void ckks_neg_mul_add(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, ptrdiff_t x_batch,
+                      ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_batch, ptrdiff_t y_limb, const uint64_t *z,
+                      ptrdiff_t z_batch, ptrdiff_t z_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb) {
+    FOR_ROWS m[i]->rows->neg_mul_add(m[i], m[i]->n, ROW(x, b, i), ROW(y, b, i), ROW(z, b, i), ROW(out, b, i));
 }

@@ -37,6 +37,13 @@ typedef struct lift_kernels {
     void (*add_lifted)(const conversion *c, size_t j, const modulus *m, const uint64_t *work,
                        const uint64_t *const key[2], size_t added, uint64_t *row, uint64_t *const sum[2]);
 
+    /* The lifted values for target j themselves, as words. */
+    void (*lifted)(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out);
+    /* total[p][i] += factor[i] sum[p][index[i]]; factor (words) and index may be NULL; `added` is how many
+     * times this was done before: 0 starts the total. */
+    void (*add_permuted)(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,
+                         size_t added, uint64_t *const total[2]);
+
     /* out = sum, to words. */
     void (*store)(const modulus *m, const uint64_t *sum, uint64_t *out);
     /* out = weight (sum - the lifted values for target j), to words. row: scratch. */

@@ -45,17 +45,26 @@ typedef struct row_kernels {
     void (*add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
     void (*sub)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
     void (*mul)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+    void (*add_scalar)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
     void (*mul_scalar)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
     void (*mul_scalar_add)(const modulus *m, size_t count, const uint64_t *x, uint64_t w, const uint64_t *y,
                            uint64_t *out);
     void (*sub_mul_scalar)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t w,
                            uint64_t *out);
+    /* (x0 y0, x0 y1 + x1 y0, x1 y1) */
+    void (*tensor)(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2], uint64_t *const out[3]);
     void (*dot)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                 const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
     void (*weighted_sum)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                          const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
     /* Residues of high 2^52 + low; high may be NULL. */
     void (*signed_words)(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out);
+    void (*mul_add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                    uint64_t *out);
+    void (*neg_mul_add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                        uint64_t *out);
+    void (*small_words)(const modulus *m, size_t count, const int8_t *x, uint64_t *out);
+    void (*rounded_words)(const modulus *m, size_t count, const double *x, double scale, uint64_t *out);
     /* Fill m->forward and m->inverse, in whatever layout ntt and intt read; 0 when out of memory. */
     int (*prepare)(modulus *m, uint64_t psi);
 } row_kernels;
@@ -73,6 +82,7 @@ struct modulus {
     double fp, fp_inverse;     /* q and the double nearest 1/q, for q < 2^50 */
     double two51;              /* 2^51 mod q in (-q/2, q/2), for q < 2^50 */
     uint32_t reduce_forward, reduce_inverse; /* avx2/ntt.c: which passes reduce */
+    int lazy_sums;                           /* avx2/transform.h: what a transform leaves need not be reduced */
     void *forward, *inverse;
 };
 
@@ -95,11 +105,14 @@ CKKS_HIDDEN void portable_intt(const modulus *m, const uint64_t *x, uint64_t *ou
 CKKS_HIDDEN void portable_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void portable_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void portable_mul(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void portable_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
 CKKS_HIDDEN void portable_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
 CKKS_HIDDEN void portable_mul_scalar_add(const modulus *m, size_t count, const uint64_t *x, uint64_t w,
                                          const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void portable_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
                                          uint64_t w, uint64_t *out);
+CKKS_HIDDEN void portable_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2],
+                                 uint64_t *const out[3]);
 CKKS_HIDDEN void portable_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                               const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
 CKKS_HIDDEN void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,
@@ -109,6 +122,14 @@ CKKS_HIDDEN void portable_signed_words(const modulus *m, size_t count, const int
 /* Target j of a conversion, from rows y_i `apart` words from each other and the overflow counts v. */
 CKKS_HIDDEN void portable_combine(const conversion *c, size_t j, size_t width, const uint64_t *y, size_t apart,
                                   const uint64_t *v, uint64_t *out);
+CKKS_HIDDEN void portable_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
+                                  const uint64_t *z, uint64_t *out);
+CKKS_HIDDEN void portable_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
+                                      const uint64_t *z, uint64_t *out);
+CKKS_HIDDEN void portable_small_words(const modulus *m, size_t count, const int8_t *x, uint64_t *out);
+CKKS_HIDDEN void portable_rounded_words(const modulus *m, size_t count, const double *x, double scale, uint64_t *out);
+CKKS_HIDDEN size_t portable_take_below(uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out);
+CKKS_HIDDEN void portable_binomial(size_t count, const uint64_t *x, int8_t *out);
 CKKS_HIDDEN void portable_convert(const conversion *c, size_t count, const uint64_t *x, ptrdiff_t x_limb,
                                   uint64_t *out, ptrdiff_t out_limb);
 

@@ -5,6 +5,8 @@
  *
  * Both are compositions: ckks/kernels/composed.py says of what.
  */
+#include <string.h>
+
 #include "avx2/avx2.h"
 #include "avx512/avx512.h"
 #include "lift.h"
@@ -12,8 +14,19 @@
 /* Row of part p, entry b of the batch, limb i. */
 #define ROW(a, p, b, i) ((a)->data + (ptrdiff_t)(p) * (a)->part + (ptrdiff_t)(b) * (a)->batch + (ptrdiff_t)(i) * (a)->limb)
 
+void ckks_tensor(modulus *const *m, size_t batch, size_t limbs, const operand *x, const operand *y, const result *out) {
+    for (size_t i = 0; i < limbs; i++) {
+        for (size_t b = 0; b < batch; b++) {
+            const uint64_t *const u[2] = {ROW(x, 0, b, i), ROW(x, 1, b, i)};
+            const uint64_t *const v[2] = {ROW(y, 0, b, i), ROW(y, 1, b, i)};
+            uint64_t *const o[3] = {ROW(out, 0, b, i), ROW(out, 1, b, i), ROW(out, 2, b, i)};
+            m[i]->rows->tensor(m[i], u, v, o);
+        }
+    }
+}
+
 int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c) {
-#if CKKS_X86 && !CKKS_EMULATED
+#if CKKS_AVX2
     for (size_t i = 0; i < limbs; i++) {
         if (m[i]->rows->mul != avx2_mul) {
             return 0;
@@ -32,16 +45,12 @@ int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *co
 }
 
 static const lift_kernels *kernels_of(int form) {
-#if CKKS_X86 && !CKKS_EMULATED
+#if CKKS_AVX2
     return form ? &avx2_lift : &portable_lift;
 #else
     (void)form;
     return &portable_lift;
 #endif
-}
-
-size_t ckks_row_words(size_t n) {
-    return row_words(n);
 }
 
 /* Rows of n words, row_words(n) apart, that lie in job->space one area after the other. */
@@ -50,26 +59,37 @@ typedef struct {
     uint64_t *dropped;    /* parts x batch x dropped limbs: the sums there, as words */
     uint64_t *remainders; /* parts x batch x (dropped limbs + 1): v and y of those */
     uint64_t *scratch;    /* threads x SCRATCH */
-    uint64_t *end;
 } areas;
 
-#define SCRATCH 4
+#define SCRATCH 6
+
+/* How many rows of each there are, in this order. */
+enum { AREAS = 4 };
+
+static void count_rows(const gadget *g, const quotient *q, const job *j, size_t rows[AREAS]) {
+    const size_t entries = j->parts * j->batch, dropped = q->first + q->last;
+    rows[0] = g == NULL || j->digits.data != NULL ? 0 : j->batch * (g->limbs - g->special + g->digits);
+    rows[1] = g == NULL ? 0 : entries * dropped;
+    rows[2] = entries * (dropped + 1);
+    rows[3] = j->threads * SCRATCH;
+}
 
 static areas areas_of(const gadget *g, const quotient *q, const job *j) {
-    const size_t apart = row_words(q->m[0]->n), entries = j->parts * j->batch, dropped = q->first + q->last;
+    const size_t apart = row_words(q->m[0]->n);
+    size_t rows[AREAS];
+    count_rows(g, q, j, rows);
     areas a;
     a.digits = j->space;
-    a.dropped = a.digits + (g == NULL || j->digits.data != NULL ? 0 : j->batch * (g->limbs - g->special + g->digits)) * apart;
-    a.remainders = a.dropped + (g == NULL ? 0 : entries * dropped) * apart;
-    a.scratch = a.remainders + entries * (dropped + 1) * apart;
-    a.end = a.scratch + j->threads * SCRATCH * apart;
+    a.dropped = a.digits + rows[0] * apart;
+    a.remainders = a.dropped + rows[1] * apart;
+    a.scratch = a.remainders + rows[2] * apart;
     return a;
 }
 
 size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j) {
-    job nowhere = *j;
-    nowhere.space = NULL;
-    return (size_t)(areas_of(g, q, &nowhere).end - nowhere.space);
+    size_t rows[AREAS];
+    count_rows(g, q, j, rows);
+    return (rows[0] + rows[1] + rows[2] + rows[3]) * row_words(q->m[0]->n);
 }
 
 static size_t kept_limbs(const quotient *q) {
@@ -82,7 +102,7 @@ size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int s
     case 1: return g == NULL ? 0 : q->first + q->last;
     case 2: return j->parts * j->batch;
     case 3: return kept_limbs(q);
-    default: return 0;
+    default: return g->limbs;
     }
 }
 
@@ -98,8 +118,8 @@ static void split_digit(const lift_kernels *kernels, const gadget *g, const job 
 
 /* The sums over the digits for limb i of the joint basis and entry b: the inner product with the key, and what is added
  * to it. */
-static void sum_digits(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t i, size_t b,
-                       uint64_t *row, uint64_t *const sums[2]) {
+static void sum_digits(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, const operand *keys,
+                       size_t i, size_t b, uint64_t *row, uint64_t *const sums[2]) {
     const size_t k = g->special, apart = row_words(g->m[0]->n);
     const modulus *m = g->m[i];
     if (i >= k && j->left.data != NULL) {
@@ -113,9 +133,9 @@ static void sum_digits(const lift_kernels *kernels, const gadget *g, const job *
         }
         kernels->begin(m, addend, i >= k ? g->weights[i - k] : 0, sums);
     }
-    for (size_t d = 0; d < g->digits; d++) {
+    for (size_t d = 0; keys->data != NULL && d < g->digits; d++) {
         const size_t first = g->bounds[d], last = g->bounds[d + 1];
-        const uint64_t *const key[2] = {ROW(&j->key, 0, d, i), ROW(&j->key, 1, d, i)};
+        const uint64_t *const key[2] = {ROW(keys, 0, d, i), ROW(keys, 1, d, i)};
         if (j->digits.data != NULL) {
             kernels->add_words(m, ROW(&j->digits, d, b, i), NULL, key, d, sums);
         } else if (i >= first && i < last) {
@@ -128,6 +148,29 @@ static void sum_digits(const lift_kernels *kernels, const gadget *g, const job *
     }
 }
 
+/* These sums, or all terms of them added up, at scratch. */
+static void sum_terms(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t i, size_t b,
+                      uint64_t *scratch) {
+    const size_t k = g->special, apart = row_words(g->m[0]->n);
+    const modulus *m = g->m[i];
+    uint64_t *const total[2] = {scratch, scratch + apart}, *const sums[2] = {scratch + 4 * apart, scratch + 5 * apart};
+    if (j->terms == 0) {
+        sum_digits(kernels, g, j, a, j->keys, i, b, scratch + 2 * apart, total);
+        return;
+    }
+    for (size_t t = 0; t < j->terms; t++) {
+        if (j->keys[t].data == NULL) {
+            const uint64_t *const itself[2] = {i < k ? NULL : ROW(&j->addend, 0, b, i - k),
+                                               i < k ? NULL : ROW(&j->x, 0, b, i - k)};
+            kernels->begin(m, itself, i < k ? 0 : g->weights[i - k], sums);
+        } else {
+            sum_digits(kernels, g, j, a, &j->keys[t], i, b, scratch + 2 * apart, sums);
+        }
+        kernels->add_permuted(m, sums, j->indices[t], j->factors[t].data == NULL ? NULL : ROW(&j->factors[t], 0, b, i), t,
+                              total);
+    }
+}
+
 /* Step 1, dropped limb t: its sums, as words. */
 static void sum_dropped(const lift_kernels *kernels, const gadget *g, const quotient *q, const job *j, const areas *a,
                         size_t t, uint64_t *scratch) {
@@ -135,7 +178,7 @@ static void sum_dropped(const lift_kernels *kernels, const gadget *g, const quot
     const size_t i = t < q->first ? t : t + kept_limbs(q);
     uint64_t *const sums[2] = {scratch, scratch + apart};
     for (size_t b = 0; b < j->batch; b++) {
-        sum_digits(kernels, g, j, a, i, b, scratch + 2 * apart, sums);
+        sum_terms(kernels, g, j, a, i, b, scratch);
         for (size_t p = 0; p < 2; p++) {
             kernels->store(g->m[i], sums[p], a->dropped + ((p * j->batch + b) * dropped + t) * apart);
         }
@@ -164,7 +207,7 @@ static void divide_kept(const lift_kernels *kernels, const gadget *g, const quot
     uint64_t *const sums[2] = {scratch, scratch + apart}, *row = scratch + 2 * apart, *spare = scratch + 3 * apart;
     for (size_t b = 0; b < j->batch; b++) {
         if (g != NULL) {
-            sum_digits(kernels, g, j, a, i, b, row, sums);
+            sum_terms(kernels, g, j, a, i, b, scratch);
         }
         for (size_t p = 0; p < j->parts; p++) {
             const uint64_t *work = a->remainders + (p * j->batch + b) * (dropped + 1) * apart;
@@ -182,6 +225,23 @@ static void divide_kept(const lift_kernels *kernels, const gadget *g, const quot
     }
 }
 
+/* Step 4, joint limb i: its row of each digit. */
+static void digit_rows(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t i) {
+    const size_t k = g->special, apart = row_words(g->m[0]->n);
+    for (size_t b = 0; b < j->batch; b++) {
+        for (size_t d = 0; d < g->digits; d++) {
+            const size_t first = g->bounds[d], last = g->bounds[d + 1];
+            uint64_t *out = ROW(&j->out, d, b, i);
+            if (i >= first && i < last) {
+                memcpy(out, ROW(&j->x, 0, b, i - k), g->m[i]->n * sizeof *out);
+            } else {
+                const uint64_t *work = a->digits + (b * (g->limbs - k + g->digits) + first - k + d) * apart;
+                kernels->lifted(g->c[d], i < first ? i : i - (last - first), g->m[i], work, out);
+            }
+        }
+    }
+}
+
 void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
                       size_t thread) {
     const lift_kernels *kernels = kernels_of(g == NULL ? q->form : g->form);
@@ -192,7 +252,8 @@ void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step
         case 0: split_digit(kernels, g, j, &a, t); break;
         case 1: sum_dropped(kernels, g, q, j, &a, t, scratch); break;
         case 2: split_remainder(kernels, g, q, j, &a, t); break;
-        default: divide_kept(kernels, g, q, j, &a, t, scratch);
+        case 3: divide_kept(kernels, g, q, j, &a, t, scratch); break;
+        default: digit_rows(kernels, g, j, &a, t);
         }
     }
 }
@@ -201,4 +262,9 @@ void ckks_switch(const gadget *g, const quotient *q, const job *j) {
     for (int step = 0; step < 4; step++) {
         ckks_switch_step(g, q, j, step, 0, ckks_switch_tasks(g, q, j, step), 0);
     }
+}
+
+void ckks_decompose(const gadget *g, const quotient *q, const job *j) {
+    ckks_switch_step(g, q, j, 0, 0, g->digits, 0);
+    ckks_switch_step(g, q, j, 4, 0, g->limbs, 0);
 }

@@ -125,6 +125,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, Any] = json.loads(target.read_text())
     assert set(found["stages"]) == set(KINDS) and found["bandwidth"] == [vars(line)]
     assert found["counts"]["ideal_transforms"] == 12  # (2 + 2)(2 + 1)
+    assert found["counts"]["counted_transforms"] == 12
     assert found["kernel_calls"]
     for bad in (["--set", "S99"], ["--backend", "nope"]):
         result = CliRunner().invoke(app, bad)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ckks.arith import ntt_primes
-from ckks.kernels.interface import Kernels, Plan, Words, make_conversion, make_plan
+from ckks.kernels.interface import Kernels, Plan, Words, make_conversion, make_plan, row_bytes
 
 SIZES = (30, 40, 46, 47, 49, 50, 60, 61)
 """Bit lengths of the moduli: both classes, and the thresholds between the kernels."""
@@ -80,6 +80,7 @@ def pointwise(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Gene
         same(kernels, oracle, function, x.shape, plan, x, y)
     one = np.uint64(1)
     for w in (np.zeros_like(plan.q), np.ones_like(plan.q), plan.q - one, plan.q // np.uint64(2)):
+        same(kernels, oracle, "add_scalar", rows.shape, plan, rows, w)
         same(kernels, oracle, "mul_scalar", rows.shape, plan, rows, w)
         same(kernels, oracle, "mul_scalar_add", x.shape, plan, x, w, y)
         same(kernels, oracle, "sub_mul_scalar", x.shape, plan, x, y, w)
@@ -159,6 +160,98 @@ def signed(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Generat
     same(kernels, oracle, "signed", shape, plan, low, high)
 
 
+def product_sums(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Generator) -> None:
+    """x y + z and -x y + z: every extreme row against every other, z turned through them, and onto z itself."""
+    rows = extremes(plan, rng)
+    count = len(rows)
+    x, y = np.repeat(rows, count, axis=0), np.tile(rows, (count, 1, 1))
+    for function in ("mul_add", "neg_mul_add"):
+        for shift in range(count):
+            z = np.roll(x, shift, axis=0)
+            same(kernels, oracle, function, x.shape, plan, x, y, z)
+        wanted = run(oracle, function, x.shape, plan, x, y, z)
+        getattr(kernels, function)(plan, x, y, z, z)
+        assert_equal(z, wanted, f"{function} in place")
+
+
+LENGTHS = (0, 1, 3, 4, 5, 15, 16, 17, 67)
+"""Of streams: around the widths of all vectors."""
+
+
+def streams(kernels: Kernels, oracle: Kernels, rng: np.random.Generator) -> None:
+    """Rejection and counting of bits: any length, more room than words and less, and nothing written beyond."""
+    for count in LENGTHS:
+        words = rng.integers(0, 2**64, count, dtype=np.uint64)
+        for q in (3, 5, 2**30 - 35, 2**49 + 9, 2**50 - 27, 2**60 + 33, 2**61 - 1):
+            edges = np.resize(np.array([q, q - 1, 0, q + 1], dtype=np.uint64), count) | words & np.uint64(2**63)
+            for x in (words, edges):
+                for room in (0, 1, count // 2, count, count + 5):
+                    taken(kernels, oracle, "take_below", np.uint64, room, q, x)
+        bits = rng.integers(0, 256, count, dtype=np.uint8)
+        for x8 in (bits, np.full(count, 255, np.uint8), np.zeros(count, np.uint8)):
+            for room in (0, 1, count, 3 * count, 4 * count + 5):
+                taken(kernels, oracle, "take_ternary", np.int8, room, x8)
+        sides = np.resize(np.array([2**21 - 1, (2**21 - 1) << 21, 2**42 - 1, ~0 & (2**64 - 1)], np.uint64), count)
+        for x in (words, sides):
+            found, wanted = np.zeros(count, np.int8), np.zeros(count, np.int8)
+            kernels.binomial(x, found)
+            oracle.binomial(x, wanted)
+            assert np.array_equal(found, wanted)
+
+
+def taken(kernels: Kernels, oracle: Kernels, function: str, dtype: Any, room: int, *arguments: Any) -> None:
+    """Demand the same count, the same values up to it, and untouched memory behind the room."""
+    found, wanted = np.full(room + 8, 7, dtype), np.full(room + 8, 7, dtype)
+    count = getattr(oracle, function)(*arguments, wanted[:room])
+    assert getattr(kernels, function)(*arguments, found[:room]) == count
+    assert np.array_equal(found[:count], wanted[:count]) and (found[room:] == 7).all()
+
+
+def small(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Generator) -> None:
+    """Residues of all of int8, and of a view."""
+    every = np.resize(np.arange(-128, 128).astype(np.int8), plan.n)
+    x = np.stack([every, every[::-1], rng.integers(-21, 22, plan.n).astype(np.int8)])
+    same(kernels, oracle, "small", (3, len(plan), plan.n), plan, x)
+    same(kernels, oracle, "small", (2, len(plan), plan.n), plan, x[::-2])
+
+
+def rounded(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Generator) -> None:
+    """Halves, the ends of the range, both sides of every power of two, and products that round."""
+    powers = [s * (2.0**k + e) for k in range(62) for e in (-1, -0.5, 0, 0.5, 1) for s in (1, -1)]
+    halves = [k + 0.5 for k in (*range(-9, 9), 2**25 - 1, 2**26, 2**26 + 1, -(2**26), 2**40 + 2**25, 2**51, -(2**51))]
+    ends = [2.0**62 - 512, 512 - 2.0**62, 0.0, -0.0, 5e-324, -5e-324, 0.49999999999999994, -0.49999999999999994]
+    known = np.array([*powers, *halves, *ends])
+    known = np.resize(known, (-(-len(known) // plan.n), plan.n))
+    any_ = rng.uniform(-1, 1, (3, plan.n)) * 2.0 ** rng.integers(-10, 62, (3, plan.n))
+    for x, scale in ((known, 1.0), (any_, 1.0), (any_ * 2.0**-40, 2.0**40 * (1 - 2.0**-30)), (known[::-1], 0.5)):
+        same(kernels, oracle, "rounded", (len(x), len(plan), plan.n), plan, x, scale)
+
+
+def packing(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Generator) -> None:
+    """Bytes, words and the verdict: canonical rows, and each kind of word that is none."""
+    x, size = extremes(plan, rng), sum(row_bytes(q, plan.n) for q in plan.moduli)
+    room = np.full((len(x), size + 16), 7, dtype=np.uint8)
+    found, wanted = room[:, 8:-8], np.zeros((len(x), size), dtype=np.uint8)
+    kernels.pack(plan, x, found)
+    oracle.pack(plan, x, wanted)
+    assert np.array_equal(found, wanted)
+    assert (room[:, :8] == 7).all() and (room[:, -8:] == 7).all()
+    out = np.zeros_like(x)
+    assert kernels.unpack(plan, found, out) is True
+    assert_equal(out, x, "unpack")
+    for _ in range(20):
+        data = rng.integers(0, 256, (1, size), dtype=np.uint8)
+        back, exact = np.zeros((2, 1, len(plan), plan.n), dtype=np.uint64)
+        assert kernels.unpack(plan, data, back) == oracle.unpack(plan, data, exact)
+        assert_equal(back, exact, "unpack of any bytes")
+    for limb, q in enumerate(plan.moduli):
+        for where in (0, plan.n - 1):
+            y = np.zeros((1, len(plan), plan.n), dtype=np.uint64)
+            y[0, limb, where] = q
+            oracle.pack(plan, y, wanted[:1])
+            assert kernels.unpack(plan, wanted[:1], out[:1]) is False
+
+
 def strided(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Generator) -> None:
     """Views: limbs of a larger array, reversed batches, and results written into every other batch."""
     limbs = len(plan)
@@ -181,4 +274,9 @@ def everything(kernels: Kernels, oracle: Kernels, plan: Plan, rng: np.random.Gen
     conversions(kernels, oracle, plan.n, rng)
     permutations(kernels, oracle, plan, rng)
     signed(kernels, oracle, plan, rng)
+    product_sums(kernels, oracle, plan, rng)
+    streams(kernels, oracle, rng)
+    small(kernels, oracle, plan, rng)
+    rounded(kernels, oracle, plan, rng)
+    packing(kernels, oracle, plan, rng)
     strided(kernels, oracle, plan, rng)

@@ -17,7 +17,12 @@ NAMES = (
     "floating_reductions",
     "floating_sums",
     "floating_fractions",
+    "rounded_reals",
+    "counted_bits",
     "planned_reductions",
+    "lifted_sums",
+    "permuted_sums",
+    "few_combined",
 )
 
 

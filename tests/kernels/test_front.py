@@ -92,6 +92,11 @@ OPERATIONS = {
     "add": Operation(2, kernels.add, lambda p, x, y: (exactly(x) + exactly(y)) % column(p)),
     "sub": Operation(2, kernels.sub, lambda p, x, y: (exactly(x) - exactly(y)) % column(p)),
     "mul": Operation(2, kernels.mul, lambda p, x, y: exactly(x) * exactly(y) % column(p)),
+    "add_scalar": Operation(
+        1,
+        lambda p, x, out=None: kernels.add_scalar(p, x, scalars(p), out),
+        lambda p, x: (exactly(x) + column(p) - 3) % column(p),
+    ),
     "mul_scalar": Operation(
         1,
         lambda p, x, out=None: kernels.mul_scalar(p, x, scalars(p), out),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,16 @@ import pytest
 
 from ckks import kernels
 from ckks.kernels import memory
-from ckks.kernels.memory import empty, kept_bytes, release, wiping, zeros
+from ckks.kernels.memory import (
+    MemoryReport,
+    empty,
+    kept_bytes,
+    memory_report,
+    release,
+    reset_peak,
+    wiping,
+    zeros,
+)
 
 ODD = 8 * 1234567  # bytes of a size that nothing else uses
 SHAPE = (1234567,)
@@ -92,6 +102,99 @@ def test_blocks_are_for_sizes_not_for_shapes():
     del x
     assert address(empty((5, 64))) != where
     assert address(empty((2, 3, 64))) == where
+
+
+def test_large_arrays_share_blocks_of_nearly_their_size():
+    """Seven limbs fit into a block of eight, six do not: no more than a quarter is wasted."""
+    limb = 1 << 13  # words, 64 KiB
+    x = empty((8, limb))
+    where = address(x)
+    del x
+    assert address(empty((6, limb))) != where
+    release()
+    eight = empty((8, limb))
+    where = address(eight)
+    del eight
+    seven = empty((7, limb))
+    assert address(seven) == where and kept_bytes() == 0
+    assert memory_report().live >= 8 * 8 * limb
+    seven.fill(1)
+    del seven
+    assert kept_bytes() == 8 * 8 * limb
+    assert address(empty((8, limb))) == where
+
+
+def test_the_smallest_block_that_fits_is_taken():
+    limb = 1 << 13
+    several = [empty((n, limb)) for n in (10, 9, 8)]
+    places = [address(x) for x in several]
+    del several
+    found = [empty((8, limb)) for _ in range(3)]
+    assert [address(x) for x in found] == [places[2], places[1], places[0]]
+
+
+def test_the_report():
+    start = memory_report()
+    reset_peak()
+    x, y = empty(SHAPE), empty((100,))
+    now = memory_report()
+    assert (now.live - start.live, now.kept, now.fresh - start.fresh) == (ODD + 800, 0, 2)
+    assert now.peak == now.live
+    del x
+    after = memory_report()
+    assert (after.live, after.kept, after.peak) == (start.live + 800, ODD, now.peak)
+    reset_peak()
+    assert memory_report().peak == memory_report().live
+    x = empty(SHAPE)
+    assert memory_report() == MemoryReport(now.live, now.live, 0, now.fresh, start.reused + 1)
+    del x, y
+    release()
+    assert memory_report().live == start.live and memory_report().kept == 0
+
+
+BIG = """
+import sys
+import numpy as np
+from pathlib import Path
+from ckks import kernels
+x = kernels.zeros((3 << 18,)); x.fill(1)  # 6 MiB
+y = kernels.zeros((100,))
+assert x.sum() == 3 << 18
+where = x.__array_interface__["data"][0]
+del x
+assert kernels.kept_bytes() == 6 << 20
+kernels.release()
+print(where % (2 << 20) == 0, where % 64 == 0)
+"""
+
+
+@pytest.mark.parametrize("setting", [{}, {"CKKS_HUGE_PAGES": "1"}, {"CKKS_HUGE_PAGES": "0"}], ids=str)
+def test_large_blocks_start_on_a_huge_page(tmp_path, setting):
+    """Where the system has huge pages and nobody switched them off; elsewhere on a cache line, as all do."""
+    huge, line = process.output_of(BIG, tmp_path, **setting).split()
+    assert line == "True"
+    if hasattr(mmap, "MADV_HUGEPAGE") and setting.get("CKKS_HUGE_PAGES") != "0":
+        assert huge == "True"
+
+
+def test_a_bad_switch_for_huge_pages_is_named(tmp_path):
+    done = process.run_python("from ckks import kernels", tmp_path, CKKS_HUGE_PAGES="yes")
+    assert "ckks.errors.ParameterError" in done.stderr and "CKKS_HUGE_PAGES='yes'" in done.stderr
+
+
+def test_without_huge_pages_blocks_are_ordinary(monkeypatch):
+    """What a system does that has none, or that refuses."""
+
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError
+
+    for change in (lambda: monkeypatch.setattr(memory, "_huge_pages", False),
+                   lambda: monkeypatch.setattr(memory.mmap, "mmap", refuses)):  # fmt: skip
+        change()
+        x = zeros((3 << 18,))
+        assert address(x) % 64 == 0 and not x.any()
+        monkeypatch.undo()
+        release()
 
 
 def test_an_array_in_a_cycle_comes_back_when_collected():
@@ -200,7 +303,7 @@ def test_secrets_over_the_limit_are_overwritten_too(monkeypatch):
     with wiping():
         secret = empty((64,))
     secret.fill(12345)
-    block = next(lease.block for lease in memory._pool.leases.values() if np.shares_memory(lease.block, secret))
+    block = secret.base.block
     assert block.view(np.uint8).any()
     del secret
     assert not block.any()
@@ -235,8 +338,7 @@ def test_wiping_is_of_one_thread():
             plan = kernels.make_plan(8, (17, 97, 113))
             result = kernels.neg(plan, np.ones((3, 8), dtype=np.uint64))
     assert found == [False]
-    block = next(lease for lease in memory._pool.leases.values() if np.shares_memory(lease.block, result))
-    assert block.wipe
+    assert result.base.wipe
 
 
 def leftovers(n: int) -> set[bytes]:

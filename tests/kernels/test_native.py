@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernels import compare, native_builds
+from kernels import compare, native_builds, switching
+from kernels.switching import COUNTS, SHAPES, WIDTHS, Case
 
 from ckks.arith import is_prime, ntt_primes
 from ckks.errors import BackendError, ParameterError
@@ -94,8 +95,19 @@ def test_the_rest_equals_portable(
     compare.sums(source, portable, plan, values, (3, 9))
     compare.permutations(source, portable, plan, values)
     compare.signed(source, portable, plan, values)
+    compare.product_sums(source, portable, plan, values)
+    compare.small(source, portable, plan, values)
+    compare.rounded(source, portable, plan, values)
+    compare.packing(source, portable, plan, values)
     if n < 1024:
         compare.conversions(source, portable, n, values)
+
+
+@pytest.mark.parametrize("case", (*SHAPES, *COUNTS, *WIDTHS), ids=lambda case: case.name)
+def test_switching_equals_reference(source: NativeKernels, case: Case) -> None:
+    """N = 32 is the smallest ring for the vector code; test_switch.py has more."""
+    if source.describe()["checking"]:
+        switching.switching(source, case, 32, reference=True)
 
 
 def test_longest_sums(source: NativeKernels, values: np.random.Generator) -> None:
@@ -139,6 +151,10 @@ def test_moduli_that_are_not_prime(source: NativeKernels, values: np.random.Gene
     plan = Plan(32, (3, 9, 2**50 - 1, 2**61 - 1), (0, 0, 0, 0))
     compare.pointwise(source, reference, plan, values)
     compare.sums(source, reference, plan, values, (9, 40))
+    compare.product_sums(source, reference, plan, values)
+    compare.small(source, reference, plan, values)
+    compare.rounded(source, reference, plan, values)
+    compare.packing(source, reference, plan, values)
     x = np.zeros((1, 4, 32), dtype=np.uint64)
     with pytest.raises(ParameterError, match="no NTT roots"):
         source.ntt(plan, x, x)
@@ -171,8 +187,38 @@ def test_contract_of_arrays(source: NativeKernels) -> None:
         source.dot(plan, good[None][:0], good[None][:0], good)
     with pytest.raises(TypeError):
         source.gather(good, np.arange(16, dtype=np.int32), good)
+    refuse_others(source, plan, good)
     empty = good[:0]
     source.ntt(plan, empty, empty)
+
+
+def refuse_others(source: NativeKernels, plan: Plan, good: np.ndarray) -> None:
+    """The kernels on bytes, small integers and reals."""
+    row, tiny, reals = good[0, 0], np.zeros((2, 16), np.int8), np.zeros((2, 16))
+    packed = np.zeros((2, 2 * 30 + 2 * 61), np.uint8)
+    frozen = np.frombuffer(bytes(16 * 8), np.uint64)
+    for call, error in [
+        (lambda: source.take_below(97, row.view(np.int64), row), TypeError),
+        (lambda: source.take_below(97, good[0], row), ValueError),
+        (lambda: source.take_below(97, row, frozen), ValueError),
+        (lambda: source.take_below(97, row[::2], row), ValueError),
+        (lambda: source.take_ternary(packed[0], packed[0]), TypeError),
+        (lambda: source.take_ternary(tiny[0], tiny[0]), TypeError),
+        (lambda: source.binomial(row, tiny[0, :15]), ValueError),
+        (lambda: source.binomial(tiny[0], tiny[0]), TypeError),
+        (lambda: source.small(plan, tiny[:1], good), ValueError),
+        (lambda: source.small(plan, tiny.view(np.uint8), good), TypeError),
+        (lambda: source.rounded(plan, reals.astype(np.float32), 1.0, good), TypeError),
+        (lambda: source.rounded(plan, np.zeros((2, 32))[:, ::2], 1.0, good), ValueError),
+        (lambda: source.pack(plan, good, packed[:, 1:]), ValueError),
+        (lambda: source.pack(plan, good[:, :1], packed), ValueError),
+        (lambda: source.pack(plan, good, packed[:1]), ValueError),
+        (lambda: source.unpack(plan, packed, frozen.reshape(1, 1, 16)), ValueError),
+        (lambda: source.unpack(plan, packed.view(np.int8), good), TypeError),
+        (lambda: source.mul_add(plan, good, good, good[:1], good), ValueError),
+    ]:
+        with pytest.raises(error):
+            call()
 
 
 def test_describes_itself(source: NativeKernels) -> None:

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
+from kernels import compare
 
 from ckks.arith import ntt_primes
 from ckks.errors import BackendError, ParameterError
@@ -156,6 +157,7 @@ def test_scalars(kernels: NumbaKernels, n: int) -> None:
     x, y = pairs(plan)
     for scalar in range(len(EXTREMES)):
         w = np.ascontiguousarray(residues(plan, 3)[scalar, :, -1])
+        agree(kernels, "add_scalar", plan, x, w, shape=x.shape)
         agree(kernels, "mul_scalar", plan, x, w, shape=x.shape)
         agree(kernels, "mul_scalar_add", plan, x, w, y, shape=x.shape)
         agree(kernels, "sub_mul_scalar", plan, x, y, w, shape=x.shape)
@@ -295,6 +297,20 @@ def test_signed(kernels: NumbaKernels, n: int) -> None:
     agree(kernels, "signed", plan, low[::2, :], high[::2, :], shape=(3, *shape[1:]))
 
 
+@pytest.mark.parametrize("n", DEGREES)
+def test_sampling_rounding_and_packing(kernels: NumbaKernels, n: int) -> None:
+    rng = np.random.default_rng(n)
+    if n == DEGREES[0]:
+        compare.streams(kernels, reference, rng)
+    for plan in (plan_of(n), Plan(n, (3, 5, 17), (0, 0, 0))):
+        compare.product_sums(kernels, reference, plan, rng)
+        compare.small(kernels, reference, plan, rng)
+        compare.rounded(kernels, reference, plan, rng)
+        compare.packing(kernels, reference, plan, rng)
+    x = residues(plan_of(n))
+    agree(kernels, "mul_add", plan_of(n), x, x[::-1], x, shape=x.shape)
+
+
 # ---- what a kernel refuses, since a wrong array would be a wild read --------------------------------------------
 
 
@@ -324,6 +340,9 @@ def test_arrays_outside_the_contract() -> None:
             lambda y=y: kernels.weighted_sum(plan, y[None], w[None], x.copy()),
             lambda y=y: kernels.gather(y, index, x.copy()),
             lambda y=y: kernels.signed(plan, np.zeros((len(x), 16), dtype=np.int64), None, y),
+            lambda y=y: kernels.mul_add(plan, x, x, y, x.copy()),
+            lambda y=y: kernels.small(plan, np.zeros((len(x), 16), dtype=np.int8), y),
+            lambda y=y: kernels.pack(plan, y, np.zeros((len(x), 2 * sum(BITS)), dtype=np.uint8)),
             lambda y=y: kernels.convert(make_conversion(plan.moduli, plan.moduli), y, x.copy()),
         ):
             with pytest.raises((TypeError, ValueError)):
@@ -331,6 +350,14 @@ def test_arrays_outside_the_contract() -> None:
                 pytest.fail(what)
     with pytest.raises(ValueError, match="read-only"):
         kernels.neg(plan, x, frozen)
+    with pytest.raises(ValueError, match="read-only"):
+        kernels.take_below(97, x[0, 0], frozen[0, 0])
+    with pytest.raises(TypeError):
+        kernels.binomial(x[0, 0], x[0, 0])
+    with pytest.raises(ValueError, match="one axis"):
+        kernels.take_below(97, x[0], x[0, 0])
+    with pytest.raises(ValueError, match="as many"):
+        kernels.binomial(x[0, 0], np.zeros(15, dtype=np.int8))
     with pytest.raises(ValueError, match="scalars of shape"):
         kernels.mul_scalar(plan, x, w[1:], x.copy())
     with pytest.raises(TypeError, match="scalars"):

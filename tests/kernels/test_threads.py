@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import process
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from ckks import kernels
 from ckks.errors import ParameterError
 from ckks.kernels.threads import run, split
+
+MODULE = importlib.import_module("ckks.kernels.threads")  # its name is also that of a function beside it
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +33,15 @@ def test_slices_cover_everything_once(count):
         assert len(slices) == min(count, total)
         lengths = [s.stop - s.start for s in slices]
         assert max(lengths) - min(lengths) <= 1
+
+
+def test_little_work_is_not_split(monkeypatch):
+    monkeypatch.setattr(MODULE, "SMALLEST", 100)
+    with kernels.threads(4):
+        for words, slices in ((0, 1), (99, 1), (199, 1), (200, 2), (399, 3), (400, 4), (10**9, 4), (None, 4)):
+            assert len(split(8, words)) == slices
+        assert len(split(2, 10**9)) == 2
+    assert len(split(8, 10**9)) == 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -56,11 +69,12 @@ def test_nothing_to_do():
 
 
 @pytest.mark.parametrize("culprit", [0, 1, 2])
-def test_errors_are_raised_once_all_work_is_done(culprit):
-    """No thread may still write into an array that the caller has given up."""
-    finished = []
+def test_errors_are_raised_once_nobody_works_any_more(culprit):
+    """No thread may still write into an array that the caller has given up; what was not begun is left."""
+    begun, finished = [], []
 
     def work(s: slice) -> None:
+        begun.append(s.start)
         if s.start == culprit:
             raise ZeroDivisionError
         threading.Event().wait(0.05)
@@ -69,7 +83,72 @@ def test_errors_are_raised_once_all_work_is_done(culprit):
     with kernels.threads(3):
         with pytest.raises(ZeroDivisionError):
             run(work, 3)
-        assert sorted(finished) == sorted({0, 1, 2} - {culprit})
+        assert sorted(finished) == sorted(set(begun) - {culprit})
+
+
+def test_an_interrupted_caller_waits_for_the_helpers():
+    """Ctrl-C reaches the caller's own slice while a helper is at work on another."""
+    inside, finished = threading.Event(), []
+
+    def work(s: slice) -> None:
+        if threading.current_thread() is caller:
+            assert inside.wait(30)
+            raise KeyboardInterrupt
+        inside.set()
+        threading.Event().wait(0.2)
+        finished.append(s.start)
+
+    caller = threading.current_thread()
+    with kernels.threads(2):
+        run(lambda s: None, 2)  # the helper is there
+        with pytest.raises(KeyboardInterrupt):
+            run(work, 2)
+        assert len(finished) == 1
+
+
+def test_a_caller_does_not_wait_for_helpers():
+    """Those that are busy elsewhere leave their slices to whoever asked."""
+    started, finish, seen = threading.Event(), threading.Event(), []
+
+    def long(s: slice) -> None:
+        started.set()
+        assert finish.wait(30)
+
+    with kernels.threads(2):
+        run(lambda s: None, 2)  # the helper is there
+        other = threading.Thread(target=run, args=(long, 2))
+        other.start()
+        try:
+            assert started.wait(30)
+            run(seen.append, 2)
+        finally:
+            finish.set()
+            other.join()
+    assert sorted(s.start for s in seen) == [0, 1]
+
+
+def test_many_callers_share_the_helpers():
+    def call(seed: int) -> bool:
+        rights = []
+        for total in range(1, 60):
+            seen: list[int] = []
+            run(lambda s, seen=seen: seen.extend(range(s.start, s.stop)), total)
+            rights.append(sorted(seen) == list(range(total)))
+        return all(rights)
+
+    with kernels.threads(3), ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(call, range(8)))
+
+
+def test_arrays_are_given_back_when_a_call_returns():
+    """A helper that has yet to wake up holds none of them."""
+    with kernels.threads(4):
+        for _ in range(100):
+            words = kernels.empty((4, 64))
+            live = kernels.memory_report().live
+            run(lambda s, words=words: words[s].fill(1), 4)
+            del words
+            assert kernels.memory_report().live == live - 4 * 64 * 8
 
 
 def test_the_count_is_restored():
@@ -116,9 +195,10 @@ print(threading.active_count())
 def test_threads_after_a_fork(tmp_path):
     """Threads do not survive a fork; a child gets its own."""
     code = """
-import os, warnings
+import importlib, os, warnings
 import numpy as np
 from ckks import kernels
+importlib.import_module("ckks.kernels.threads").SMALLEST = 1
 kernels.set_num_threads(3)
 plan = kernels.make_plan(16, (97, 193, 257))
 x = np.arange(48, dtype=np.uint64).reshape(3, 16)

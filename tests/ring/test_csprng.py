@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import process
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -61,6 +62,23 @@ def test_streams_block_by_block(nbytes):
 def test_streams_do_not_depend_on_how_they_are_read(chunks):
     s = Keystream(SEED, "error")
     assert b"".join(s.read(n) for n in chunks) == stream(SEED, "error", 0, 0, 64)
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 4096, 2**18, 2**18 + 8, 2**19 + 5])
+def test_streams_into_memory(nbytes):
+    """The same bytes, words and restarts as from streams of their own, whole pieces and ragged ones."""
+    s, room = Keystream(SEED, "error"), np.full(nbytes + 16, 7, dtype=np.uint8)
+    wanted = Keystream(SEED, "error", batch=2, limb=9).read(nbytes + 24)
+    s.read(5)
+    s.restart(batch=2, limb=9)
+    s.read_into(room[8 : nbytes + 8])
+    assert room[8 : nbytes + 8].tobytes() == wanted[:nbytes]
+    assert (room[:8] == 7).all() and (room[nbytes + 8 :] == 7).all()
+    words = np.zeros(3, dtype=np.uint64)
+    s.read_words(words)
+    assert words.tolist() == np.frombuffer(wanted[nbytes:], dtype="<u8").tolist()
+    with pytest.raises(ParameterError, match="does not fit"):
+        s.restart(limb=2**32)
 
 
 def test_streams_are_apart():

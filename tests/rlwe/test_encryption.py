@@ -1,4 +1,4 @@
-"""Encryption with the public key: words by definition, batches, refusals. Noise is in test_noise.py."""
+"""Encryption with either key: words by definition, batches, refusals. Noise is in test_noise.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from params import insecure_pairs, insecure_single_digit, insecure_small, insecu
 from rlwe_kit import GROUPINGS, grouped, integers, plaintext, random_words
 
 from ckks.errors import BasisMismatch, HEError
-from ckks.ring import Domain, RingPoly, Rng, divide_and_round, error, ternary
+from ckks.ring import Domain, RingPoly, Rng, divide_and_round, error, expand_uniform, ternary
 from ckks.rlwe import Plaintext, PublicKey, RLWEParams, encrypt
-from ckks.rlwe.secret import KeyGenerator, decrypt
+from ckks.rlwe.secret import KeyGenerator, decrypt, encrypt_poly, encrypt_secret
 
 
 def bare(n: int = 32) -> RLWEParams:
@@ -44,6 +44,34 @@ def test_by_definition(backend, name):
         c0, c1 = (divide_and_round(x, first=params.num_special) for x in (b * u + e0, a * u + e1))
         assert found.part(0) == c0 + plain.poly and found.part(1) == c1
         assert found.level == level and found.shape == (2,) and found.meta is None
+
+
+@every_set
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3), (0,)], ids=str)
+def test_with_the_secret_key_by_definition(backend, name, shape):
+    """(-a s + e + m, a) from the same randomness, whichever form the message comes in."""
+    params = SETS[name]()
+    secret = KeyGenerator(params, Rng(1)).secret_key()
+    for level in {0, params.top_level}:
+        basis = params.basis(level)
+        plain = Plaintext(params=params, words=random_words(basis, 5, shape), level=level)
+        found, seed = encrypt_secret(plain, secret, Rng(2))
+        rng = Rng(2)
+        assert seed == rng.public_seed()
+        a, e = expand_uniform(basis, seed, label="ciphertext", shape=shape), error(basis, rng, shape)
+        assert found.part(1) == a
+        s = RingPoly(basis, np.broadcast_to(secret.ntt(basis), a.residues.shape), Domain.NTT)
+        assert found.part(0) == e + plain.poly - a * s
+        again, same = encrypt_poly(params, level, plain.poly.to_coefficient(), secret, Rng(2))
+        assert same == seed and np.array_equal(again.words, found.words)
+
+
+def test_a_message_over_another_basis_is_refused():
+    params = insecure_small()
+    secret = KeyGenerator(params, Rng(1)).secret_key()
+    poly = RingPoly.from_integers(params.basis(0), np.zeros(params.ring_degree, dtype=int))
+    with pytest.raises(BasisMismatch, match="at level 1"):
+        encrypt_poly(params, 1, poly, secret, Rng(2))
 
 
 @every_set

@@ -16,6 +16,7 @@ from rlwe_kit import (
     grouped,
     integers,
     mod_down_exactly,
+    ntt_rows,
     plaintext,
     poly,
     product_exactly,
@@ -31,8 +32,10 @@ from ckks.rlwe import (
     RLWEParams,
     SwitchingKey,
     apply_automorphism,
+    automorphism_sum,
     divide_by_level,
     hoisted_automorphisms,
+    multiply,
     noise,
     relinearise,
     tensor,
@@ -244,6 +247,48 @@ def test_hoisted_is_single(backend, name):
         assert set(many) == set(keys.galois)
         for g, found in many.items():
             naive.first_difference(found.words, apply_automorphism(low, g, keys).words)
+
+
+@every_set
+def test_sums_of_automorphisms(backend, name):
+    """The message of the sum is the sum of the messages, each times its factor; the error stays in its bound."""
+    params, secret, keys = toy(name)
+    level = params.top_level
+    joint = params.extended_basis(level)
+    m = np.arange(64, dtype=object) * 2**25 - 2**29
+    ct, _ = encrypt_secret(plaintext(params, m, level), secret, Rng(10))
+    elements = (1, *list(keys.galois)[:4])
+    before = phase(ct, secret)
+    found = automorphism_sum(ct, elements, keys)
+    exact = sum(np.array(naive.automorphism(before.tolist(), g)) for g in elements)
+    assert np.abs(at_roots(phase(found, secret) - exact)).max() <= found.noise.bound
+    factors = []
+    for i in range(len(elements)):
+        f = [0] * 64
+        f[i] = i + 1  # (i + 1) X^i
+        factors.append((np.array(ntt_rows(joint, f), dtype=np.uint64), noise.Noise(i + 1.0, i + 1.0)))
+    found = automorphism_sum(ct, elements, keys, [None, *factors[1:]])
+    exact = np.array(before)
+    for i, g in enumerate(elements[1:], start=1):
+        f = [0] * 64
+        f[i] = i + 1
+        exact = exact + np.array(naive.negacyclic_multiply(naive.automorphism(before.tolist(), g), f))
+    assert np.abs(at_roots(phase(found, secret) - exact)).max() <= found.noise.bound
+    with pytest.raises(BasisMismatch, match="one each"):
+        automorphism_sum(ct, elements, keys, factors[1:])
+
+
+@every_set
+@pytest.mark.parametrize("rescale", [False, True], ids=["alone", "with rescale"])
+def test_a_product_in_one_is_tensor_and_relinearise(backend, name, rescale):
+    params, _, keys = toy(name)
+    for level in {1, params.top_level}:
+        a = random_ciphertext(params, level, 1, 2)
+        b = random_ciphertext(params, level, 2, 1)
+        found = multiply(a, b, keys.relin_key(), EXACT, rescale=rescale)
+        wanted = relinearise(tensor(a, b, EXACT), keys.relin_key(), rescale=rescale)
+        naive.first_difference(found.words, wanted.words)
+        assert (found.level, found.noise) == (wanted.level, wanted.noise)
 
 
 @every_set

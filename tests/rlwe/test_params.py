@@ -267,3 +267,25 @@ def test_digests_of_schemes_change_with_every_field():
 
 def test_summary():
     assert str(chain()) == f"N=2^4, 4 levels, 7+2 primes, log2(QP)={log2(prod(Q + P[:2])):.1f}, INSECURE"
+
+
+def test_equality_goes_by_fields_and_kind():
+    """Like that of any frozen value; equal sets hash alike, and are found in each other's place."""
+    one, same, other = chain(), chain(), chain(centred_digits=False)
+    assert one is not same and one == same and hash(one) == hash(same) and {one: 1}[same] == 1
+    assert one != other and one != "chain" and one is not None
+
+    class Special(RLWEParams):
+        pass
+
+    fields = {name: getattr(one, name) for name in ("ring_degree", "levels", "special_moduli", "digit_sizes")}
+    special = Special(**fields, centred_digits=one.centred_digits, security=one.security, roots=one.roots)
+    assert special == Special(**fields, security=one.security) and special != one
+
+
+def test_what_depends_on_the_level_only_is_made_once():
+    params = chain()
+    for level in range(params.top_level + 1):
+        assert params.basis(level) is params.basis(level)
+        assert params.extended_basis(level) is params.extended_basis(level)
+        assert params.digits(level) is params.digits(level)

@@ -142,22 +142,35 @@ def test_packing_is_the_documented_bit_layout_for_every_width(n: int, values: np
         assert np.array_equal(back, words)
 
 
-def test_packing_is_the_same_whatever_the_chunks_are(
-    values: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packing_is_the_same_whatever_the_threads_and_strides_are(backend: str, values: np.random.Generator) -> None:
     basis = tiny(64).basis_qp
     words = np.stack([values.integers(0, q, (7, 64), dtype=np.uint64) for q in basis.moduli], axis=1)
     size = 7 * item_bytes(basis.moduli, 64)
-    results = []
-    for chunk in (2**16, 128, 1):
-        monkeypatch.setattr("ckks.rlwe.packing._CHUNK", chunk)
-        out = np.zeros(size, dtype=np.uint8)
-        pack(basis, words, out)
-        back = kernels.empty(words.shape)
-        unpack(basis, out, back, what="words")
-        assert np.array_equal(back, words)
-        results.append(out.tobytes())
-    assert len(set(results)) == 1
+    wanted = b"".join(packed_by_hand(row.tolist(), q) for item in words for row, q in zip(item, basis.moduli))
+    for count in (1, 2, 3):
+        room = np.zeros((7, 2, len(basis), 64), dtype=np.uint64)
+        room[:, 1] = words
+        out, back = np.zeros(size, dtype=np.uint8), np.zeros_like(room)
+        with kernels.threads(count):
+            pack(basis, room[:, 1], out)
+            unpack(basis, out, back[:, 1], what="words")
+        assert out.tobytes() == wanted
+        assert np.array_equal(back, room)
+
+
+def test_words_that_are_no_residues_are_refused(backend: str) -> None:
+    """Every word of every limb in turn: the position is named."""
+    basis = tiny(64).basis_qp
+    words = kernels.zeros((2, len(basis), 64))
+    for limb, q in enumerate(basis.moduli):
+        for word in (0, 1, 62, 63):
+            data = np.zeros((2, item_bytes(basis.moduli, 64)), dtype=np.uint8)
+            at, shift = divmod(word * q.bit_length(), 8)
+            start = item_bytes(basis.moduli[:limb], 64) + at
+            for i, byte in enumerate((q << shift).to_bytes(9, "little")[: data.shape[1] - start]):
+                data[1, start + i] |= byte
+            with pytest.raises(SerializationError, match=f"word {word} of limb {limb}, polynomial 1, .* {q}"):
+                unpack(basis, data.ravel(), words, what="row")
 
 
 @pytest.mark.parametrize("n", [2, 4])

@@ -8,7 +8,7 @@ from kit import draw, fingerprint, kit_for, make_kit
 from params import insecure_pairs, insecure_single_digit, insecure_small, insecure_wide_primes
 
 from ckks import error_bound, expected_error, kernels
-from ckks.errors import SlotError
+from ckks.errors import MissingKey, SlotError
 from ckks.scheme.meta import meta_of
 
 # ---- homomorphism ------------------------------------------------------------------------------------------------
@@ -338,6 +338,23 @@ def test_rotations_compose(backend):
     np.testing.assert_array_equal(e.rotate(ct, slots // 2).words, e.rotate(ct, -(slots // 2)).words)
 
 
+def test_sum_of_rotations(backend):
+    """The sum of what rotate_many gives, one by one and in a batch; the error is the one that it declares."""
+    kit = kit_for(backend)
+    e, slots = kit.evaluator, kit.params.slots
+    steps = (1, 0, 4, 2, 1)
+    for shape in ((slots,), (2, slots)):
+        x = draw(shape, "complex", 2)
+        ct = kit.encrypt(x)
+        found = e.rotate_sum(ct, steps)
+        assert kit.error(found, sum(np.roll(x, -k, -1) for k in steps)) <= error_bound(found)
+        assert meta_of(found).bound == 5 * meta_of(ct).bound and found.level == ct.level
+    with pytest.raises(SlotError, match="at least one"):
+        e.rotate_sum(ct, ())
+    with pytest.raises(MissingKey, match="rotation by 7 slots"):
+        e.rotate_sum(ct, (1, 7))
+
+
 def test_rotation_moves_the_empty_slots_too(backend):
     kit = kit_for(backend)
     slots = kit.params.slots
@@ -414,3 +431,15 @@ def test_threads_do_not_change_words(count):
     plain = kit.evaluator.rotate(kit.evaluator.multiply(x, x), 1).words
     with kernels.threads(count):
         np.testing.assert_array_equal(kit.evaluator.rotate(kit.evaluator.multiply(x, x), 1).words, plain)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, -0.7, 1e-9, 3])
+def test_a_real_constant_is_constant_in_ntt_form_too(value, backend):
+    """What addition fills in without a transform are the words that the encoder transforms."""
+    kit = kit_for(insecure_small())
+    a = kit.encrypt(np.zeros(kit.params.slots), level=2)
+    constant = kit.encoder.constant_words(value, meta_of(a).scale, 2)
+    wanted = kernels.add(a.basis.plan, a.words[0], constant)
+    found = kit.evaluator.add(a, value).words
+    np.testing.assert_array_equal(found[0], wanted)
+    np.testing.assert_array_equal(found[1], a.words[1])

@@ -396,3 +396,17 @@ def test_encryptor_of_other_parameters():
     kit = make_kit(a)
     with pytest.raises(ValueError, match="other parameters"):
         Encryptor(b, kit.public, Rng(1))
+
+
+@pytest.mark.parametrize("make", [insecure_small, insecure_pairs])
+def test_tables_of_levels(make):
+    """What operations look up, beside what it stands for; levels that do not exist are refused."""
+    params = make()
+    for level in range(params.top_level + 1):
+        assert params.room(level) == log2(prod(params.basis(level).moduli)) - 1
+        assert params.level_factor(level) == params.level_modulus(level) == prod(params.levels[level])
+        assert params.waiting_scale(level) == EXACT.power(params.scale_at(level), Decimal("1.5"))
+    for level in (-1, params.top_level + 1):
+        for lookup in (params.room, params.level_factor, params.waiting_scale, params.basis, params.extended_basis):
+            with pytest.raises(LevelError):
+                lookup(level)

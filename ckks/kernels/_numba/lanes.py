@@ -5,7 +5,7 @@ compile fast and come out the same with every compiler. LLVM maps four lanes to 
 or SSE2 registers.
 
 Memory is reached through int64 addresses: `load_words(a, i)` is lanes i..i+3 of the uint64 row that starts at byte
-address a. Rows are 8-byte aligned; nothing more is asked.
+address a. Rows of words are 8-byte aligned; nothing more is asked. Bytes may start anywhere.
 
 numba counts a mix of uint64 and int64 as float64. So words are np.uint64 throughout (constants too), and indices,
 addresses and counts are int64; the two never meet in one expression.
@@ -14,6 +14,7 @@ addresses and counts are int64; the two never meet in one expression.
 from __future__ import annotations
 
 import operator
+import sys
 from typing import Any
 
 from llvmlite import ir
@@ -42,7 +43,7 @@ reals = Lanes("reals", ir.DoubleType())
 words = Lanes("words", ir.IntType(64))
 double_word = DoubleWord("double_word")
 
-_I32, _I64, _I128 = ir.IntType(32), ir.IntType(64), ir.IntType(128)
+_I8, _I32, _I64, _I128 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.IntType(128)
 
 
 @register_model(Lanes)
@@ -99,22 +100,22 @@ def _lower_negation(context: Any, builder: Any, signature: Any, args: Any) -> An
 # ---- memory ----------------------------------------------------------------------------------------------------
 
 
-def _loader(kind: types.Type, element: ir.Type, whole: ir.Type) -> Any:
+def _loader(kind: types.Type, element: ir.Type, whole: ir.Type, align: int = 8) -> Any:
     @intrinsic
     def load(typing: Any, address: Any, i: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.load(_pointer(builder, args, element, whole), align=8)
+            return builder.load(_pointer(builder, args, element, whole), align=align)
 
         return kind(types.int64, types.int64), code
 
     return load
 
 
-def _storer(kind: types.Type, element: ir.Type, whole: ir.Type) -> Any:
+def _storer(kind: types.Type, element: ir.Type, whole: ir.Type, align: int = 8) -> Any:
     @intrinsic
     def store(typing: Any, address: Any, i: Any, value: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            builder.store(args[2], _pointer(builder, args, element, whole), align=8)
+            builder.store(args[2], _pointer(builder, args, element, whole), align=align)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64, kind), code
@@ -135,6 +136,33 @@ load_int = _loader(types.int64, _I64, _I64)
 store_reals = _storer(reals, reals.element, reals.vector)
 store_words = _storer(words, words.element, words.vector)
 store_word = _storer(types.uint64, _I64, _I64)
+load_small = _loader(types.int8, _I8, _I8, align=1)
+load_byte = _loader(types.uint8, _I8, _I8, align=1)
+store_small = _storer(types.int8, _I8, _I8, align=1)
+store_byte = _storer(types.uint8, _I8, _I8, align=1)
+
+
+@intrinsic
+def load_bytes(typing: Any, address: Any, i: Any) -> Any:
+    """Return bytes i..i+7 of the row at `address` as a uint64, the first one lowest."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = builder.load(_pointer(builder, args, _I8, _I64), align=1)
+        return builder.bswap(word) if sys.byteorder == "big" else word
+
+    return types.uint64(types.int64, types.int64), code
+
+
+@intrinsic
+def store_bytes(typing: Any, address: Any, i: Any, word: Any) -> Any:
+    """Store what `load_bytes` would return."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = builder.bswap(args[2]) if sys.byteorder == "big" else args[2]
+        builder.store(word, _pointer(builder, args, _I8, _I64), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.uint64), code
 
 
 # ---- lanes -----------------------------------------------------------------------------------------------------

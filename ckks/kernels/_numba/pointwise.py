@@ -57,6 +57,17 @@ def add(rows, limbs, batch, n, x, x_b, x_l, y, y_b, y_l, out, o_b, o_l):  # type
 
 
 @kernel
+def add_scalar(rows, limbs, batch, n, x, x_b, x_l, w, w_l, out, o_b, o_l):  # type: ignore[no-untyped-def]
+    """See `Kernels.add_scalar`; w is a column with stride w_l."""
+    for limb in range(limbs):
+        q, s = spread(load_word(rows + ROW * limb, Q)), spread(load_word(w + limb * w_l, 0))
+        for b in range(batch):
+            u, o = x + b * x_b + limb * x_l, out + b * o_b + limb * o_l
+            for i in range(0, n, LANES):
+                store_words(o, i, add_lanes(load_words(u, i), s, q))
+
+
+@kernel
 def sub(rows, limbs, batch, n, x, x_b, x_l, y, y_b, y_l, out, o_b, o_l):  # type: ignore[no-untyped-def]
     """See `Kernels.sub`."""
     for limb in range(limbs):
@@ -101,6 +112,44 @@ def _mul_row(row, n, x, y, out):  # type: ignore[no-untyped-def]
         p, shift, quotient = load_word(row, Q), load_word(row, SHIFT), load_word(row, PRODUCT_QUOTIENT)
         for i in range(n):
             store_word(out, i, _mulmod_wide(load_word(x, i), load_word(y, i), p, shift, quotient))
+
+
+@kernel
+def mul_add(rows, limbs, batch, n, x, x_b, x_l, y, y_b, y_l, z, z_b, z_l, out, o_b, o_l):  # type: ignore[no-untyped-def]
+    """See `Kernels.mul_add`."""
+    for limb in range(limbs):
+        for b in range(batch):
+            u, v, w = x + b * x_b + limb * x_l, y + b * y_b + limb * y_l, z + b * z_b + limb * z_l
+            _mul_add_row(rows + ROW * limb, n, u, v, w, out + b * o_b + limb * o_l, False)
+
+
+@kernel
+def neg_mul_add(rows, limbs, batch, n, x, x_b, x_l, y, y_b, y_l, z, z_b, z_l, out, o_b, o_l):  # type: ignore[no-untyped-def]
+    """See `Kernels.neg_mul_add`."""
+    for limb in range(limbs):
+        for b in range(batch):
+            u, v, w = x + b * x_b + limb * x_l, y + b * y_b + limb * y_l, z + b * z_b + limb * z_l
+            _mul_add_row(rows + ROW * limb, n, u, v, w, out + b * o_b + limb * o_l, True)
+
+
+@helper
+def _mul_add_row(row, n, x, y, z, out, negative):  # type: ignore[no-untyped-def]
+    if load_int(row, FAST):
+        q, inverse = spread(load_real(row, REAL_Q)), spread(load_real(row, INVERSE))
+        whole = spread(load_word(row, Q))
+        for i in range(0, n, LANES):
+            r = _mulmod_words(_to_reals(load_words(x, i)), _to_reals(load_words(y, i)), q, inverse)
+            if negative:
+                store_words(out, i, subtract_lanes(load_words(z, i), _to_words(r, whole), whole))
+            else:
+                store_words(out, i, add_lanes(load_words(z, i), _to_words(r, whole), whole))
+    else:
+        p, shift, quotient = load_word(row, Q), load_word(row, SHIFT), load_word(row, PRODUCT_QUOTIENT)
+        for i in range(n):
+            r = _mulmod_wide(load_word(x, i), load_word(y, i), p, shift, quotient)
+            if negative:
+                r = p - r
+            store_word(out, i, _subtract_once(r + load_word(z, i), p))
 
 
 @kernel

@@ -12,13 +12,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.kernels._numba import convert, permute, pointwise, sums, transforms
+from ckks.kernels._numba import convert, packing, permute, pointwise, sampling, sums, transforms
 from ckks.kernels._numba.cache import cache_folder
 from ckks.kernels._numba.constants import plan_table
 from ckks.kernels._numba.twiddles import ntt_table
-from ckks.kernels.interface import FAST_LIMIT, Conversion, Plan, Words, make_conversion, make_plan
+from ckks.kernels.interface import FAST_LIMIT, Conversion, Plan, Words, make_conversion, make_plan, row_bytes
 
 _UNSIGNED, _SIGNED = np.dtype(np.uint64), np.dtype(np.int64)
+_REAL, _BYTE, _SMALL = np.dtype(np.float64), np.dtype(np.uint8), np.dtype(np.int8)
 
 
 class NumbaKernels:
@@ -88,6 +89,13 @@ class NumbaKernels:
         batch, limbs, n = shape = _shape(plan, out)
         table = plan_table(plan, self.fast_limit)
         kernel(table.address, limbs, batch, n, *_in(x, shape), *_in(y, shape), *_out(out))
+
+    def add_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
+        """See `Kernels.add_scalar`."""
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        scalars = _scalars(w, (limbs,))
+        pointwise.add_scalar(table.address, limbs, batch, n, *_in(x, shape), *scalars, *_out(out))
 
     def mul_scalar(self, plan: Plan, x: Words, w: Words, out: Words) -> None:
         """See `Kernels.mul_scalar`."""
@@ -169,6 +177,62 @@ class NumbaKernels:
         above = (0, 0) if high is None else _in(high, (batch, n), _SIGNED)
         permute.signed(table.address, limbs, batch, n, *_in(low, (batch, n), _SIGNED), *above, *_out(out))
 
+    def mul_add(self, plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        """See `Kernels.mul_add`."""
+        self._ternary(pointwise.mul_add, plan, x, y, z, out)
+
+    def neg_mul_add(self, plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        """See `Kernels.neg_mul_add`."""
+        self._ternary(pointwise.neg_mul_add, plan, x, y, z, out)
+
+    def _ternary(self, kernel: Callable[..., None], plan: Plan, x: Words, y: Words, z: Words, out: Words) -> None:
+        batch, limbs, n = shape = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        kernel(table.address, limbs, batch, n, *_in(x, shape), *_in(y, shape), *_in(z, shape), *_out(out))
+
+    def take_below(self, q: int, x: Words, out: Words) -> int:
+        """See `Kernels.take_below`."""
+        source, target = _stream(x, _UNSIGNED), _stream(out, _UNSIGNED, written=True)
+        return int(sampling.take_below(q, len(x), source, len(out), target))
+
+    def take_ternary(self, x: NDArray[np.uint8], out: NDArray[np.int8]) -> int:
+        """See `Kernels.take_ternary`."""
+        source, target = _stream(x, _BYTE), _stream(out, _SMALL, written=True)
+        return int(sampling.take_ternary(len(x), source, len(out), target))
+
+    def binomial(self, x: Words, out: NDArray[np.int8]) -> None:
+        """See `Kernels.binomial`."""
+        if len(x) != len(out):
+            raise ValueError(f"{len(out)} results for {len(x)} words; needed as many")
+        sampling.binomial(len(x), _stream(x, _UNSIGNED), _stream(out, _SMALL, written=True))
+
+    def small(self, plan: Plan, x: NDArray[np.int8], out: Words) -> None:
+        """See `Kernels.small`."""
+        batch, limbs, n = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        sampling.small(table.address, limbs, batch, n, *_plane(x, (batch, n), _SMALL), *_out(out))
+
+    def rounded(self, plan: Plan, x: NDArray[np.float64], scale: float, out: Words) -> None:
+        """See `Kernels.rounded`."""
+        batch, limbs, n = _shape(plan, out)
+        table, factor = plan_table(plan, self.fast_limit), np.array([scale])
+        operands = *_plane(x, (batch, n), _REAL), _address(factor), *_out(out)
+        sampling.rounded(table.address, limbs, batch, n, *operands)
+
+    def pack(self, plan: Plan, x: Words, out: NDArray[np.uint8]) -> None:
+        """See `Kernels.pack`."""
+        batch, limbs, n = _shape(plan, x)
+        table = plan_table(plan, self.fast_limit)
+        target = _plane(out, (batch, sum(row_bytes(q, n) for q in plan.moduli)), _BYTE, written=True)
+        packing.pack(table.address, limbs, batch, n, *_in(x, x.shape), *target)
+
+    def unpack(self, plan: Plan, x: NDArray[np.uint8], out: Words) -> bool:
+        """See `Kernels.unpack`; there is no padding, since rings have 8 words or more here."""
+        batch, limbs, n = _shape(plan, out)
+        table = plan_table(plan, self.fast_limit)
+        source = _plane(x, (batch, sum(row_bytes(q, n) for q in plan.moduli)), _BYTE)
+        return bool(packing.unpack(table.address, limbs, batch, n, *source, *_out(out)))
+
     def warmup(self) -> None:
         """Compile every kernel, or read it from the cache: one call of each on a tiny ring."""
         plan = make_plan(16, (97, 193))
@@ -179,6 +243,7 @@ class NumbaKernels:
             unary(plan, x, x)
         for binary in (self.add, self.sub, self.mul):
             binary(plan, x, x, x)
+        self.add_scalar(plan, x, w, x)
         self.mul_scalar(plan, x, w, x)
         self.mul_scalar_add(plan, x, w, x, x)
         self.sub_mul_scalar(plan, x, x, w, x)
@@ -188,6 +253,16 @@ class NumbaKernels:
         self.gather(x, index, x)
         self.gather_signed(plan, x, index, x)
         self.signed(plan, low, None, x)
+        self.mul_add(plan, x, x, x, x)
+        self.neg_mul_add(plan, x, x, x, x)
+        self.take_below(97, x[0, 0], x[0, 0].copy())
+        tiny, bits = np.zeros((1, 16), dtype=np.int8), np.zeros((1, 2 * 7 + 2 * 8), dtype=np.uint8)
+        self.take_ternary(bits[0], tiny[0])
+        self.binomial(x[0, 0], tiny[0])
+        self.small(plan, tiny, x)
+        self.rounded(plan, np.zeros((1, 16)), 1.0, x)
+        self.pack(plan, x, bits)
+        self.unpack(plan, bits, x)
 
 
 def has_fma() -> bool:
@@ -246,6 +321,29 @@ def _out(x: Words) -> tuple[int, ...]:
     if not x.flags.writeable:
         raise ValueError("the result array is read-only; needed one from kernels.empty")
     return _in(x, x.shape)
+
+
+def _stream(x: NDArray[Any], dtype: np.dtype[Any], *, written: bool = False) -> int:
+    """Return the address of a one-dimensional contiguous array."""
+    if x.ndim != 1:
+        raise ValueError(f"stream of shape {x.shape}; needed one axis")
+    return _plane(x[None], (1, len(x)), dtype, written=written)[0]
+
+
+def _plane(x: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], *, written: bool = False) -> tuple[int, int]:
+    """Return the address of an array of two axes, the last one contiguous, and the stride of the first in bytes."""
+    if x.dtype != dtype:
+        raise TypeError(f"array of {x.dtype}; needed {dtype}")
+    if x.shape != shape:
+        raise ValueError(f"array of shape {x.shape}; needed {shape}")
+    if written and not x.flags.writeable:
+        raise ValueError("the result array is read-only")
+    if x.size and not x[0].flags.c_contiguous:
+        raise ValueError(f"array of strides {x.strides} bytes; needed a contiguous last axis")
+    address = _address(x)
+    if address % dtype.itemsize:
+        raise ValueError(f"array at address {address:#x}; needed a multiple of {dtype.itemsize}")
+    return address, x.strides[0]
 
 
 def _scalars(w: Words, shape: tuple[int, ...]) -> tuple[int, ...]:

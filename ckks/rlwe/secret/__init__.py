@@ -6,7 +6,7 @@ A process that only evaluates never imports this package; a test holds the servi
 from __future__ import annotations
 
 from ckks.rlwe.secret.decryption import decrypt, measured_error
-from ckks.rlwe.secret.encryption import encrypt_secret
+from ckks.rlwe.secret.encryption import encrypt_poly, encrypt_secret
 from ckks.rlwe.secret.export import (
     load_secret_key,
     save_secret_key,
@@ -20,6 +20,7 @@ __all__ = [
     "KeyGenerator",
     "SecretKey",
     "decrypt",
+    "encrypt_poly",
     "encrypt_secret",
     "load_secret_key",
     "measured_error",

@@ -27,7 +27,7 @@ def decrypt(ct: Ciphertext, secret: SecretKey) -> Plaintext:
         parts = np.moveaxis(ct.words, -3, 0)
         value = parts[-1]
         for part in parts[-2::-1]:  # Horner's rule in s
-            value = kernels.add(plan, kernels.mul(plan, value, s), part)
+            value = kernels.mul_add(plan, value, s, part)
     return Plaintext.of(ct.params, value, ct.level, ct.meta, ct.noise)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ckks import kernels
 from ckks.errors import BasisMismatch
-from ckks.kernels import wiping
-from ckks.ring import Rng, error
-from ckks.rlwe import noise
+from ckks.ring import Domain, RingPoly, Rng, error
 from ckks.rlwe.elements import Ciphertext, Plaintext
+from ckks.rlwe.noise import EXACT, Noise, fresh_secret
+from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.secret.key import SecretKey
 from ckks.rlwe.seeds import ciphertext_half
 
@@ -19,17 +21,42 @@ def encrypt_secret(plaintext: Plaintext, secret: SecretKey, rng: Rng) -> tuple[C
 
     Storing c_0 and the seed is enough: see `rlwe.seeds`. The error is e alone, the smallest there is.
     """
-    params, basis = plaintext.params, plaintext.basis
+    return encrypt_poly(
+        plaintext.params, plaintext.level, plaintext.poly, secret, rng, meta=plaintext.meta, noise=plaintext.noise
+    )
+
+
+def encrypt_poly(
+    params: RLWEParams,
+    level: int,
+    message: RingPoly,
+    secret: SecretKey,
+    rng: Rng,
+    *,
+    meta: Any = None,
+    noise: Noise = EXACT,
+) -> tuple[Ciphertext, bytes]:
+    """Return what `encrypt_secret` does, for a message in either domain over the basis of `level`.
+
+    A message that is given by its coefficients is transformed together with the error: one NTT in place of two.
+    """
+    basis = params.basis(level)
     if secret.params != params:
         raise BasisMismatch("the secret key belongs to other parameters than the plaintext")
+    if message.basis != basis:
+        raise BasisMismatch(f"message over {message.basis}; needed {basis} at level {level}")
+    s = secret.ntt(basis)  # fails for a closed key, and then before anything is written
     seed = rng.public_seed()
-    a = ciphertext_half(params, plaintext.level, plaintext.shape, seed)
-    with wiping():
-        e = error(basis, rng, plaintext.shape)
-        masked = kernels.add(basis.plan, plaintext.words, e.residues)
-        product = kernels.mul(basis.plan, a, secret.ntt(basis))
-        c0 = kernels.sub(basis.plan, masked, product)
-    words = kernels.empty((2, *a.shape))
-    words[0], words[1] = c0, a
-    size = plaintext.noise + noise.fresh_secret(params)
-    return Ciphertext.of(params, np.moveaxis(words, 0, -3), plaintext.level, plaintext.meta, size), seed
+    words = kernels.empty((2, *message.residues.shape))
+    c0, a = words
+    ciphertext_half(params, level, message.shape, seed, out=a)
+    try:
+        error(basis, rng, message.shape, domain=message.domain, out=c0)  # stays in this memory, and is covered in it
+        kernels.add(basis.plan, message.residues, c0, c0)
+        if message.domain is Domain.COEFFICIENT:
+            kernels.ntt(basis.plan, c0, c0)
+        kernels.neg_mul_add(basis.plan, a, s, c0, c0)
+    except BaseException:  # interrupted: message and error are not covered yet
+        c0.fill(0)
+        raise
+    return Ciphertext.of(params, np.moveaxis(words, 0, -3), level, meta, noise + fresh_secret(params)), seed

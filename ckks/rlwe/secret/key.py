@@ -49,7 +49,7 @@ class SecretKey:
         self.__coefficients: NDArray[np.int8] | None = values.astype(np.int8)
         with wiping():
             plan = params.basis_qp.plan
-            words = kernels.signed(plan, values.astype(np.int64))
+            words = kernels.small(plan, self.__coefficients)
             self.__ntt: Words | None = kernels.ntt(plan, words, words)
 
     @classmethod

@@ -33,18 +33,19 @@ class KeyGenerator:
 
     def secret_key(self) -> SecretKey:
         """Return a fresh uniform ternary secret."""
-        return SecretKey(self.params, ternary_coefficients(self._rng, (self.params.ring_degree,)).astype(np.int8))
+        coefficients = ternary_coefficients(self._rng, (self.params.ring_degree,))
+        secret = SecretKey(self.params, coefficients)
+        coefficients.fill(0)
+        return secret
 
     def public_key(self, secret: SecretKey) -> PublicKey:
         """Return (b, a) = (-a s + e, a) over QP."""
         self._check_owner(secret)
         params, seed = self.params, self._rng.public_seed()
         basis = params.basis_qp
-        with wiping():
-            a = public_key_half(params, params.top_level, seed)
-            b = self._masked(secret.ntt(basis), a)
-        words = kernels.empty((2, *a.shape))
-        words[0], words[1] = b, a
+        words = kernels.empty((2, len(basis), basis.n))
+        public_key_half(params, params.top_level, seed, out=words[1])
+        self._mask(secret.ntt(basis), words[1], words[0])
         return PublicKey.of(params, words, params.top_level, seed)
 
     def switching_key(self, secret: SecretKey, source: Words, level: int | None = None) -> SwitchingKey:
@@ -69,24 +70,23 @@ class KeyGenerator:
         basis, digits, k = params.extended_basis(level), params.digits(level), params.num_special
         seed = self._rng.public_seed()
         words = kernels.empty((len(digits), 2, len(basis), basis.n))
-        with wiping():
-            a = switching_key_halves(params, level, seed)
-            b = self._masked(destination, a)
-            shifted = kernels.mul_scalar(params.basis(level).plan, source, gadget_of(params, level).weights)
-            for digit, own in enumerate(digits):
-                rows = b[digit, k + own.start : k + own.stop]
-                plan = params.basis(level)[own].plan
-                kernels.add(plan, rows, shifted[own], rows)
-            words[:, 0], words[:, 1] = b, a
+        b, a = words[:, 0], words[:, 1]
+        switching_key_halves(params, level, seed, out=a)
+        self._mask(destination, a, b)
+        scalars = gadget_of(params, level).weights
+        for digit, own in enumerate(digits):
+            rows = b[digit, k + own.start : k + own.stop]
+            kernels.mul_scalar_add(params.basis(level)[own].plan, source[own], scalars[own], rows, rows)
         return SwitchingKey.of(params, words, level, seed)
 
     def relin_key(self, secret: SecretKey, level: int | None = None) -> SwitchingKey:
         """Return the switching key for s^2."""
         level = self._check(secret, level)
         basis = self.params.basis(level)
+        s = secret.ntt(basis)
         with wiping():
-            s = secret.ntt(basis)
-            return self.switching_key(secret, kernels.mul(basis.plan, s, s), level)
+            square = kernels.mul(basis.plan, s, s)
+        return self.switching_key(secret, square, level)
 
     def galois_key(self, secret: SecretKey, g: int, level: int | None = None) -> SwitchingKey:
         """Return the key for X -> X^g: from s to s(X^(1/g)), which the automorphism then carries back to s."""
@@ -95,7 +95,7 @@ class KeyGenerator:
         back = inverse_galois(joint.n, g)
         with wiping():
             destination = automorphism(joint, secret.ntt(joint), back, ntt_form=True)
-            return self._switching_key(destination, secret.ntt(self.params.basis(level)), level)
+        return self._switching_key(destination, secret.ntt(self.params.basis(level)), level)
 
     def evaluation_keys(
         self,
@@ -127,11 +127,11 @@ class KeyGenerator:
             {g: self.galois_key(secret, g, level) for g in sorted(elements - {1})},
         )
 
-    def _masked(self, s: Words, a: Words) -> Words:
-        """Return a fresh, writable -a s + e over the prefix of the joint basis that a and s have."""
+    def _mask(self, s: Words, a: Words, out: Words) -> None:
+        """Write -a s + e to out, over the prefix of the joint basis that a and s have."""
         basis = self.params.basis_qp[: a.shape[-2]]
-        e = error(basis, self._rng, a.shape[:-2])
-        return kernels.sub(basis.plan, e.residues, kernels.mul(basis.plan, a, s))
+        error(basis, self._rng, a.shape[:-2], out=out)  # secret only until it is covered, in this very memory
+        kernels.neg_mul_add(basis.plan, a, s, out, out)
 
     def _check(self, secret: SecretKey, level: int | None) -> int:
         """Refuse what cannot work before a secret word is in any frame; return the level."""

@@ -17,7 +17,14 @@ CKKS_HIDDEN void avx2_intt(const modulus *m, const uint64_t *x, uint64_t *out);
 
 /* q < 2^61 */
 CKKS_HIDDEN void avx2_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+CKKS_HIDDEN void avx2_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out);
 CKKS_HIDDEN void avx2_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
+
+CKKS_HIDDEN void avx2_small_words(const modulus *m, size_t count, const int8_t *x, uint64_t *out);
+
+/* Streams, of any length. */
+CKKS_HIDDEN size_t avx2_take_below(uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out);
+CKKS_HIDDEN void avx2_binomial(size_t count, const uint64_t *x, int8_t *out);
 
 /* q < 2^50 */
 CKKS_HIDDEN void avx2_mul(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out);
@@ -26,12 +33,20 @@ CKKS_HIDDEN void avx2_mul_scalar_add(const modulus *m, size_t count, const uint6
                                      const uint64_t *y, uint64_t *out);
 CKKS_HIDDEN void avx2_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
                                      uint64_t w, uint64_t *out);
+CKKS_HIDDEN void avx2_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2],
+                             uint64_t *const out[3]);
 CKKS_HIDDEN void avx2_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                           const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
 CKKS_HIDDEN void avx2_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,
                                    ptrdiff_t x_term, const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
 CKKS_HIDDEN void avx2_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high,
                                    uint64_t *out);
+
+CKKS_HIDDEN void avx2_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
+                              const uint64_t *z, uint64_t *out);
+CKKS_HIDDEN void avx2_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y,
+                                  const uint64_t *z, uint64_t *out);
+CKKS_HIDDEN void avx2_rounded_words(const modulus *m, size_t count, const double *x, double scale, uint64_t *out);
 
 /* All primes of the conversion below 2^50? */
 CKKS_HIDDEN int avx2_converts(const conversion *c);

@@ -54,7 +54,10 @@ AVX2 void avx2_split(const conversion *c, size_t width, const uint64_t *x, ptrdi
         const vec inverse = word_everywhere(c->punctured_inverse[i]);
         const vec reciprocal = _mm256_set1_pd((double)c->reciprocal[i] / (double)((uint64_t)1 << d->bits));
         for (size_t j = 0; j < width / 4; j++) {
-            vec u = lift(mul(load_words(x + 4 * j), inverse, &f), &f);
+            vec u = load_words(x + 4 * j);
+            if (c->a > 1) { /* the inverse of an empty product is 1 */
+                u = lift(mul(u, inverse, &f), &f);
+            }
             _mm256_storeu_pd(y + 4 * j, u);
             ivec sum = _mm256_add_epi64(_mm256_loadu_si256(sums + j), overflow_fractions(u, reciprocal));
             _mm256_storeu_si256(sums + j, sum);
@@ -67,9 +70,8 @@ AVX2 void avx2_split(const conversion *c, size_t width, const uint64_t *x, ptrdi
 
 /*
  * sum_i y_i [D/d_i] - v [D] mod p, |result| <= p/2 + 1, for a <= FEW terms: each product reduced by itself, at six
- * instructions, four of them independent of all else. |y_i| < 2^50 and centred weights make products below
- * (p/2)(1 + 2^-2); v <= a <= 6 times |[D]| <= p/2 is exact. After four terms a sum may hold 4 (5/8) p + 6 p/2 < 8p:
- * that is 2^53 at most, where the rest adds to a reduced one.
+ * instructions, four of them independent of all else. |y_i| < 2^50 and centred weights make products below 5/8 p + 1;
+ * v <= a times |[D]| < p/2 is exact. Six of both stay below 7 p + 6 < 2^53, which is reduced once.
  */
 #define FEW 6
 
@@ -85,10 +87,8 @@ AVX2_INLINE void combine_few(const conversion *c, size_t j, size_t a, size_t wid
     for (size_t k = 0; k < width; k += 4) {
         vec sum = _mm256_setzero_pd();
         for (size_t i = 0; i < a; i++) {
-            if (i == 4) {
-                sum = reduce(sum, &f);
-            }
-            sum = _mm256_add_pd(sum, mul_factor(_mm256_loadu_pd(y + i * apart + k), weights[i], &f));
+            vec u = _mm256_loadu_pd(y + i * apart + k);
+            sum = _mm256_add_pd(sum, a == 1 ? u : mul_factor(u, weights[i], &f)); /* D/d = 1 for a single d */
         }
         _mm256_storeu_pd(out + k, reduce(_mm256_fnmadd_pd(_mm256_loadu_pd(v + k), product, sum), &f));
     }

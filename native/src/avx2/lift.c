@@ -43,8 +43,8 @@ AVX2 static void begin(const modulus *m, const uint64_t *const addend[2], uint64
     }
 }
 
-/* A product of residues is below 3/4 q + 1 in size, two are below 1.5 q + 2: times less than q/2, both within
- * 2^51 q of what mul_factor() takes. */
+/* A product of residues is below 3/4 q + 1 in size, two are below 1.5 q + 2: times less than q/2, both are within the
+ * 2^51 q that mul_factor() takes, and it leaves less than 11/16 q + 2. */
 AVX2 static void begin_product(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2],
                                uint64_t weight, uint64_t *const sum[2]) {
     const field f = field_of(m);
@@ -75,7 +75,7 @@ AVX2 static void add_words(const modulus *m, const uint64_t *x, const uint64_t *
                            size_t added, uint64_t *const sum[2]) {
     make_room(m, added, sum);
     const field f = field_of(m);
-    const sink to = {.sum = {(double *)sum[0], (double *)sum[1]}, .key = {key[0], key[1]}};
+    const sink to = {.lazy = m->lazy_sums, .sum = {(double *)sum[0], (double *)sum[1]}, .key = {key[0], key[1]}};
     for (size_t j = 0; j < m->n; j += 4) {
         vec v = load_words(x + j);
         emit(reduce(factor == NULL ? v : mul(v, load_words(factor + j), &f), &f), j, &to, TO_SUMS, &f);
@@ -107,10 +107,46 @@ AVX2 static void add_lifted(const conversion *c, size_t j, const modulus *m, con
                             const uint64_t *const key[2], size_t added, uint64_t *row, uint64_t *const sum[2]) {
     make_room(m, added, sum);
     const sink to = {.kind = TO_SUMS,
+                     .lazy = m->lazy_sums,
                      .row = (double *)row,
                      .sum = {(double *)sum[0], (double *)sum[1]},
                      .key = {key[0], key[1]}};
     lift_to(c, j, m, work, &to, TO_SUMS);
+}
+
+AVX2 static void lifted(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out) {
+    const sink to = {.kind = TO_WORDS, .row = (double *)out};
+    lift_to(c, j, m, work, &to, TO_WORDS);
+}
+
+/* The sums are reduced first, so that eight terms (products below 5/8 q + 1 at most) on a reduced total stay below 6 q:
+ * with a lifted value, which may be 2^51 where sums are lazy, below 2^53. */
+AVX2 static void add_permuted(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,
+                              size_t added, uint64_t *const total[2]) {
+    const field f = field_of(m);
+    for (size_t p = 0; p < 2; p++) {
+        const double *from = (const double *)sum[p];
+        double *to = (double *)total[p];
+        for (size_t i = 0; i < m->n; i += 4) {
+            vec v;
+            if (index == NULL) {
+                v = _mm256_loadu_pd(from + i);
+            } else {
+                const size_t mask = m->n - 1;
+                v = _mm256_setr_pd(from[(size_t)index[i] & mask], from[(size_t)index[i + 1] & mask],
+                                   from[(size_t)index[i + 2] & mask], from[(size_t)index[i + 3] & mask]);
+            }
+            v = reduce(v, &f);
+            if (factor != NULL) {
+                v = mul(v, load_words(factor + i), &f);
+            }
+            if (added > 0) {
+                vec before = _mm256_loadu_pd(to + i);
+                v = _mm256_add_pd(added % 8 == 7 ? reduce(before, &f) : before, v);
+            }
+            _mm256_storeu_pd(to + i, v);
+        }
+    }
 }
 
 AVX2 static void store(const modulus *m, const uint64_t *sum, uint64_t *out) {
@@ -123,6 +159,7 @@ AVX2 static void store(const modulus *m, const uint64_t *sum, uint64_t *out) {
 AVX2 static void divide(const conversion *c, size_t j, const modulus *m, const uint64_t *work, const uint64_t *sum,
                         uint64_t weight, uint64_t *row, uint64_t *out) {
     const sink to = {.kind = TO_RESULT,
+                     .lazy = m->lazy_sums,
                      .row = (double *)row,
                      .minuend = (const double *)sum,
                      .weight = centred_double(weight, m->q),
@@ -130,5 +167,5 @@ AVX2 static void divide(const conversion *c, size_t j, const modulus *m, const u
     lift_to(c, j, m, work, &to, TO_RESULT);
 }
 
-const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, store, divide};
+const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_permuted, store, divide};
 #endif

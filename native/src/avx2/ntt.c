@@ -103,7 +103,7 @@ AVX2_INLINE void forward_pass(double *a, const uint64_t *words, size_t t, const 
  * instructions longer than the processor looks ahead.
  */
 AVX2_INLINE void forward_tail(double *a, const double *w, size_t count, const field *f, int first, int second,
-                              const sink *to, int kind) {
+                              const sink *to, int kind, int lazy) {
     for (; count > 0; count -= 2, a += 32, w += 32) {
         vec v[2][4];
         for (int b = 0; b < 2; b++) {
@@ -123,7 +123,8 @@ AVX2_INLINE void forward_tail(double *a, const double *w, size_t count, const fi
         }
         const size_t j = (size_t)(a - to->row);
         for (int i = 0; i < 8; i++) {
-            emit(reduce(v[i / 4][i % 4], f), j + 4 * (size_t)i, to, kind, f);
+            vec r = v[i / 4][i % 4];
+            emit(lazy ? r : reduce(r, f), j + 4 * (size_t)i, to, kind, f);
         }
     }
 }
@@ -132,10 +133,16 @@ AVX2_INLINE void forward_tail(double *a, const double *w, size_t count, const fi
 AVX2_INLINE void forward_tails_to(double *a, const double *w, size_t count, const field *f, uint32_t reducing,
                                   const sink *to, int kind) {
     switch (reducing & 3) {
-    case 0: forward_tail(a, w, count, f, 0, 0, to, kind); break;
-    case 1: forward_tail(a, w, count, f, 1, 0, to, kind); break;
-    case 2: forward_tail(a, w, count, f, 0, 1, to, kind); break;
-    default: forward_tail(a, w, count, f, 1, 1, to, kind);
+    case 0:
+        if (kind != TO_WORDS && to->lazy) {
+            forward_tail(a, w, count, f, 0, 0, to, kind, 1);
+        } else {
+            forward_tail(a, w, count, f, 0, 0, to, kind, 0);
+        }
+        break;
+    case 1: forward_tail(a, w, count, f, 1, 0, to, kind, 0); break;
+    case 2: forward_tail(a, w, count, f, 0, 1, to, kind, 0); break;
+    default: forward_tail(a, w, count, f, 1, 1, to, kind, 0);
     }
 }
 

@@ -24,6 +24,13 @@ AVX2 void avx2_add(const modulus *m, size_t count, const uint64_t *x, const uint
     }
 }
 
+AVX2 void avx2_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
+    const ivec q = _mm256_set1_epi64x((long long)m->q), less = _mm256_set1_epi64x((long long)(w - m->q));
+    for (size_t j = 0; j < count; j += 4) {
+        store_wrapped(out + j, _mm256_add_epi64(load(x + j), less), q);
+    }
+}
+
 AVX2 void avx2_sub(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, uint64_t *out) {
     const ivec q = _mm256_set1_epi64x((long long)m->q);
     for (size_t j = 0; j < count; j += 4) {
@@ -37,6 +44,39 @@ AVX2 void avx2_mul(const modulus *m, size_t count, const uint64_t *x, const uint
     const field f = field_of(m);
     for (size_t j = 0; j < count; j += 4) {
         store_words(out + j, mul(load_words(x + j), load_words(y + j), &f), &f);
+    }
+}
+
+/* Two products are below 3/2 q + 2 in size. */
+AVX2 void avx2_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2], uint64_t *const out[3]) {
+    const field f = field_of(m);
+    for (size_t j = 0; j < m->n; j += 4) {
+        const vec x0 = load_words(x[0] + j), x1 = load_words(x[1] + j);
+        const vec y0 = load_words(y[0] + j), y1 = load_words(y[1] + j);
+        store_words(out[0] + j, mul(x0, y0, &f), &f);
+        store_words(out[1] + j, reduce(_mm256_add_pd(mul(x0, y1, &f), mul(x1, y0, &f)), &f), &f);
+        store_words(out[2] + j, mul(x1, y1, &f), &f);
+    }
+}
+
+/* The product and z lie in [0, q): their difference in (-q, q), their sum less q in [-q, q), and store_words takes -q
+ * to 0. */
+
+AVX2 void avx2_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                       uint64_t *out) {
+    const field f = field_of(m);
+    for (size_t j = 0; j < count; j += 4) {
+        vec product = lift(mul(load_words(x + j), load_words(y + j), &f), &f);
+        store_words(out + j, _mm256_sub_pd(_mm256_add_pd(product, load_words(z + j)), f.q), &f);
+    }
+}
+
+AVX2 void avx2_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                           uint64_t *out) {
+    const field f = field_of(m);
+    for (size_t j = 0; j < count; j += 4) {
+        vec product = lift(mul(load_words(x + j), load_words(y + j), &f), &f);
+        store_words(out + j, _mm256_sub_pd(load_words(z + j), product), &f);
     }
 }
 

@@ -43,6 +43,7 @@ static void plan_reductions(modulus *m) {
         }
         bound = left;
     }
+    m->lazy_sums = m->fp <= 0x1p49 && bound <= 0x1p51; /* transform.h */
     double difference = m->fp, spread = 2 * m->fp, sum = 4 * m->fp;
     for (unsigned p = 0; p + 1 - single < passes; p++) { /* the last pass multiplies everything: nothing is left */
         double r = product_bound(m, difference), s = product_bound(m, spread), t = product_bound(m, 2 * r);

@@ -98,6 +98,12 @@ CKKS_INLINE uint64_t negate_if(const modulus *m, uint64_t x, uint64_t negative) 
     return x ^ ((x ^ negated) & negative);
 }
 
+/* v mod q in [0, q) for v in (-2^62, 2^62), in constant time: |v| by Barrett, then the sign. */
+CKKS_INLINE uint64_t signed_word(const modulus *m, int64_t v) {
+    uint64_t negative = 0 - ((uint64_t)v >> 63);
+    return negate_if(m, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
+}
+
 /* The representative of x mod q in (-q/2, q/2), exact for q < 2^50. Branches: for public x only. */
 CKKS_INLINE double centred_double(uint64_t x, uint64_t q) {
     return x > q / 2 ? -(double)(q - x) : (double)x;

@@ -21,6 +21,26 @@ void portable_mul(const modulus *m, size_t count, const uint64_t *x, const uint6
     }
 }
 
+void portable_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                      uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = add_mod(m, mul_mod(m, x[j], y[j]), z[j]);
+    }
+}
+
+void portable_neg_mul_add(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
+                          uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = sub_mod(m, z[j], mul_mod(m, x[j], y[j]));
+    }
+}
+
+void portable_add_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
+    for (size_t j = 0; j < count; j++) {
+        out[j] = add_mod(m, x[j], w);
+    }
+}
+
 void portable_mul_scalar(const modulus *m, size_t count, const uint64_t *x, uint64_t w, uint64_t *out) {
     for (size_t j = 0; j < count; j++) {
         out[j] = mul_mod(m, x[j], w);
@@ -38,6 +58,15 @@ void portable_sub_mul_scalar(const modulus *m, size_t count, const uint64_t *x, 
                              uint64_t *out) {
     for (size_t j = 0; j < count; j++) {
         out[j] = mul_mod(m, sub_mod(m, x[j], y[j]), w);
+    }
+}
+
+void portable_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2], uint64_t *const out[3]) {
+    for (size_t j = 0; j < m->n; j++) {
+        const uint64_t x0 = x[0][j], x1 = x[1][j], y0 = y[0][j], y1 = y[1][j];
+        out[0][j] = mul_mod(m, x0, y0);
+        out[1][j] = reduce_sum(m, (u128)x0 * y1 + (u128)x1 * y0);
+        out[2][j] = mul_mod(m, x1, y1);
     }
 }
 
@@ -95,12 +124,6 @@ void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const u
     }
 }
 
-/* v mod q in [0, q) for v in (-2^62, 2^62), in constant time: |v| by Barrett, then the sign. */
-CKKS_INLINE uint64_t signed_word(const modulus *m, int64_t v) {
-    uint64_t negative = 0 - ((uint64_t)v >> 63);
-    return negate_if(m, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
-}
-
 void portable_signed_words(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out) {
     for (size_t j = 0; j < count; j++) {
         out[j] = signed_word(m, low[j]);
@@ -117,11 +140,17 @@ const row_kernels portable_rows = {
     .add = portable_add,
     .sub = portable_sub,
     .mul = portable_mul,
+    .add_scalar = portable_add_scalar,
     .mul_scalar = portable_mul_scalar,
     .mul_scalar_add = portable_mul_scalar_add,
     .sub_mul_scalar = portable_sub_mul_scalar,
+    .tensor = portable_tensor,
     .dot = portable_dot,
     .weighted_sum = portable_weighted_sum,
     .signed_words = portable_signed_words,
+    .mul_add = portable_mul_add,
+    .neg_mul_add = portable_neg_mul_add,
+    .small_words = portable_small_words,
+    .rounded_words = portable_rounded_words,
     .prepare = portable_prepare,
 };
