@@ -145,13 +145,14 @@ class Field:
 
 
 def floating_products(p: int = 9) -> None:
-    """mul(): |r| <= q/2 + |a b| 2^-(p-1) (1 + u), exact, for |a| <= 2^(p-1), |b| < q/2, and for |a|, |b| < q."""
+    """mul(): |r| <= q/2 + |a b| 2^-(p-1) (1 + u), exact, for |a b| < 2^(p-2) q, |a| <= 2^(p-1)."""
     for q in range(3, 1 << (p - 3), 2):
         field = Field(q, p)
         top = 1 << (p - 1)
         for a_range, b_range in [
             (range(-top, top + 1), range(-(q // 2), q // 2 + 1)),
             (range(-q + 1, q), range(-q + 1, q)),
+            (range(-top // 2, top // 2 + 1), range(-q + 1, q)),
         ]:
             a, b = (x.astype(np.float64) for x in grid(a_range, b_range))
             for factor in (False, True):
@@ -248,6 +249,79 @@ def planned_reductions() -> None:
                 assert factor <= limit, f"factor of {float(factor / limit)} 2^52 at q = {q}, n = 2^{log_n}"
 
 
+UNIT = Fraction(1, 2**53)
+SMALLEST = 2 * 32 + 1
+"""No prime of a transform on doubles is smaller: n >= 32."""
+
+
+def _sizes() -> list[int]:
+    """Return sizes of q, from the smallest to the largest, on both sides of 2^49."""
+    return [SMALLEST, *(2**bits + e for bits in range(7, 50) for e in (-1, 0, 1)), 2**50 - 1]
+
+
+def _mul(a: Fraction | int, b: Fraction | int, q: int) -> Fraction:
+    """mul(): what its result is at most; the factors have to be within its range."""
+    assert a * b <= 2**51 * q - 1, f"factors of a product modulo {q}"
+    return Fraction(q, 2) + a * b * Fraction(1, 2**52) * (1 + UNIT)
+
+
+def _reduced(v: Fraction | int, q: int) -> Fraction:
+    """reduce(): what its result is at most; its operand has to be within its range."""
+    assert v <= 2**53 and v <= 2**51 * q, f"operand of a reduction modulo {q}"
+    return Fraction(q, 2) + 1
+
+
+def lifted_sums() -> None:
+    """avx2/transform.h, lift.c: sums that are reduced at every tenth term stay below 7 q (11 q when lazy) and 2^53."""
+    for q in _sizes():
+        half = Fraction(q, 2)  # of a centred weight: less than that
+        words = _mul(q - 1, q - 1, q)
+        assert words < Fraction(3, 4) * q + 1
+        begins = (Fraction(0), _mul(q - 1, half, q), _mul(words, half, q), _mul(2 * words, half, q))
+        assert max(begins) < Fraction(11, 16) * q + 2
+        for lazy in (False, True)[: 1 + (q <= 2**49)]:
+            r = Fraction(2**51) if lazy else _reduced(0, q)
+            term, room = _mul(q - 1, r, q), (11 if lazy else 7) * q
+            assert term < (q + 1 if lazy else Fraction(5, 8) * q + 1)
+            for begin in begins:
+                total = begin
+                for added in range(40):
+                    if added % 10 == 9:
+                        total = _reduced(total, q)
+                    total += term
+                    assert total < room
+            # TO_RESULT: a sum less a lifted value, times the weight, is what store_words takes.
+            assert _mul(_reduced(room + r, q), half, q) < q
+            assert _reduced(room, q) < q
+
+
+def permuted_sums() -> None:
+    """avx2/lift.c, add_permuted: a total that is reduced at every eighth term stays below 6 q; with r, below 2^53."""
+    for q in _sizes():
+        r = _reduced(11 * q if q <= 2**49 else 7 * q, q)
+        term = max(r, _mul(r, q - 1, q))
+        assert term < Fraction(5, 8) * q + 1
+        total = term
+        for added in range(1, 40):
+            total = (_reduced(total, q) if added % 8 == 7 else total) + term
+            assert total < 6 * q
+        _reduced(6 * q + (2**51 if q <= 2**49 else r), q)
+
+
+def few_combined() -> None:
+    """avx2/convert.c, combine_few: up to six products less v [D] stay below 7 p + 6 < 2^53, so one reduction does."""
+    for p in (5, 17, *_sizes()):
+        half = Fraction(p - 1, 2)
+        assert _reduced(2**50 - 1 + half, p) < p  # a single prime: y itself, and v <= 1
+        for a in range(2, 7):
+            product = _mul(2**50 - 1, half, p)
+            assert product < Fraction(5, 8) * p + 1
+            assert a * half < 2**53
+            total = a * product + a * half
+            assert total < 7 * p + 6 < 2**53
+            assert _reduced(total, p) < p
+
+
 def _product(q: Fraction, bound: Fraction) -> Fraction:
     return q / 2 * (1 + bound / 2**52) * (1 + Fraction(1, 2**40))
 
@@ -302,6 +376,9 @@ CLAIMS = (
     rounded_reals,
     counted_bits,
     planned_reductions,
+    lifted_sums,
+    permuted_sums,
+    few_combined,
 )
 
 

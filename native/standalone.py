@@ -1,6 +1,7 @@
 """The kernels as a plain shared library, for the builds that tests need beside `ckks._native`.
 
     emulated   src/avx512 on scalar loops (tests/emulate_avx512.h), so that it can run on any CPU
+    both       the same beside the AVX2 kernels, as a CPU with AVX-512 runs them
     checked    with CKKS_CHECK: every range contract in the comments is asserted
     sanitized  checked, with the address and undefined-behaviour sanitizers (see check.py)
 
@@ -22,6 +23,7 @@ NATIVE = Path(__file__).resolve().parent
 
 KINDS: dict[str, tuple[str, ...]] = {
     "emulated": ("-O2", "-DCKKS_EMULATE_AVX512", "-DCKKS_CHECK"),
+    "both": ("-O1", "-DCKKS_EMULATE_AVX512", "-DCKKS_BESIDE_AVX2", "-DCKKS_CHECK"),
     "checked": ("-O2", "-DCKKS_CHECK"),
     "sanitized": (
         "-O1",

@@ -27,12 +27,24 @@ class Gadget:
         special: k >= 1.
         bounds: digit d owns the limbs bounds[d] to bounds[d + 1] - 1; the first is k, the last k + l.
         centred: lift digits to (-D/2, D/2], otherwise to [0, D).
+
+    Raises:
+        ParameterError: there is no special prime, or the digits do not cover the other limbs.
     """
 
     plan: Plan
     special: int
     bounds: tuple[int, ...]
     centred: bool = True
+
+    def __post_init__(self) -> None:
+        """Check what compiled sources index memory with."""
+        k, bounds = self.special, self.bounds
+        ends = len(bounds) > 1 and bounds[0] == k and bounds[-1] == len(self.plan)
+        if k < 1 or not ends or any(a >= b for a, b in pairwise(bounds)):
+            raise ParameterError(
+                f"digit bounds {bounds} do not cover limbs {k} to {len(self.plan)} after special primes"
+            )
 
     def __len__(self) -> int:
         """Return the number of digits."""
@@ -60,11 +72,23 @@ class Gadget:
 
 @dataclass(frozen=True)
 class Quotient:
-    """Division with rounding of values over `plan` by its `first` first and `last` last primes."""
+    """Division with rounding of values over `plan` by its `first` first and `last` last primes.
+
+    Raises:
+        ParameterError: nothing is dropped, or nothing remains.
+    """
 
     plan: Plan
     first: int
     last: int
+
+    def __post_init__(self) -> None:
+        """Check what compiled sources index memory with."""
+        first, last = self.first, self.last
+        if first < 0 or last < 0 or not 0 < first + last < len(self.plan):
+            raise ParameterError(
+                f"cannot divide by {first} + {last} of {len(self.plan)} limbs; at least one has to remain"
+            )
 
     @property
     def kept(self) -> Plan:
@@ -93,14 +117,10 @@ def _read_only(values: Iterable[int]) -> Words:
 @lru_cache(maxsize=4096)
 def make_gadget(plan: Plan, special: int, bounds: tuple[int, ...], centred: bool = True) -> Gadget:
     """Return the (cached) gadget."""
-    if special < 1 or bounds[0] != special or bounds[-1] != len(plan) or any(a >= b for a, b in pairwise(bounds)):
-        raise ParameterError(f"digit bounds {bounds} do not cover limbs {special} to {len(plan)} after special primes")
     return Gadget(plan, special, bounds, centred)
 
 
 @lru_cache(maxsize=4096)
 def make_quotient(plan: Plan, first: int, last: int) -> Quotient:
     """Return the (cached) constants of a division."""
-    if first < 0 or last < 0 or not 0 < first + last < len(plan):
-        raise ParameterError(f"cannot divide by {first} + {last} of {len(plan)} limbs; at least one has to remain")
     return Quotient(plan, first, last)

@@ -1,6 +1,10 @@
 """Key switching and division on the compiled kernels: `composed`, one target modulus at a time (native/src/switch.c).
 
 Everything in between lies in one array, the `space` of a job, whose layout is the C code's business.
+
+C is told no sizes but those of the constants, so every shape is held to them before a pointer is passed. A struct
+keeps nothing alive: the pointers in `given` do, each its array. Arrays are made by the calling thread only, since
+`wiping` does not reach the helpers.
 """
 
 from __future__ import annotations
@@ -13,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ckks.errors import ParameterError
 from ckks.kernels.gadgets import Gadget, Quotient, make_quotient
 from ckks.kernels.interface import Conversion, Plan, Words
 from ckks.kernels.memory import empty
-from ckks.kernels.threads import num_threads, run, split
+from ckks.kernels.threads import num_threads, run
 
 Index = NDArray[np.int64]
 
@@ -40,21 +45,21 @@ class NativeSwitching:
 
     def decompose(self, gadget: Gadget, x: Words) -> Words:
         """See `composed.decompose`."""
-        batch, n = x.shape[:-2], gadget.plan.n
+        batch, threads = x.shape[:-2], num_threads()
         # Any quotient will do: nothing is divided.
         g, q = self._gadget(gadget, make_quotient(gadget.plan, gadget.special, 0))
-        folded = _entries(x[None])
-        out = empty((len(gadget), prod(batch), len(gadget.plan), n))
-        job = self._ffi.new(self._job, {"x": self._in(folded, None), "out": self._in(out, None)})
+        given = self._one(x, batch, gadget.kept)
+        out = empty((len(gadget), prod(batch), *gadget.plan.shape))
+        job = self._ffi.new(self._job, {"x": given, "out": self._in(out, None)})
         job.parts, job.batch, job.threads = 0, prod(batch), 0
         space = empty((self._lib.ckks_switch_space(g.struct, q.struct, job),))
         job.space = self._in(space, None)[0]
-        if num_threads() == 1:
+        if threads == 1:
             self._lib.ckks_decompose(g.struct, q.struct, job)
         else:
-            self._share(g.struct, q.struct, job, 0)
-            self._share(g.struct, q.struct, job, 4)
-        return out.reshape(len(gadget), *batch, len(gadget.plan), n)
+            self._share(g.struct, q.struct, job, 0, threads)
+            self._share(g.struct, q.struct, job, 4, threads)
+        return out.reshape(len(gadget), *batch, *gadget.plan.shape)
 
     def tensor(self, plan: Plan, x: Words, y: Words) -> Words:
         """See `composed.tensor`."""
@@ -62,6 +67,8 @@ class NativeSwitching:
         if y.shape != x.shape:
             batch = np.broadcast_shapes(batch, y.shape[1:-2])
         u, v, count = _spread(x, batch), _spread(y, batch), prod(batch)
+        if u.shape != v.shape or u.shape != (2, count, *plan.shape):
+            raise ValueError(f"operands of shape {x.shape} and {y.shape}; needed (2, ..., {len(plan)}, {plan.n})")
         out = empty((count, 3, *plan.shape)).swapaxes(0, 1)
 
         def work(s: slice) -> None:
@@ -75,7 +82,7 @@ class NativeSwitching:
     def divide(self, quotient: Quotient, x: Words, index: Index | None = None) -> Words:
         """See `composed.divide`; x is (..., limbs, N)."""
         batch = x.shape[:-2]
-        given = {"x": self._in(_entries(x[None]), None)}
+        given = {"x": self._one(x, batch, quotient.plan)}
         result: Words = self._run(None, quotient, given, batch, 1, index)[0]
         return result
 
@@ -84,7 +91,7 @@ class NativeSwitching:
     ) -> Words:
         """See `composed.switch`."""
         batch = x.shape[:-2]
-        given = {"x": self._in(_entries(x[None]), None), **self._key_and_addend(key, addend, batch)}
+        given = {"x": self._one(x, batch, gadget.kept), **self._key_and_addend(gadget, key, addend, batch)}
         return self._run(gadget, quotient, given, batch, 2, index)
 
     def switch_digits(
@@ -92,7 +99,7 @@ class NativeSwitching:
     ) -> Words:
         """See `composed.switch_digits`."""
         batch = digits.shape[1:-2]
-        given = {"digits": self._in(_entries(digits), None), **self._key_and_addend(key, addend, batch)}
+        given = {"digits": self._digits(gadget, digits), **self._key_and_addend(gadget, key, addend, batch)}
         return self._run(gadget, quotient, given, batch, 2, index)
 
     def switch_sum(
@@ -106,15 +113,17 @@ class NativeSwitching:
         factors: Sequence[Words | None],
     ) -> Words:
         """See `composed.switch_sum`."""
+        if not 1 <= len(keys) == len(indices) == len(factors):
+            raise ValueError(f"{len(keys)} keys, {len(indices)} indices, {len(factors)} factors; needed one of each")
         batch = digits.shape[1:-2]
-        parts = self._in(_spread(x, batch), None)
-        given = {"digits": self._in(_entries(digits), None), "addend": parts, "addend_parts": 1}
+        parts = self._in(_spread(x, batch), (2, prod(batch), *gadget.kept.shape))
+        given = {"digits": self._digits(gadget, digits), "addend": parts, "addend_parts": 1}
         given["x"] = (parts[0] + parts[1], *parts[1:])
         given["terms"] = len(keys)
-        by_term = [(self._ffi.NULL, 0, 0, 0) if key is None else self._key(key) for key in keys]
-        joint = (*batch, *gadget.plan.shape)
-        spread = [None if f is None else _entries(np.broadcast_to(f, joint)[None]) for f in factors]
-        by_factor = [(self._ffi.NULL, 0, 0, 0) if f is None else self._in(f, None) for f in spread]
+        by_term = [(self._ffi.NULL, 0, 0, 0) if key is None else self._key(gadget, key) for key in keys]
+        shape = (1, prod(batch), *gadget.plan.shape)
+        spread = [None if f is None else _spread(f[None], batch) for f in factors]
+        by_factor = [(self._ffi.NULL, 0, 0, 0) if f is None else self._in(f, shape) for f in spread]
         by_index = [self._ffi.NULL if i is None else self._in(i, (gadget.plan.n,), _SIGNED)[0] for i in indices]
         given["keys"] = self._ffi.new("operand[]", by_term)
         given["factors"] = self._ffi.new("operand[]", by_factor)
@@ -129,25 +138,37 @@ class NativeSwitching:
         batch = x.shape[1:-2]
         if y.shape != x.shape:
             batch = np.broadcast_shapes(batch, y.shape[1:-2])
-        left, right = self._in(_spread(x, batch), None), self._in(_spread(y, batch), None)
+        shape = (2, prod(batch), *gadget.kept.shape)
+        left, right = self._in(_spread(x, batch), shape), self._in(_spread(y, batch), shape)
         given = {
             "x": (left[0] + left[1], *left[1:]),  # the second parts, whose product is switched
             "factor": (right[0] + right[1], *right[1:]),
             "left": left,
             "right": right,
-            **self._key_and_addend(key, None, batch),
+            **self._key_and_addend(gadget, key, None, batch),
         }
         return self._run(gadget, quotient, given, batch, 2, None)
 
-    def _key_and_addend(self, key: Words, addend: Words | None, batch: tuple[int, ...]) -> dict[str, Any]:
-        given: dict[str, Any] = {"keys": self._ffi.new("operand *", self._key(key))}
+    def _one(self, x: Words, batch: tuple[int, ...], plan: Plan) -> tuple[Any, ...]:
+        """An operand of one part."""
+        return self._in(_entries(x[None]), (1, prod(batch), *plan.shape))
+
+    def _digits(self, gadget: Gadget, digits: Words) -> tuple[Any, ...]:
+        return self._in(_entries(digits), (len(gadget), prod(digits.shape[1:-2]), *gadget.plan.shape))
+
+    def _key_and_addend(
+        self, gadget: Gadget, key: Words, addend: Words | None, batch: tuple[int, ...]
+    ) -> dict[str, Any]:
+        given: dict[str, Any] = {"keys": self._ffi.new("operand *", self._key(gadget, key))}
         if addend is not None:
-            given["addend"], given["addend_parts"] = self._in(_spread(addend, batch), None), len(addend)
+            parts = 2 if len(addend) == 2 else 1
+            given["addend"] = self._in(_spread(addend, batch), (parts, prod(batch), *gadget.kept.shape))
+            given["addend_parts"] = parts
         return given
 
-    def _key(self, key: Words) -> tuple[Any, ...]:
+    def _key(self, gadget: Gadget, key: Words) -> tuple[Any, ...]:
         """An operand whose batch axis runs over the digits."""
-        pointer, digit, part, limb = self._in(key, None)
+        pointer, digit, part, limb = self._in(key, (len(gadget), 2, *gadget.plan.shape))
         return pointer, part, digit, limb
 
     def _run(
@@ -177,22 +198,26 @@ class NativeSwitching:
             lib.ckks_switch(g, q.struct, job)
         else:
             for step in range(_STEPS):
-                self._share(g, q.struct, job, step)
+                self._share(g, q.struct, job, step, threads)
         return out[0] if not batch else np.moveaxis(out.reshape(*batch, parts, kept, n), -3, 0)
 
-    def _share(self, g: Any, q: Any, job: Any, step: int) -> None:
-        """The tasks of one step, split between the threads; each has scratch of its own."""
-        slices = split(self._lib.ckks_switch_tasks(g, q, job, step))
+    def _share(self, g: Any, q: Any, job: Any, step: int, threads: int) -> None:
+        """The tasks of one step, in as many slices as the space has scratch for, whatever `num_threads` is by now."""
+        tasks = self._lib.ckks_switch_tasks(g, q, job, step)
+        slices = min(tasks, threads)
 
         def work(turns: slice) -> None:
             for turn in range(turns.start, turns.stop):
-                self._lib.ckks_switch_step(g, q, job, step, slices[turn].start, slices[turn].stop, turn)
+                start, stop = tasks * turn // slices, tasks * (turn + 1) // slices
+                self._lib.ckks_switch_step(g, q, job, step, start, stop, turn)
 
-        run(work, len(slices))
+        run(work, slices)
 
     # ---- tables --------------------------------------------------------------------------------------------------
 
     def _make_gadget(self, gadget: Gadget, quotient: Quotient) -> tuple[_Struct, _Struct]:
+        if quotient.plan != gadget.plan:
+            raise ValueError("the quotient is not over the joint basis of the gadget")
         ffi, divided = self._ffi, self._quotient(quotient)
         array, tables = self._limbs(gadget.plan)
         lifts = [self._conversion(lift) for lift in gadget.lifts]
@@ -217,6 +242,8 @@ class NativeSwitching:
 
     def _make_quotient(self, quotient: Quotient) -> _Struct:
         ffi, plan, end = self._ffi, quotient.plan, len(quotient.plan) - quotient.last
+        if not plan.has_roots:
+            raise ParameterError("this plan has no NTT roots; make one with make_plan to transform")
         array, tables = self._limbs(plan)
         conversion = self._conversion(quotient.lift)
         dropped = ffi.new("modulus *[]", tables[: quotient.first] + tables[end:])

@@ -62,8 +62,9 @@ int ckks_variant_runnable(int variant) {
     if (!ckks_variant_compiled(variant)) {
         return 0;
     }
-    const unsigned needed = variant == IFMA && !CKKS_EMULATED ? ifma : variant == AVX2 ? avx2 : 0;
-    return (detect() & needed) == needed;
+    const unsigned beside = CKKS_AVX2 ? avx2 : 0; /* what runs beside emulated transforms */
+    const unsigned needed[VARIANTS] = {0, avx2, CKKS_EMULATED ? beside : ifma};
+    return (detect() & needed[variant]) == needed[variant];
 }
 
 const char *ckks_feature_name(int feature) {
@@ -139,9 +140,9 @@ static const row_kernels avx2_wide_rows = {
 #endif
 
 #if CKKS_IFMA
-/* The emulated build (tests) has no vector unit to rely on: everything but the transforms is portable there. */
+/* An emulated build (tests) may have no vector unit to rely on: everything but the transforms is portable there. */
 #define BESIDE_IFMA(function) IFMA_CHOICE(portable_##function, avx2_##function)
-#if CKKS_EMULATED
+#if !CKKS_AVX2
 #define IFMA_CHOICE(emulated, real) emulated
 #else
 #define IFMA_CHOICE(emulated, real) real
@@ -176,7 +177,7 @@ const row_kernels *choose_rows(int variant, size_t n, uint64_t q) {
     }
 #endif
 #if CKKS_X86
-    if (variant != PORTABLE && !CKKS_EMULATED && n >= AVX2_SMALLEST_N) {
+    if (variant != PORTABLE && CKKS_AVX2 && n >= AVX2_SMALLEST_N) {
         return q < FAST_LIMIT ? &avx2_rows : &avx2_wide_rows;
     }
 #endif
@@ -187,7 +188,7 @@ const row_kernels *choose_rows(int variant, size_t n, uint64_t q) {
 void choose_convert(int variant, conversion *c) {
     c->rows = portable_convert;
 #if CKKS_X86
-    if (variant != PORTABLE && !CKKS_EMULATED && avx2_converts(c)) {
+    if (variant != PORTABLE && CKKS_AVX2 && avx2_converts(c)) {
         c->rows = avx2_convert;
     }
 #endif
@@ -197,7 +198,7 @@ void choose_convert(int variant, conversion *c) {
 /* On streams, which belong to no modulus table: the variant comes with the call. */
 size_t ckks_take_below(int variant, uint64_t q, size_t count, const uint64_t *x, size_t room, uint64_t *out) {
 #if CKKS_X86
-    if (variant != PORTABLE && !CKKS_EMULATED) {
+    if (variant != PORTABLE && CKKS_AVX2) {
         return avx2_take_below(q, count, x, room, out);
     }
 #endif
@@ -207,7 +208,7 @@ size_t ckks_take_below(int variant, uint64_t q, size_t count, const uint64_t *x,
 
 void ckks_binomial(int variant, size_t count, const uint64_t *x, int8_t *out) {
 #if CKKS_X86
-    if (variant != PORTABLE && !CKKS_EMULATED) {
+    if (variant != PORTABLE && CKKS_AVX2) {
         avx2_binomial(count, x, out);
         return;
     }

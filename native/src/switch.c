@@ -26,7 +26,7 @@ void ckks_tensor(modulus *const *m, size_t batch, size_t limbs, const operand *x
 }
 
 int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c) {
-#if CKKS_X86 && !CKKS_EMULATED
+#if CKKS_AVX2
     for (size_t i = 0; i < limbs; i++) {
         if (m[i]->rows->mul != avx2_mul) {
             return 0;
@@ -45,16 +45,12 @@ int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *co
 }
 
 static const lift_kernels *kernels_of(int form) {
-#if CKKS_X86 && !CKKS_EMULATED
+#if CKKS_AVX2
     return form ? &avx2_lift : &portable_lift;
 #else
     (void)form;
     return &portable_lift;
 #endif
-}
-
-size_t ckks_row_words(size_t n) {
-    return row_words(n);
 }
 
 /* Rows of n words, row_words(n) apart, that lie in job->space one area after the other. */
@@ -63,26 +59,37 @@ typedef struct {
     uint64_t *dropped;    /* parts x batch x dropped limbs: the sums there, as words */
     uint64_t *remainders; /* parts x batch x (dropped limbs + 1): v and y of those */
     uint64_t *scratch;    /* threads x SCRATCH */
-    uint64_t *end;
 } areas;
 
 #define SCRATCH 6
 
+/* How many rows of each there are, in this order. */
+enum { AREAS = 4 };
+
+static void count_rows(const gadget *g, const quotient *q, const job *j, size_t rows[AREAS]) {
+    const size_t entries = j->parts * j->batch, dropped = q->first + q->last;
+    rows[0] = g == NULL || j->digits.data != NULL ? 0 : j->batch * (g->limbs - g->special + g->digits);
+    rows[1] = g == NULL ? 0 : entries * dropped;
+    rows[2] = entries * (dropped + 1);
+    rows[3] = j->threads * SCRATCH;
+}
+
 static areas areas_of(const gadget *g, const quotient *q, const job *j) {
-    const size_t apart = row_words(q->m[0]->n), entries = j->parts * j->batch, dropped = q->first + q->last;
+    const size_t apart = row_words(q->m[0]->n);
+    size_t rows[AREAS];
+    count_rows(g, q, j, rows);
     areas a;
     a.digits = j->space;
-    a.dropped = a.digits + (g == NULL || j->digits.data != NULL ? 0 : j->batch * (g->limbs - g->special + g->digits)) * apart;
-    a.remainders = a.dropped + (g == NULL ? 0 : entries * dropped) * apart;
-    a.scratch = a.remainders + entries * (dropped + 1) * apart;
-    a.end = a.scratch + j->threads * SCRATCH * apart;
+    a.dropped = a.digits + rows[0] * apart;
+    a.remainders = a.dropped + rows[1] * apart;
+    a.scratch = a.remainders + rows[2] * apart;
     return a;
 }
 
 size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j) {
-    job nowhere = *j;
-    nowhere.space = NULL;
-    return (size_t)(areas_of(g, q, &nowhere).end - nowhere.space);
+    size_t rows[AREAS];
+    count_rows(g, q, j, rows);
+    return (rows[0] + rows[1] + rows[2] + rows[3]) * row_words(q->m[0]->n);
 }
 
 static size_t kept_limbs(const quotient *q) {

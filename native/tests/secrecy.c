@@ -43,6 +43,93 @@ static void hide(void) {
     }
 }
 
+/* ---- key switching: gadgets of fast primes, of many digits and of long ones, and one with a wide prime ---- */
+
+enum { FAST = 13, DIGITS = 12 };
+
+/* Primes 1 mod 512 of 50 and 47 bits, and a root of order 512 for each. */
+static const uint64_t fast_moduli[FAST] = {FAST_MODULI}, fast_roots[FAST] = {FAST_ROOTS};
+
+/* Rows of memory that nobody has written to: undefined, and of no type yet. */
+static operand hidden(size_t parts, size_t limbs) {
+    const ptrdiff_t part = (ptrdiff_t)(limbs * N);
+    return (operand){malloc(parts * limbs * N * sizeof(uint64_t)), part, part, N};
+}
+
+static void run(const gadget *g, const quotient *q, job j, size_t parts, const operand *out) {
+    j.out = (result){(uint64_t *)out->data, out->part, out->batch, out->limb};
+    j.parts = parts, j.batch = j.threads = 1;
+    j.space = malloc(ckks_switch_space(g, q, &j) * sizeof(uint64_t));
+    if (parts > 0) {
+        ckks_switch(g, q, &j);
+    } else {
+        ckks_decompose(g, q, &j);
+    }
+    free(j.space);
+}
+
+/* Every job there is, over `limbs` primes of which the first `special` are special. */
+static void switch_over(int variant, modulus *const *m, const uint64_t *primes, size_t limbs, size_t special,
+                        size_t digits, const size_t *bounds) {
+    uint64_t ones[FAST * FAST], targets[FAST];
+    conversion *lifts[DIGITS + 1];
+    for (size_t i = 0; i < FAST * FAST; i++) {
+        ones[i] = 1; /* constants that are any numbers will do */
+    }
+    for (size_t d = 0; d <= digits; d++) {
+        /* The last one is the quotient's, by the special primes. */
+        const size_t first = d < digits ? bounds[d] : 0, last = d < digits ? bounds[d + 1] : special;
+        for (size_t i = 0, b = 0; i < limbs; i++) {
+            if (i < first || i >= last) {
+                targets[b++] = primes[i];
+            }
+        }
+        lifts[d] = ckks_conversion_new(variant, last - first, limbs - (last - first), primes + first, targets, ones, ones,
+                                       ones, ones, 1);
+    }
+    const int form = ckks_lift_form(limbs, m, digits + 1, lifts);
+    const gadget g = {form, m, limbs, special, digits, bounds, lifts, ones};
+    const quotient q = {form, m, limbs, special, 0, m, lifts[digits], ones};
+    const size_t kept = limbs - special;
+    const operand u = hidden(2, kept), v = hidden(2, kept), joint = hidden(1, limbs), made = hidden(digits, limbs);
+    const operand to = hidden(digits + 3, limbs), pairs = hidden(2 * digits, limbs);
+    const operand key = {pairs.data, pairs.part, 2 * pairs.part, pairs.limb};
+    const operand second = {u.data + u.part, u.part, u.batch, u.limb}, other = {v.data + v.part, v.part, v.batch, v.limb};
+    const operand keys[3] = {key, {NULL, 0, 0, 0}, key}, factors[3] = {joint, joint, {NULL, 0, 0, 0}};
+    int64_t turned[N];
+    for (size_t k = 0; k < N; k++) {
+        turned[k] = (int64_t)(k * 5 % N);
+    }
+    const int64_t *const indices[3] = {turned, NULL, turned};
+    run(&g, &q, (job){.x = u, .keys = &key, .addend = v, .addend_parts = 2, .index = turned}, 2, &to);
+    run(&g, &q, (job){.x = second, .factor = other, .left = u, .right = v, .keys = &key}, 2, &to);
+    run(&g, &q, (job){.digits = made, .addend = u, .addend_parts = 1, .x = second, .terms = 3, .keys = keys,
+                      .factors = factors, .indices = indices}, 2, &to);
+    run(&g, &q, (job){.x = u}, 0, &to);
+    run(NULL, &q, (job){.x = joint}, 1, &to);
+    const result products = {(uint64_t *)to.data, to.part, to.batch, to.limb};
+    ckks_tensor(m + special, 1, kept, &u, &v, &products);
+    free((void *)u.data), free((void *)v.data), free((void *)joint.data), free((void *)made.data);
+    free((void *)to.data), free((void *)pairs.data);
+    for (size_t d = 0; d <= digits; d++) {
+        ckks_conversion_free(lifts[d]);
+    }
+}
+
+static void switch_all(int variant, modulus *const *mixed) {
+    const size_t single[DIGITS + 1] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, wide[3] = {2, 10, 13};
+    modulus *m[FAST];
+    for (size_t i = 0; i < FAST; i++) {
+        m[i] = ckks_modulus_new(variant, N, fast_moduli[i], fast_roots[i]);
+    }
+    switch_over(variant, m, fast_moduli, FAST, 1, DIGITS, single);
+    switch_over(variant, m, fast_moduli, FAST, 2, 2, wide);
+    switch_over(variant, mixed, moduli, LIMBS, 1, 2, single);
+    for (size_t i = 0; i < FAST; i++) {
+        ckks_modulus_free(m[i]);
+    }
+}
+
 int main(int count, char **arguments) {
     const int variant = count > 1 ? atoi(arguments[1]) : 0;
     modulus *m[LIMBS];
@@ -93,6 +180,7 @@ int main(int count, char **arguments) {
     ckks_rounded(m, 1, LIMBS, reals, 0, 1099511627776.0, ROWS(out));
     ckks_unpack(m, 1, LIMBS, packed, 0, ROWS(out)); /* the verdict is for the caller; nothing here looks at it */
     ckks_pack(m, 1, LIMBS, ROWS(out), packed, 0);
+    switch_all(variant, m);
     if (count > 2 && x[0] == 1) {
         puts("this branch depends on a residue");
     }

@@ -20,6 +20,9 @@ NAMES = (
     "rounded_reals",
     "counted_bits",
     "planned_reductions",
+    "lifted_sums",
+    "permuted_sums",
+    "few_combined",
 )
 
 

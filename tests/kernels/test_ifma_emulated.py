@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kernels import compare, native_builds
+from kernels import compare, native_builds, switching
+from kernels.switching import COUNTS, SHAPES, Case
 
 from ckks.arith import ntt_primes
 from ckks.kernels import reference
@@ -53,3 +55,20 @@ def test_every_prime_size(ifma: NativeKernels, portable: NativeKernels, bits: in
     n = 512
     plan = make_plan(n, ntt_primes(bits=bits, count=2, n=n))
     compare.transforms(ifma, portable, plan, values)
+
+
+@pytest.mark.parametrize("kind", ["emulated", "both"])
+@pytest.mark.parametrize("case", [SHAPES[2], SHAPES[6], SHAPES[7], COUNTS[2]], ids=lambda case: case.name)
+def test_switching_equals_reference(folder: Path, kind: str, case: Case) -> None:
+    """Key switching beside portable kernels, and beside AVX2, whose doubles these transforms take as words."""
+    switching.switching(native_builds.kernels(kind, folder, "ifma"), replace(case, lean=True), 64, reference=True)
+
+
+def test_everything_beside_avx2(folder: Path, values: np.random.Generator) -> None:
+    """The variant as a CPU with AVX-512 has it."""
+    both = native_builds.kernels("both", folder, "ifma")
+    plan = compare.mixed_plan(64)
+    assert both.rows(plan) == ("ifma",) * 6 + ("avx2-wide",) * 2
+    compare.transforms(both, reference, plan, values)
+    compare.pointwise(both, reference, plan, values)
+    compare.sums(both, reference, plan, values, (1, 9))

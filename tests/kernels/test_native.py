@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernels import compare, native_builds
+from kernels import compare, native_builds, switching
+from kernels.switching import COUNTS, SHAPES, WIDTHS, Case
 
 from ckks.arith import is_prime, ntt_primes
 from ckks.errors import BackendError, ParameterError
@@ -100,6 +101,13 @@ def test_the_rest_equals_portable(
     compare.packing(source, portable, plan, values)
     if n < 1024:
         compare.conversions(source, portable, n, values)
+
+
+@pytest.mark.parametrize("case", (*SHAPES, *COUNTS, *WIDTHS), ids=lambda case: case.name)
+def test_switching_equals_reference(source: NativeKernels, case: Case) -> None:
+    """N = 32 is the smallest ring for the vector code; test_switch.py has more."""
+    if source.describe()["checking"]:
+        switching.switching(source, case, 32, reference=True)
 
 
 def test_longest_sums(source: NativeKernels, values: np.random.Generator) -> None:

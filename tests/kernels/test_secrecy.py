@@ -22,7 +22,9 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.skip("needs a C compiler and valgrind")
     native = native_builds.ROOT / "native"
     primes = [ntt_primes(bits=bits, count=1, n=256)[0] for bits in (50, 30, 61)]
-    lists = {"MODULI": primes, "ROOTS": [least_root(256, q) for q in primes]}
+    fast = [*ntt_primes(bits=50, count=8, n=256), *ntt_primes(bits=47, count=5, n=256)]
+    lists = {"MODULI": primes, "FAST_MODULI": fast}
+    lists |= {name.replace("MODULI", "ROOTS"): [least_root(256, q) for q in of] for name, of in lists.items()}
     made = tmp_path_factory.mktemp("secrecy") / "secrecy"
     flags = ["-std=c11", request.param, "-g", "-ffp-contract=off", f"-I{native}/include", f"-I{native}/src"]
     flags += [f"-D{name}={','.join(map(str, words))}" for name, words in lists.items()]

@@ -84,10 +84,9 @@ AVX2 void avx2_split(const conversion *c, size_t width, const uint64_t *x, ptrdi
 }
 
 /*
- * sum_i y_i [D/d_i] - v [D] mod p, |result| <= p/2 + 1, for a <= FEW terms: each product reduced by itself, at six
- * instructions, four of them independent of all else. |y_i| < 2^50 and centred weights make products below
- * (p/2)(1 + 2^-2); v <= a <= 6 times |[D]| <= p/2 is exact. After four terms a sum may hold 4 (5/8) p + 6 p/2 < 8p:
- * that is 2^53 at most, where the rest adds to a reduced one.
+ * sum_i y_i [D/d_i] - v [D] mod p, |result| <= p/2 + 1, for 2 to FEW terms: each product reduced by itself, at six
+ * instructions, four of them independent of all else. |y_i| < 2^50 and centred weights make products below 5/8 p + 1;
+ * v <= a times |[D]| < p/2 is exact. Six of both stay below 7 p + 6 < 2^53, which is reduced once.
  */
 #define FEW 6
 
@@ -103,9 +102,6 @@ AVX2_INLINE void combine_few(const conversion *c, size_t j, size_t a, size_t wid
     for (size_t k = 0; k < width; k += 4) {
         vec sum = _mm256_setzero_pd();
         for (size_t i = 0; i < a; i++) {
-            if (i == 4) {
-                sum = reduce(sum, &f);
-            }
             vec u = _mm256_loadu_pd(y + i * apart + k);
             sum = _mm256_add_pd(sum, mul_factor(u, weights[i], &f));
         }

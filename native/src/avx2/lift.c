@@ -43,8 +43,8 @@ AVX2 static void begin(const modulus *m, const uint64_t *const addend[2], uint64
     }
 }
 
-/* A product of residues is below 3/4 q + 1 in size, two are below 1.5 q + 2: times less than q/2, both within
- * 2^51 q of what mul_factor() takes. */
+/* A product of residues is below 3/4 q + 1 in size, two are below 1.5 q + 2: times less than q/2, both are within the
+ * 2^51 q that mul_factor() takes, and it leaves less than 11/16 q + 2. */
 AVX2 static void begin_product(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2],
                                uint64_t weight, uint64_t *const sum[2]) {
     const field f = field_of(m);
@@ -75,7 +75,7 @@ AVX2 static void add_words(const modulus *m, const uint64_t *x, const uint64_t *
                            size_t added, uint64_t *const sum[2]) {
     make_room(m, added, sum);
     const field f = field_of(m);
-    const sink to = {.sum = {(double *)sum[0], (double *)sum[1]}, .key = {key[0], key[1]}};
+    const sink to = {.lazy = m->lazy_sums, .sum = {(double *)sum[0], (double *)sum[1]}, .key = {key[0], key[1]}};
     for (size_t j = 0; j < m->n; j += 4) {
         vec v = load_words(x + j);
         emit(reduce(factor == NULL ? v : mul(v, load_words(factor + j), &f), &f), j, &to, TO_SUMS, &f);
@@ -129,7 +129,8 @@ AVX2 static void lifted(const conversion *c, size_t j, const modulus *m, const u
     lift_to(c, j, m, work, &to, TO_WORDS);
 }
 
-/* The sums are reduced first, so that a total of eight terms, or of products below 5/8 q + 1, stays below 8 q. */
+/* The sums are reduced first, so that eight terms (products below 5/8 q + 1 at most) on a reduced total stay below 6 q:
+ * with a lifted value, which may be 2^51 where sums are lazy, below 2^53. */
 AVX2 static void add_permuted(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,
                               size_t added, uint64_t *const total[2]) {
     const field f = field_of(m);

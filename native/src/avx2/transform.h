@@ -27,8 +27,8 @@ typedef struct {
 
 /*
  * |key r| < 2^51 q, so a product is at most q/2 + q (q/2 + 1) 2^-52 (1 + u) < 5/8 q + 1; ten of them on a residue of
- * at most q/2 + 1 (or nine on a product) stay below 7 q: lift.c reduces the sums every tenth time. With r itself that
- * is below 2^53, where reduce() ends.
+ * at most q/2 + 1 (or nine on what they begin with, lift.c) stay below 7 q: lift.c reduces the sums every tenth time.
+ * With r itself that is below 2^53, where reduce() ends.
  *
  * Lazily (twiddles.c says when: q <= 2^49 and |r| <= 2^51) a product is at most q/2 + q/2 (1 + u) < q + 1, ten of them
  * with what they are added to below 11 q, and with r below 2^53 still.
@@ -38,8 +38,9 @@ AVX2_INLINE void emit(vec r, size_t j, const sink *to, int kind, const field *f)
         store_words((uint64_t *)to->row + j, r, f);
     } else if (kind == TO_SUMS) {
         for (int p = 0; p < 2; p++) {
-            vec sum = _mm256_loadu_pd(to->sum[p] + j);
-            _mm256_storeu_pd(to->sum[p] + j, _mm256_add_pd(sum, mul(load_words(to->key[p] + j), r, f)));
+            vec sum = _mm256_add_pd(_mm256_loadu_pd(to->sum[p] + j), mul(load_words(to->key[p] + j), r, f));
+            check_bound(_mm256_div_pd(sum, f->q), to->lazy ? 11 : 7);
+            _mm256_storeu_pd(to->sum[p] + j, sum);
         }
     } else {
         vec difference = reduce(_mm256_sub_pd(_mm256_loadu_pd(to->minuend + j), r), f);

@@ -2,7 +2,8 @@
  * What the AVX-512-IFMA variant provides: the transforms for primes below 2^50.
  *
  * With -DCKKS_EMULATE_AVX512 the same source is compiled on tests/emulate_avx512.h, scalar loops in place of vector
- * instructions, so that it can be tested on any machine.
+ * instructions, so that it can be tested on any machine. Everything beside the transforms is portable then, or, with
+ * -DCKKS_BESIDE_AVX2, what runs beside them on a CPU that has both.
  */
 #ifndef CKKS_AVX512_H
 #define CKKS_AVX512_H
@@ -15,6 +16,13 @@
 #define CKKS_EMULATED 0
 #endif
 #define CKKS_IFMA (CKKS_X86 || CKKS_EMULATED)
+
+/* Are the AVX2 kernels served? */
+#if defined(CKKS_EMULATE_AVX512) && !defined(CKKS_BESIDE_AVX2)
+#define CKKS_AVX2 0
+#else
+#define CKKS_AVX2 CKKS_X86
+#endif
 
 #if CKKS_IFMA
 /* The last six layers of a transform work on blocks of 64. */
