@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import ckks
+from benchmarks.aims.sets import parameters
 from ckks import kernels
 from ckks.scheme import PRESETS
 
@@ -75,13 +76,6 @@ def _status(field: str) -> int:
     return 1024 * int(dict(line.split(":", 1) for line in lines)[field].split()[0])
 
 
-def wide() -> ckks.CKKSParams:
-    """Return N = 2^16 with 26 limbs in digits of 5."""
-    return ckks.CKKSParams.generate(
-        ring_degree=2**16, depth=25, scale_bits=45, base_bits=50, num_special=5, special_bits=50
-    )
-
-
 def report(name: str, params: ckks.CKKSParams) -> str:
     """Return one row of the table."""
     keygen = ckks.KeyGenerator(params)
@@ -113,7 +107,7 @@ def main() -> None:
     for name in options.sets:
         print(report(name, ckks.CKKSParams.preset(name)), flush=True)
     if not options.sets:
-        print(report("wide", wide()))
+        print(report("T6", parameters("T6")))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 
 import ckks
 from benchmarks.machine import processor
+from benchmarks.peers.report import replace_between
 from ckks import kernels
 from ckks.errors import BackendError
 from ckks.scheme import PRESETS
@@ -123,10 +124,7 @@ def main() -> None:
     text = table(options.sets, backends, measure(options.sets, backends, options.seconds))
     print(text)
     if options.write:
-        readme = README.read_text(encoding="utf-8")
-        before, rest = readme.split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        README.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
+        README.write_text(replace_between(README.read_text(encoding="utf-8"), MARKS, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

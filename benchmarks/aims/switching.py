@@ -11,7 +11,7 @@ from benchmarks.aims.measure import Context, alternate, local, quotients, runs
 from benchmarks.aims.sets import World, describe, parameters
 from benchmarks.aims.targets import TARGETS
 from benchmarks.peers.workload import ROTATIONS
-from ckks import kernels, rlwe
+from ckks import kernels
 from ckks.ring import Rng, uniform
 from ckks.rlwe.gadget import gadget_of, key_rows, quotient_of
 
@@ -50,24 +50,18 @@ def rotations(aim: str, context: Context) -> list[Row]:
     calls: dict[str, Callable[[], object]] = {
         "one": lambda: evaluator.rotate(ct, ROTATIONS[0]),
         "eight": lambda: evaluator.rotate_many(ct, ROTATIONS),
+        "summed": lambda: evaluator.rotate_sum(ct, ROTATIONS),
     }
-    summed = getattr(rlwe, "automorphism_sum", None)
-    if summed is not None:
-        m = 2 * params.ring_degree
-        elements = tuple(pow(5, k, m) for k in ROTATIONS)
-        calls["summed"] = lambda: summed(ct, elements, evaluator.keys)
     times = alternate({name: local(call) for name, call in calls.items()}, context.effort)
     where, one = describe(params), times["one"]
     name, count = f"set of {aim}", len(ROTATIONS)
     eight, together = TARGETS["T7", "eight hoisted"], TARGETS["T7", "eight summed"]
-    rows = [
+    title = f"{count} summed before the division over one, {name}"
+    return [
         Row("T7", f"one rotation, {name}", where, "ms", one, runs(), TARGETS["T7", f"rotation, {name}"]),
         Row("T7", f"{count} hoisted over one, {name}", where, "x", quotients(times["eight"], one), runs(), eight),
+        Row("T7", title, where, "x", quotients(times["summed"], one), runs(), together),
     ]
-    title = f"{count} summed before the division over one, {name}"
-    if summed is None:
-        return [*rows, Row("T7", title, where, "x", [], runs(), together, "rlwe.automorphism_sum is not there")]
-    return [*rows, Row("T7", title, where, "x", quotients(times["summed"], one), runs(), together)]
 
 
 def batch(context: Context, *, aim: str = "T5") -> list[Row]:

@@ -7,13 +7,12 @@ the sum of these by what fusing saves: passes over memory and results that never
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import numpy as np
+from itertools import pairwise
 
 from benchmarks.profile.counts import Counts
 from ckks import kernels
-from ckks.kernels import make_conversion
-from ckks.rlwe import Ciphertext, RLWEParams, SwitchingKey
+from ckks.rlwe import Ciphertext, SwitchingKey
+from ckks.rlwe.gadget import gadget_of, key_rows, quotient_of
 
 TRANSFORM, CONVERSION, PRODUCT, TENSOR, OTHER = "NTT", "conversion", "inner product", "tensor", "other"
 
@@ -38,27 +37,22 @@ def stages(a: Ciphertext, b: Ciphertext, key: SwitchingKey) -> dict[str, Callabl
     counts = Counts.of(params, level)
     limbs, k, n = counts.limbs, counts.special, params.ring_degree
     basis, joint = params.basis(level), params.extended_basis(level)
-    slices = params.digits(level)
+    gadget, quotient = gadget_of(params, level), quotient_of(params, level, rescale=True)
     product = kernels.empty((3, limbs, n))
     coefficients = kernels.intt(basis.plan, a.words[1])
-    digits = kernels.empty((len(slices), len(joint), n))
+    digits = kernels.empty((len(gadget), len(joint), n))
     for digit in digits:
         digit[k:], digit[:k] = a.words[1], key.words[0, 0, :k]
     acc = kernels.empty((2, len(joint), n))
     acc[:] = key.words[0, :, : len(joint)]
-    rows = key.words[: len(slices), :, : len(joint)]
+    rows = key_rows(key, level)
     first, end = k, k + counts.kept
     dropped = kernels.empty((2, counts.divisor, n))
     dropped[:, :first], dropped[:, first:] = acc[:, :first], acc[:, end:]
-    kept = joint.plan[first:end]
+    kept = quotient.kept
     remainder = kernels.empty((2, counts.kept, n))
-    table = make_conversion(joint.moduli[:first] + joint.moduli[end:], kept.moduli)
-    scalars, inverses = _scalars(params, level), kept.q - np.uint64(2)
+    lifted = [kernels.empty((len(lift.target), n)) for lift in gadget.lifts]
     x, y = a.words, b.words
-
-    def others(own: slice) -> list[slice]:
-        both = slice(0, k + own.start), slice(k + own.stop, len(joint))
-        return [s for s in both if s.start < s.stop]
 
     def tensor() -> None:
         kernels.mul(basis.plan, x[0], y[0], product[0])
@@ -66,15 +60,14 @@ def stages(a: Ciphertext, b: Ciphertext, key: SwitchingKey) -> dict[str, Callabl
         kernels.mul(basis.plan, x[1], y[1], product[2])
 
     def convert_digits() -> None:
-        for digit, own in zip(digits, slices, strict=True):
-            for where in others(own):
-                lift = make_conversion(params.moduli[own], joint[where].moduli, params.centred_digits)
-                kernels.convert(lift, coefficients[own], digit[where])
+        for out, lift, (start, stop) in zip(lifted, gadget.lifts, pairwise(gadget.bounds), strict=True):
+            kernels.convert(lift, coefficients[start - k : stop - k], out)
 
     def transform_digits() -> None:
-        for digit, own in zip(digits, slices, strict=True):
-            for where in others(own):
-                kernels.ntt(joint[where].plan, digit[where], digit[where])
+        for digit, out, (start, stop) in zip(digits, lifted, pairwise(gadget.bounds), strict=True):
+            kernels.ntt(joint[:start].plan, out[:start], digit[:start])
+            if stop < len(joint):
+                kernels.ntt(joint[stop:].plan, out[start:], digit[stop:])
 
     def inner_product() -> None:
         for part in (0, 1):
@@ -90,14 +83,12 @@ def stages(a: Ciphertext, b: Ciphertext, key: SwitchingKey) -> dict[str, Callabl
         "convert digits": convert_digits,
         "NTT of digits": transform_digits,
         "inner product": inner_product,
-        "add P (c_0, c_1)": lambda: kernels.mul_scalar_add(basis.plan, product[:2], scalars, acc[:, k:], acc[:, k:]),
+        "add P (c_0, c_1)": lambda: kernels.mul_scalar_add(
+            basis.plan, product[:2], gadget.weights, acc[:, k:], acc[:, k:]
+        ),
         "inverse NTT of what is divided out": divided_out,
-        "convert the remainder": lambda: kernels.convert(table, dropped, remainder),
+        "convert the remainder": lambda: kernels.convert(quotient.lift, dropped, remainder),
         "NTT of the remainder": lambda: kernels.ntt(kept, remainder, remainder),
-        "subtract and scale": lambda: kernels.sub_mul_scalar(kept, acc[:, first:end], remainder, inverses),
+        "subtract and scale": lambda: kernels.sub_mul_scalar(kept, acc[:, first:end], remainder, quotient.weights),
     }
     return {name: made[name] for name in KINDS}
-
-
-def _scalars(params: RLWEParams, level: int) -> np.ndarray:
-    return np.array([params.special_modulus % q for q in params.basis(level).moduli], dtype=np.uint64)

@@ -145,7 +145,7 @@ def automorphism_sum(
     words = kernels.switch_sum(
         gadget,
         parts,
-        kernels.decompose(gadget, parts[1]),
+        decompose(params, parts[1], level),
         [None if key is None else key_rows(key, level) for key in wanted],
         quotient,
         [None if key is None else ntt_permutation(m // 2, g % m) for g, key in zip(elements, wanted, strict=True)],
@@ -171,14 +171,13 @@ def tensor(a: Ciphertext, b: Ciphertext, size: Noise) -> Ciphertext:
     return Ciphertext.of(a.params, _parts_last(kernels.tensor(a.basis.plan, x, y)), a.level, None, size)
 
 
-def _check_factors(a: Ciphertext, b: Ciphertext) -> tuple[int, ...]:
-    """Return the batch shape of a product, or say what does not fit."""
+def _check_factors(a: Ciphertext, b: Ciphertext) -> None:
+    """Raise unless the product of these exists."""
     if a.params != b.params or a.level != b.level or a.parts != 2 or b.parts != 2:
         raise BasisMismatch(f"a product needs two parts each, one level and one parameter set; found {a} and {b}")
-    if a.shape == b.shape:
-        return a.shape
     try:
-        return np.broadcast_shapes(a.shape, b.shape)
+        if a.shape != b.shape:
+            np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         raise BasisMismatch(f"batches {a.shape} and {b.shape} do not broadcast") from None
 

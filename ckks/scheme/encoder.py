@@ -97,7 +97,7 @@ class Encoder:
                 "(as leading axis of a batch), or use a larger ring degree"
             )
         check_magnitude(array, bound)
-        room = log2(params.basis(level).modulus) - 1  # the modulus itself may be far beyond a double
+        room = params.room(level)
         if log2(bound) + log2(exact_scale) >= room:
             raise RangeError(
                 f"values up to {bound:g} at scale 2^{log2(float(exact_scale)):.1f} exceed the modulus of level {level} "

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ from benchmarks.aims.measure import Context, alternate, local
 from benchmarks.aims.targets import RECORDED, TARGETS, TITLES, Target
 from benchmarks.peers.report import replace_between
 from benchmarks.peers.run import Effort
-from ckks import kernels, rlwe
+from ckks import kernels
 from ckks.errors import LevelError
 
 AIMS = [f"T{i}" for i in range(1, 16)]
@@ -133,18 +132,6 @@ def test_the_bound_is_that_of_one_variant(variant: str, bounded: bool, monkeypat
 
 
 # what may be missing ------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("quick")
-def test_the_summed_rotations_are_measured_once_they_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(rlwe, "automorphism_sum", raising=False)
-    missing = switching.rotations("T4", QUICK)[-1]
-    assert missing.samples == [] and "automorphism_sum is not there" in missing.note
-    calls: list[Any] = []
-    monkeypatch.setattr(rlwe, "automorphism_sum", lambda *arguments: calls.append(arguments), raising=False)
-    assert switching.rotations("T4", QUICK)[-1].samples
-    _, elements, keys = calls[0]
-    assert len(elements) == 8 and all(keys.galois_key(g) for g in elements)
 
 
 @pytest.mark.usefixtures("quick")

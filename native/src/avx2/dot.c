@@ -1,5 +1,6 @@
 /*
- * Sums of products (sum.h) over K terms: four vectors of columns at a time, all terms before the next columns.
+ * Sums of products over K terms. Rows are often a power of two apart, and so compete for the same lines of the cache: of
+ * many at once the processor would read nothing ahead. So a few terms at a time, through a block of columns.
  */
 #include "avx2/sum.h"
 #include "portable/modarith.h"
@@ -8,53 +9,56 @@
 
 /* Vectors side by side: their chains of additions overlap. */
 #define LANES 4
+/* Columns that go through all terms before the next; their sums stay on the stack. */
+#define BLOCK 2048
 
-/* sum over k of x[k] y[k] for 4 LANES columns. */
-AVX2_INLINE void columns(const modulus *m, size_t terms, const uint64_t *x, ptrdiff_t x_term, const uint64_t *y,
-                         ptrdiff_t y_term, uint64_t *out) {
+/* sum over k of x[k] y[k] for `count` <= BLOCK columns, by lazy sums (sum.h) of SUM_TERMS at a time. */
+AVX2_INLINE void columns(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
+                         const uint64_t *y, ptrdiff_t y_term, uint64_t *out) {
     const field f = field_of(m);
     const vec factor = high_factor(m);
-    vec total[LANES];
-    for (size_t i = 0; i < LANES; i++) {
-        total[i] = _mm256_setzero_pd();
-    }
-    while (terms > 0) {
-        const size_t now = terms < SUM_TERMS ? terms : SUM_TERMS;
-        lazy_sum sum[LANES];
-        for (size_t i = 0; i < LANES; i++) {
-            sum[i] = empty_sum();
-        }
-        for (size_t k = 0; k < now; k++, x += x_term, y += y_term) {
+    _Alignas(32) double total[BLOCK];
+    for (size_t done = 0; done < terms; done += SUM_TERMS) {
+        const size_t end = terms - done < SUM_TERMS ? terms : done + SUM_TERMS;
+        for (size_t j = 0; j < count; j += 4 * LANES) {
+            lazy_sum sum[LANES];
             for (size_t i = 0; i < LANES; i++) {
-                add_product(&sum[i], load_words(x + 4 * i), load_words(y + 4 * i));
+                sum[i] = empty_sum();
+            }
+            for (size_t k = done; k < end; k++) {
+                const uint64_t *u = x + (ptrdiff_t)k * x_term + j, *v = y + (ptrdiff_t)k * y_term + j;
+                for (size_t i = 0; i < LANES; i++) {
+                    add_product(&sum[i], load_words(u + 4 * i), load_words(v + 4 * i));
+                }
+            }
+            for (size_t i = 0; i < LANES; i++) {
+                const size_t at = j + 4 * i;
+                vec v = fold_sum(&sum[i], done == 0 ? _mm256_setzero_pd() : _mm256_load_pd(total + at), factor, &f);
+                if (end == terms) {
+                    store_words(out + at, v, &f);
+                } else {
+                    _mm256_store_pd(total + at, v);
+                }
             }
         }
-        for (size_t i = 0; i < LANES; i++) {
-            total[i] = fold_sum(&sum[i], total[i], factor, &f);
-        }
-        terms -= now;
-    }
-    for (size_t i = 0; i < LANES; i++) {
-        store_words(out + 4 * i, total[i], &f);
     }
 }
 
 AVX2 void avx2_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                    const uint64_t *y, ptrdiff_t y_term, uint64_t *out) {
-    for (size_t j = 0; j < count; j += 4 * LANES) {
-        columns(m, terms, x + j, x_term, y + j, y_term, out + j);
+    for (size_t j = 0; j < count; j += BLOCK) {
+        const size_t width = count - j < BLOCK ? count - j : BLOCK;
+        columns(m, width, terms, x + j, x_term, y + j, y_term, out + j);
     }
 }
 
 /*
- * A weighted sum has many terms, in rows that are often a power of two apart and so compete for the same lines of the
- * cache: a few terms at a time, through BLOCK columns, with the sums on the stack. Each product is reduced by itself: a
- * factor that serves many products is five instructions, as many as a lazy sum with its fold.
+ * Weighted sums. Each product is reduced by itself: with a factor that serves many products that is five instructions,
+ * as many as a lazy sum with its fold. The rows of the next group are asked for ahead of their turn.
  *
  * 0 <= x < q and a centred weight make products of at most q/2 + q (q/2) 2^-52 (1 + u) < 5/8 q + 1; eight of them on a
  * residue of q/2 + 1 stay below 6 q < 2^53.
  */
-#define BLOCK 2048
 #define GROUP 4
 
 AVX2_INLINE void add_group(const field *f, size_t terms, const uint64_t *x, ptrdiff_t x_term, const factor *w,
