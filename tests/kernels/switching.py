@@ -67,6 +67,8 @@ SHAPES = (
     Case("mixed with wide primes", (60, 50), ((50, 60), (30, 61), (40,)), last=1),
     Case("wide uncentred", (61,), ((60,), (55,), (61,)), centred=False, terms=9),
     Case("wide special prime only", (60,), ((50, 49), (50, 49))),
+    Case("uncentred, one prime a digit", (50, 46), ((50,), (46,), (49,), (30,)), centred=False),
+    Case("one prime a digit, from 30 bits to 50", (46,), ((30,), (50,), (49,), (40,)), last=1),
 )
 """All options of every function."""
 

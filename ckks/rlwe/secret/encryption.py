@@ -45,8 +45,8 @@ def encrypt_poly(
         raise BasisMismatch("the secret key belongs to other parameters than the plaintext")
     if message.basis != basis:
         raise BasisMismatch(f"message over {message.basis}; needed {basis} at level {level}")
-    s = secret.ntt(basis)  # fails for a closed key, and then before anything is written
     seed = rng.public_seed()
+    s = secret.ntt(basis)  # fails for a closed key, and then before anything is written
     words = kernels.empty((2, *message.residues.shape))
     c0, a = words
     ciphertext_half(params, level, message.shape, seed, out=a)
