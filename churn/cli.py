@@ -130,6 +130,7 @@ def train(
     """Train a model in the clear and write it as JSON, for `serve`."""
     console = Console()
     with steps(console) as step, step("train in the clear"):
+        from churn.data import NEGATIVE
         from churn.demo import train_on, write_model
         from churn.training import measure
 
@@ -138,7 +139,7 @@ def train(
         with writing(out):
             write_model(model, out)
         if held_out is not None:
-            label = ["no", model.positive] if model.positive != "no" else ["other", model.positive]
+            label = [NEGATIVE if model.positive != NEGATIVE else "other", model.positive]
             table = parts.test.assign(**{model.target: [label[int(y)] for y in parts.test_labels]})
             with writing(held_out):
                 held_out.parent.mkdir(parents=True, exist_ok=True)

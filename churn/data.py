@@ -35,7 +35,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-DEFAULT_ROWS = 16384  # a held-out quarter is 4096 rows: the slots of one ciphertext at N = 8192
+DEFAULT_ROWS = 16384  # a held-out quarter is 4096 rows
 MIN_ROWS = 100
 TARGET, POSITIVE, NEGATIVE = "left", "Yes", "No"
 

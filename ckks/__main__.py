@@ -13,11 +13,14 @@ from typing import Any
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ckks", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command")
     doctor = commands.add_parser("doctor", help="report backend, CPU features, threads, cache folder; run a self-test")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
     commands.add_parser("warmup", help="compile every kernel of the active backend once, for containers")
     parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help()
+        return 2
     from ckks.errors import HEError
 
     try:

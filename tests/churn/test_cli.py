@@ -98,7 +98,7 @@ def test_train_writes_a_model_that_can_be_hosted(run: Run) -> None:
     assert model.name == "staff" and model.target == "left"
     with open("held.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 100 and {row["left"] for row in rows} == {"Yes", "no"}
+    assert len(rows) == 100 and {row["left"] for row in rows} == {"Yes", "No"}
 
 
 def test_model_folders_that_cannot_be_hosted(run: Run, tmp_path: Path) -> None:
