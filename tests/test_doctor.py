@@ -110,7 +110,9 @@ def test_the_self_test_notices_wrong_kernels(monkeypatch):
 
 
 def test_usage(tmp_path, capsys):
-    for arguments in ([], ["nonsense"], ["doctor", "--nonsense"]):
+    assert command.main([]) == 2
+    assert "doctor" in capsys.readouterr().out
+    for arguments in (["nonsense"], ["doctor", "--nonsense"]):
         with pytest.raises(SystemExit) as caught:
             command.main(arguments)
         assert caught.value.code == 2
