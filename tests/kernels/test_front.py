@@ -534,7 +534,7 @@ def test_values_of_ring_elements_cannot_be_overwritten(backend):
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "gather"])  # which has no moduli
 def test_checking_names_the_first_word_that_is_not_reduced(backend, name, monkeypatch):
     plan = plan_of(8)
-    monkeypatch.setattr(kernels, "_CHECKING", True)
+    monkeypatch.setattr(kernels.shapes, "CHECKING", True)
     inputs = operands(name, plan, (2,))
     check(name, plan, inputs)
     for place in range(len(inputs)):
@@ -546,7 +546,7 @@ def test_checking_names_the_first_word_that_is_not_reduced(backend, name, monkey
 
 def test_checking_covers_conversions_and_scalars(backend, monkeypatch):
     plan = plan_of(8)
-    monkeypatch.setattr(kernels, "_CHECKING", True)
+    monkeypatch.setattr(kernels.shapes, "CHECKING", True)
     table = make_conversion(plan.moduli, (193,))
     words = good(plan)
     kernels.convert(table, words)

@@ -216,7 +216,7 @@ def test_the_binding_refuses_it_too(native, function):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_checking_names_the_first_word_that_is_not_reduced(backend, function, monkeypatch):
-    monkeypatch.setattr(kernels, "_CHECKING", True)
+    monkeypatch.setattr(kernels.shapes, "CHECKING", True)
     arguments = good(function)
     plan = CASE.plan(N)
     getattr(kernels, function)(**arguments)
