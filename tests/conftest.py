@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
+import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -57,6 +59,32 @@ def values() -> np.random.Generator:
     return np.random.default_rng(20)
 
 
+Figure = Callable[[str, str], None]
+"""Called with the name of a promise in docs/security.md and the figure that the test reached."""
+
+FIGURES = pytest.StashKey[list[dict[str, str]]]()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """Report a figure: `figure("W2", "10,000 flips: 10,000 refused")`. The summary shows it, CKKS_FIGURES keeps it."""
+
+    def report(promise: str, reached: str) -> None:
+        record = {
+            "promise": promise,
+            "reached": reached,
+            "test": request.node.nodeid,
+            "date": datetime.date.today().isoformat(),
+            "tier": "long" if request.config.getoption("--slow") else "quick",
+        }
+        request.config.stash.setdefault(FIGURES, []).append(record)
+        if path := os.environ.get("CKKS_FIGURES"):
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+
+    return report
+
+
 def ring_degrees(backend: str, *degrees: int) -> tuple[int, ...]:
     """Return those of the ring degrees that a backend is asked for: the reference only small ones."""
     return tuple(n for n in degrees if backend != "reference" or n <= LARGEST_REFERENCE_N)
@@ -77,6 +105,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the skipped tests by reason: every one is explained, none is listed twice."""
+    figures = terminalreporter.config.stash.get(FIGURES, [])
+    if figures:
+        terminalreporter.section("figures, by promise of docs/security.md")
+        for found in sorted(figures, key=lambda f: f["promise"]):
+            terminalreporter.write_line(f"{found['promise']:5} {found['reached']}")
     reasons = Counter(
         report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
     )
