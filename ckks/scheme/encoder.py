@@ -6,7 +6,7 @@ Floating point ends here: what `encode` returns is an exact integer polynomial, 
 from __future__ import annotations
 
 from decimal import Decimal
-from math import log2, prod
+from math import ceil, log2, prod
 from typing import Any
 
 import numpy as np
@@ -216,22 +216,16 @@ def exact_round(value: float, scale: Decimal) -> int:
 
 
 def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64], scale: float, largest: float) -> Words:
-    """Return the residues of the integers nearest to scale x coefficients, (..., N), none above `largest` in size.
+    """Return residues of integers near scale x coefficients, (..., N), none above `largest` in size.
 
-    Beyond 2^62 a double is an integer already; it is split exactly into digits of 52 bits, most significant last.
+    The nearest integers while they stay below 2^61. Beyond, they are 2^k times the nearest integers at scale / 2^k, of
+    61 bits: half of 2^k is 2^-62 of the largest, less than the error of the FFT that made the coefficients.
     """
-    if largest * scale < 2.0**62:
-        return kernels.rounded(basis.plan, coefficients, scale)
-    rest, digits = np.rint(coefficients * scale), []
-    while np.abs(rest).max(initial=0.0) >= 2.0**62:
-        high = np.trunc(rest * 2.0**-52)
-        digits.append((rest - high * 2.0**52).astype(np.int64))
-        rest = high
-    words = kernels.signed(basis.plan, rest.astype(np.int64))
-    radix = np.array([2**52 % q for q in basis.moduli], dtype=np.uint64)
-    for digit in reversed(digits):  # Horner's rule
-        words = kernels.mul_scalar_add(basis.plan, words, radix, kernels.signed(basis.plan, digit))
-    return words
+    k = max(0, ceil(log2(largest * scale)) - 61)
+    words = kernels.rounded(basis.plan, coefficients, scale * 2.0**-k)
+    if not k:
+        return words
+    return kernels.mul_scalar(basis.plan, words, np.array([pow(2, k, q) for q in basis.moduli], dtype=np.uint64), words)
 
 
 def centred_floats(basis: RNSBasis, residues: Words, scale: Decimal) -> NDArray[np.float64]:
