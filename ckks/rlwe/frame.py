@@ -6,8 +6,9 @@ Layout, little endian, offsets in bytes:
       8  format version, 1                                   2
      10  kind, see `Kind`                                    2
      12  digest of the parameter set                        32
-     44  what the kind needs: see `header` for all but
-         parameters, `serialization_params` for those      28
+     44  what the kind needs: see `serialization_params`
+         for parameters, `header` for all that is made of
+         residues; nothing for models                      28
      72  room for the scheme above, zero when there is none 64
     136  body length                                         8
     144  body
@@ -15,7 +16,8 @@ Layout, little endian, offsets in bytes:
 
 A receiver reads the first HEAD_BYTES, learns the total length from them and the parameters it
 already has, and only then reads, or refuses, the rest. Whatever a kind does not use is zero. The
-checksum finds accidents; it does not tell who sent the object.
+checksum finds accidents; it does not tell who sent the object. docs/wire-format.md describes every
+kind to the byte, for readers and writers in other languages.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ class Kind(enum.IntEnum):
     CIPHERTEXT = 5
     SEEDED_CIPHERTEXT = 6
     PLAINTEXT = 7
+    MODEL = 8
 
     def __str__(self) -> str:
         """Return the kind in words."""
@@ -69,6 +72,13 @@ class Head:
     fields: bytes
     scheme: bytes
     body_length: int
+
+    def check_digest(self, digest: bytes) -> None:
+        """Raise SerializationError unless the object belongs to the parameters of this digest."""
+        if self.digest != digest:
+            raise SerializationError(
+                f"{self.kind} belongs to the parameters {self.digest.hex()[:16]}...; needed {digest.hex()[:16]}..."
+            )
 
 
 def read_head(data: Buffer) -> Head:

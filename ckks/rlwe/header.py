@@ -46,7 +46,7 @@ class Header:
     """What an object's length follows from. What its kind does not use keeps its default.
 
     Args:
-        kind: any but PARAMETERS.
+        kind: any but PARAMETERS and MODEL.
         level: of the words; for evaluation keys that of the Galois keys (0 without any).
         relin_level: level of the relinearisation key of evaluation keys.
         parts: of a ciphertext, 2 or more.
@@ -168,19 +168,16 @@ def read_header(data: Buffer, params: RLWEParams, *kinds: Kind) -> Header:
     Args:
         data: a frame, or its first HEAD_BYTES bytes.
         params: the parameters that the object must belong to.
-        kinds: the kinds that are welcome; any but PARAMETERS when none is given.
+        kinds: the kinds that are welcome; any but PARAMETERS and MODEL, which have no such header, when none is given.
 
     Raises:
         SerializationError: wrong magic, version, kind, parameters, header or body length.
     """
     head = read_head(data)
-    if head.kind is Kind.PARAMETERS or (kinds and head.kind not in kinds):
+    if head.kind not in _USED or (kinds and head.kind not in kinds):
         wanted = " or ".join(map(str, kinds)) if kinds else "a key, ciphertext or plaintext"
         raise SerializationError(f"found {head.kind}; needed {wanted}")
-    if head.digest != params.digest:
-        raise SerializationError(
-            f"{head.kind} belongs to the parameters {head.digest.hex()[:16]}...; needed {params.digest.hex()[:16]}..."
-        )
+    head.check_digest(params.digest)
     header = Header.of(head)
     header.check(params)
     if head.body_length != (needed := header.body_length(params)):

@@ -11,7 +11,7 @@ from typing import Any
 from ckks.errors import SerializationError
 from ckks.rlwe import serialization as wire
 from ckks.rlwe.elements import Ciphertext, Plaintext
-from ckks.rlwe.frame import HEAD_BYTES, Buffer, Kind
+from ckks.rlwe.frame import HEAD_BYTES, Buffer, Kind, read_head
 from ckks.rlwe.header import Header, read_header
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.noise import Noise, fresh_public, fresh_secret
@@ -26,6 +26,7 @@ from ckks.scheme.serialization_meta import (
     params_field,
     params_from_field,
 )
+from ckks.scheme.serialization_model import model_from_bytes, model_length, model_to_bytes
 
 __all__ = [
     "HEAD_BYTES",
@@ -36,6 +37,9 @@ __all__ = [
     "evaluation_keys_from_bytes",
     "evaluation_keys_length",
     "legal_length",
+    "model_from_bytes",
+    "model_length",
+    "model_to_bytes",
     "params_from_bytes",
     "params_length",
     "plaintext_from_bytes",
@@ -188,11 +192,14 @@ def plaintext_from_bytes(
 def legal_length(head: Buffer, params: RLWEParams) -> int:
     """Return the one legal length of the frame that starts with these HEAD_BYTES (or more) bytes.
 
-    For every kind but parameters, which have `params_length(head)`.
+    For every kind but parameters, which have `params_length(head)`. That of a model is what its head says, within
+    the bound on models.
 
     Raises:
         SerializationError: wrong magic, version, kind, parameters or header.
     """
+    if read_head(head).kind is Kind.MODEL:
+        return model_length(head, params)
     return read_header(head, params).frame_length(params)
 
 

@@ -4,6 +4,7 @@ Layout, little endian: magic "CKKSSKEY" (8) | version (2) | flags (2: bit 0 = en
 N (4) | salt (16) | nonce (12) | payload | SHA-256 of all before (32).
 Payload: one byte per four coefficients (value + 1 in 2 bits each, low bits first); with a passphrase it is sealed by
 AES-256-GCM (tag of 16 bytes behind it) under scrypt(passphrase, salt, n = 2^17, r = 8, p = 1), header authenticated.
+Without one, salt, nonce and what is left of the last byte are zero, so that an unsealed key has one form.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from ckks.errors import BasisMismatch, SerializationError
+from ckks.errors import BasisMismatch, RangeError, SerializationError
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.secret.key import SecretKey
 
@@ -37,8 +38,8 @@ def secret_key_to_bytes(secret: SecretKey, passphrase: str | None = None) -> byt
     crumbs = (secret.coefficients() + 1).astype(np.uint8)
     crumbs = np.concatenate([crumbs, np.zeros(-len(crumbs) % 4, dtype=np.uint8)])
     payload: bytes = np.bitwise_or.reduce(crumbs.reshape(-1, 4) << _SHIFTS, axis=1).tobytes()
-    salt, nonce = os.urandom(16), os.urandom(12)
     sealed = passphrase is not None
+    salt, nonce = (os.urandom(16), os.urandom(12)) if sealed else (bytes(16), bytes(12))
     header = _HEADER.pack(_MAGIC, _VERSION, int(sealed), params.digest, params.ring_degree, salt, nonce)
     if passphrase is not None:
         payload = AESGCM(_derive(passphrase, salt)).encrypt(nonce, payload, header)
@@ -47,7 +48,12 @@ def secret_key_to_bytes(secret: SecretKey, passphrase: str | None = None) -> byt
 
 
 def secret_key_from_bytes(data: bytes, params: RLWEParams, passphrase: str | None = None) -> SecretKey:
-    """Return the secret key of `params` from `secret_key_to_bytes`; raise SerializationError when damaged."""
+    """Return the secret key of `params` from `secret_key_to_bytes`.
+
+    Raises:
+        BasisMismatch: it belongs to other parameters.
+        SerializationError: anything else that is wrong with it: damage, a passphrase that is wrong or missing.
+    """
     _check_passphrase(passphrase)
     if len(data) < _HEADER.size + 32:
         raise SerializationError(f"secret key of {len(data)} bytes is cut short; needed at least {_HEADER.size + 32}")
@@ -66,6 +72,8 @@ def secret_key_from_bytes(data: bytes, params: RLWEParams, passphrase: str | Non
     payload = data[_HEADER.size : -32]
     if passphrase is not None and not flags:
         raise SerializationError("this secret key file is not sealed, but a passphrase was given: wrong file?")
+    if not flags and (any(salt) or any(nonce)):
+        raise SerializationError("unsealed secret key file: salt or nonce is set; needed zeros")
     if flags:
         if passphrase is None:
             raise SerializationError("this secret key file is sealed; give its passphrase")
@@ -73,10 +81,15 @@ def secret_key_from_bytes(data: bytes, params: RLWEParams, passphrase: str | Non
             payload = AESGCM(_derive(passphrase, salt)).decrypt(nonce, payload, data[: _HEADER.size])
         except InvalidTag:
             raise SerializationError("wrong passphrase for this secret key file") from None
-    crumbs = (np.frombuffer(payload, dtype=np.uint8)[:, None] >> _SHIFTS & 3).ravel()[:n]
-    if crumbs.max() > 2:
+    crumbs = (np.frombuffer(payload, dtype=np.uint8)[:, None] >> _SHIFTS & 3).ravel()
+    if crumbs[:n].max() > 2:
         raise SerializationError("secret key payload holds a value outside {-1, 0, 1}")
-    return SecretKey(params, crumbs.astype(np.int8) - np.int8(1))
+    if crumbs[n:].any():
+        raise SerializationError("secret key payload: bits behind the last coefficient are set; needed zeros")
+    try:
+        return SecretKey(params, crumbs[:n].astype(np.int8) - np.int8(1))
+    except RangeError as error:
+        raise SerializationError(f"secret key file: {error}") from None
 
 
 def save_secret_key(path: str | os.PathLike[str], secret: SecretKey, passphrase: str | None = None) -> None:
