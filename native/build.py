@@ -20,7 +20,8 @@ SOURCES = sorted(str(path) for path in (NATIVE / "src").rglob("*.c"))
 HEADERS = sorted(str(path) for part in ("include", "src") for path in (NATIVE / part).rglob("*.h"))
 
 # -ffp-contract=off: a product and a sum fuse exactly where an fma is written, nowhere else.
-FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-Wall", "-Wextra"]
+# -g0: debugging information would name the folder of the build, and two builds would differ in their bytes.
+FLAGS = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-fast-math", "-Wall", "-Wextra"]
 
 
 def declarations() -> str:
