@@ -1,0 +1,304 @@
+"""Keys in files, and what is known of them in SQLite: the `KeyStore` of a service on one machine.
+
+    FOLDER/lock                 one service per folder
+    FOLDER/store.db             rows: which keys there are; the nonces of `replays`
+    FOLDER/tenants, uploads     the bytes: see `blobs`
+
+A key exists exactly when its row does. An upload is written under a temporary name, put on the disk, given its place,
+that place put on the disk, and then the row written; a deletion takes the row away first. So at whatever moment the
+process ends, a key is absent or complete, and what is left over is files without a row, removed at the next start.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import astuple
+from pathlib import Path
+from threading import RLock
+
+from churn.hosting.blobs import Blobs, Partial
+from churn.hosting.database import Database
+from churn.hosting.files import Lock, private_folder
+from churn.hosting.keystore import (
+    TENANT,
+    Quota,
+    QuotaExceeded,
+    StoredKey,
+    StoreError,
+    StoreFull,
+    StoreInUse,
+    Upload,
+    Usage,
+    full_when_exhausted,
+)
+from churn.hosting.protocol import DIGEST
+
+__all__ = ["KEEP_SECONDS", "FileStore", "TemporaryStore"]
+
+KEEP_SECONDS = 30 * 86400.0
+_TOUCH_SECONDS = 60.0
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS keys (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    params_digest TEXT NOT NULL,
+    created REAL NOT NULL,
+    last_used REAL NOT NULL,
+    expires REAL NOT NULL,
+    PRIMARY KEY (tenant, digest)
+) WITHOUT ROWID
+"""
+_COLUMNS = "digest, size, kind, params_digest, created, last_used, expires"
+
+
+class FileStore:
+    """A folder that belongs to this store alone, and to one process at a time.
+
+    Args:
+        folder: made where there is none; mode 0700.
+        quota: how much each tenant may have.
+        keep_seconds: how long a key stays after its last use.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        quota: Quota = Quota(),
+        keep_seconds: float = KEEP_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open the folder and remove what an interrupted upload left behind; StoreInUse when another process has it."""
+        self._folder, self._quota, self._keep_seconds, self._clock = Path(folder), quota, keep_seconds, clock
+        self._changing = RLock()  # held while rows and files change together
+        self._live: dict[Path, tuple[str, int]] = {}  # uploads under way: tenant, bytes held ready
+        self._touched: dict[tuple[str, str], float] = {}
+        with ExitStack() as stack, full_when_exhausted("anything"):
+            private_folder(self._folder)
+            stack.callback(_lock(self._folder).close)
+            self.database = Database(self._folder / "store.db")
+            stack.callback(self.database.close)
+            self._blobs = Blobs(self._folder)
+            with self.database.durable() as rows:
+                rows.execute(_TABLE)
+            self._repair()
+            self._close = weakref.finalize(self, stack.pop_all().close)
+
+    def close(self) -> None:
+        """Give the folder free; the store cannot be used any more."""
+        self._close()
+
+    # ---- the six methods of a KeyStore -----------------------------------------------------------
+
+    def receive(self, tenant: str, digest: str, length: int, *, kind: str, params_digest: str) -> Upload:
+        """Begin an upload; see `KeyStore`."""
+        if not (TENANT.fullmatch(tenant) and DIGEST.fullmatch(digest) and DIGEST.fullmatch(params_digest)):
+            raise StoreError("a name is not as it should be", "a tenant and two digests are needed", "Check the caller")
+        if length < 1:
+            raise StoreError(f"{length} bytes are announced", "one at least is needed", "Send a key")
+        with self._changing, full_when_exhausted("the key"):
+            known = self.find(tenant, digest) is not None
+            if not known:
+                self._check_quota(tenant, length)
+            partial = self._blobs.begin()
+            self._live[partial.path] = (tenant, 0 if known else length)
+        return _FileUpload(self, partial, tenant, digest, length, kind, params_digest)
+
+    def find(self, tenant: str, digest: str) -> StoredKey | None:
+        """Return what is known of a key; see `KeyStore`."""
+        with self.database.reading() as rows:
+            row = rows.execute(
+                f"SELECT {_COLUMNS} FROM keys WHERE tenant = ? AND digest = ? AND expires > ?",
+                (tenant, digest, self._clock()),
+            ).fetchone()
+        if row is None:
+            return None
+        key = StoredKey(*row)
+        return key if self._blobs.size(tenant, digest) == key.size else None
+
+    def path(self, tenant: str, digest: str) -> Path | None:
+        """Return the file of a key; see `KeyStore`."""
+        if self.find(tenant, digest) is None:
+            return None
+        self._touch(tenant, digest)
+        return self._blobs.path(tenant, digest)
+
+    def delete(self, tenant: str, digest: str) -> bool:
+        """Forget a key; see `KeyStore`."""
+        with self._changing:
+            there = self.find(tenant, digest) is not None
+            with self.database.durable() as rows:
+                gone = rows.execute("DELETE FROM keys WHERE tenant = ? AND digest = ?", (tenant, digest)).rowcount
+            if gone:
+                self._drop(tenant, digest)
+        return there
+
+    def usage(self, tenant: str) -> Usage:
+        """Return how much a tenant has stored; see `KeyStore`."""
+        with self.database.reading() as rows:
+            objects, size = rows.execute(
+                "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM keys WHERE tenant = ? AND expires > ?",
+                (tenant, self._clock()),
+            ).fetchone()
+        return Usage(objects, size)
+
+    def sweep(self) -> int:
+        """Remove what has expired and what nobody can find; see `KeyStore`."""
+        with self._changing:
+            with self.database.durable() as rows:
+                expired = rows.execute(
+                    "DELETE FROM keys WHERE expires <= ? RETURNING tenant, digest", (self._clock(),)
+                ).fetchall()
+            for tenant, digest in expired:
+                self._drop(tenant, digest)
+            return len(expired) + self._remove_orphans()
+
+    # ---- helpers ---------------------------------------------------------------------------------
+
+    def _repair(self) -> None:
+        """Remove rows without their bytes (a file deleted by hand, or cut short by the disk), then orphans."""
+        with self.database.reading() as rows:
+            known = rows.execute("SELECT tenant, digest, size FROM keys").fetchall()
+        broken = [(tenant, digest) for tenant, digest, size in known if self._blobs.size(tenant, digest) != size]
+        if broken:
+            with self.database.durable() as rows:
+                rows.executemany("DELETE FROM keys WHERE tenant = ? AND digest = ?", broken)
+        self._remove_orphans()
+
+    def _remove_orphans(self) -> int:
+        with self.database.reading() as rows:
+            known = set(rows.execute("SELECT tenant, digest FROM keys").fetchall())
+        orphans = [key for key in self._blobs.complete() if key not in known]
+        for tenant, digest in orphans:
+            self._blobs.drop(tenant, digest)
+        leftovers = [path for path in self._blobs.leftovers() if path not in self._live]
+        for path in leftovers:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        return len(orphans) + len(leftovers)
+
+    def _check_quota(self, tenant: str, length: int) -> None:
+        used, quota = self._held(tenant), self._quota
+        if used.objects >= quota.objects or used.bytes + length > quota.bytes:
+            raise QuotaExceeded(
+                f"{used.objects} keys of {used.bytes} bytes are stored or on their way, and {length} bytes are to come",
+                f"{quota.objects} keys of {quota.bytes} bytes in all are allowed",
+                "Delete keys that are no longer used",
+            )
+
+    def _held(self, tenant: str) -> Usage:
+        stored = self.usage(tenant)
+        coming = [size for name, size in self._live.values() if name == tenant and size]
+        return Usage(stored.objects + len(coming), stored.bytes + sum(coming))
+
+    def _touch(self, tenant: str, digest: str) -> None:
+        """Note the use of a key, once a minute at most; a full disk is no reason not to use it."""
+        now = self._clock()
+        if abs(now - self._touched.get((tenant, digest), -_TOUCH_SECONDS)) < _TOUCH_SECONDS:
+            return
+        with suppress(StoreFull), self.database.quick() as rows:
+            rows.execute(
+                "UPDATE keys SET last_used = ?, expires = ? WHERE tenant = ? AND digest = ?",
+                (now, now + self._keep_seconds, tenant, digest),
+            )
+            self._touched[tenant, digest] = now
+
+    def _commit(self, partial: Partial, tenant: str, digest: str, kind: str, params_digest: str) -> None:
+        now = self._clock()
+        key = StoredKey(digest, partial.length, kind, params_digest, now, now, now + self._keep_seconds)
+        partial.finish()
+        with self._changing:
+            if self.find(tenant, key.digest) is not None:
+                self._touch(tenant, key.digest)
+                return
+            if not self._live[partial.path][1]:  # it was stored when the upload began, and is not any more
+                self._check_quota(tenant, key.size)
+            try:
+                self._blobs.keep(partial, tenant, key.digest)
+                with self.database.durable() as rows:
+                    rows.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (tenant, *astuple(key)))
+            except BaseException:
+                self._blobs.drop(tenant, key.digest)
+                raise
+            self._touched[tenant, key.digest] = key.last_used
+
+    def _release(self, partial: Partial) -> None:
+        partial.remove()
+        with self._changing:
+            self._live.pop(partial.path, None)
+
+    def _drop(self, tenant: str, digest: str) -> None:
+        self._touched.pop((tenant, digest), None)
+        self._blobs.drop(tenant, digest)
+
+
+class _FileUpload:
+    """An `Upload` into a FileStore."""
+
+    def __init__(
+        self, store: FileStore, partial: Partial, tenant: str, digest: str, length: int, kind: str, params_digest: str
+    ) -> None:
+        self._store, self._partial, self._length = store, partial, length
+        self._tenant, self._digest, self._kind, self._params_digest = tenant, digest, kind, params_digest
+        self._done = False
+
+    @property
+    def path(self) -> Path:
+        return self._partial.path
+
+    def write(self, chunk: bytes) -> None:
+        if self._partial.length + len(chunk) > self._length:
+            raise StoreError(
+                f"more than {self._length} bytes came", "as many as announced are needed", "Announce the length"
+            )
+        with full_when_exhausted("the key"):
+            self._partial.write(chunk)
+
+    def digest(self) -> str:
+        return self._partial.digest()
+
+    def commit(self) -> None:
+        if (self._partial.length, self._partial.digest()) != (self._length, self._digest):
+            raise StoreError(
+                f"{self._partial.length} bytes of digest {self._partial.digest()} came",
+                f"{self._length} bytes of digest {self._digest} were announced",
+                "Send the bytes again, unchanged",
+            )
+        with full_when_exhausted("the key"):
+            self._store._commit(self._partial, self._tenant, self._digest, self._kind, self._params_digest)
+        self.discard()
+
+    def discard(self) -> None:
+        if not self._done:
+            self._done = True
+            self._store._release(self._partial)
+
+
+class TemporaryStore(FileStore):
+    """A store in a folder of its own that is gone with it; for tests and demonstrations."""
+
+    def __init__(self, *, quota: Quota = Quota(), clock: Callable[[], float] = time.time) -> None:
+        """Start empty."""
+        folder = tempfile.mkdtemp(prefix="keys-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # runs after the store's own, made later
+        super().__init__(folder, quota=quota, clock=clock)
+
+
+def _lock(folder: Path) -> Lock:
+    try:
+        return Lock(folder / "lock")
+    except BlockingIOError as error:
+        raise StoreInUse(
+            f"{folder} is used by another service",
+            "every service needs a folder of its own",
+            "End the other service, or name another folder",
+        ) from error
