@@ -14,7 +14,7 @@ import warnings
 from cmath import isfinite
 from collections.abc import Sequence
 from decimal import Decimal
-from math import log2
+from math import hypot, log2
 from typing import Any
 
 import numpy as np
@@ -164,13 +164,18 @@ class Evaluator:
             raise too_deep("dot", 1, a)
         return self.relinearise(self.sum(self.tensor(a, b)), rescale=rescale)
 
-    def weighted_sum(self, a: Ciphertext, weights: ArrayLike, *, rescale: bool = True) -> Ciphertext:
+    def weighted_sum(
+        self, a: Ciphertext, weights: ArrayLike, *, rescale: bool = True, scale: Decimal | float | None = None
+    ) -> Ciphertext:
         """Return sum over k of weights[k] a[k] along the first batch axis: one level, no keys.
 
         Args:
             a: a batch (K, ...), for instance one ciphertext per feature column.
             weights: K real numbers, the same for all slots; or (M, K), which gives a batch of M results.
             rescale: as for `multiply`.
+            scale: of the weights; unless given, the one that leads to the canonical scale a level lower. With one, a
+                is taken as it is, whatever its scale, and so is the result: scales multiply, and are divided by the
+                level's primes where `rescale` asks for that.
         """
         self.check(a)
         w = as_numbers(weights)
@@ -180,25 +185,35 @@ class Evaluator:
                 f"{a.shape[0] if a.shape else '(no batch axis)'}"
             )
         check_magnitude(w, float("inf"))
-        a = settle(a)
-        if a.level == 0:
+        if scale is None:
+            a = settle(a)
+        if a.level == 0 and (rescale or scale is None):
             raise too_deep("weighted_sum", 1, a)
-        meta, (target, scale) = meta_of(a), self._plain_scale(a)
+        meta = meta_of(a)
+        if scale is None:
+            target, scale = self._plain_scale(a)
+        else:
+            scale = checked_scale(scale)
+            target = EXACT.divide(EXACT.multiply(meta.scale, scale), self.params.level_factor(a.level))
         self._warn_if_lost(float(np.abs(w).max(initial=0.0)), scale)
         rows = w.reshape(-1, w.shape[-1])
         out = kernels.empty((len(rows), *a.words.shape[1:]))
-        for row, result in zip(rows, out, strict=True):
-            integers = [exact_round(float(v), scale) for v in row]
-            residues = np.array([[v % q for q in a.basis.moduli] for v in integers], dtype=np.uint64)
+        lost = [0.0] * len(rows), [0.0] * len(rows)  # by rounding the weights: l1 and l2 norms, in integers
+        for i, (row, result) in enumerate(zip(rows, out, strict=True)):
+            exact = [EXACT.multiply(EXACT.create_decimal(float(v)), scale) for v in row]
+            integers = [int(EXACT.to_integral_value(v)) for v in exact]
+            off = [abs(float(EXACT.subtract(v, n))) for v, n in zip(exact, integers, strict=True)]
+            lost[0][i], lost[1][i] = sum(off), hypot(*off)
+            residues = np.array([[n % q for q in a.basis.moduli] for n in integers], dtype=np.uint64)
             kernels.weighted_sum(a.basis.plan, a.words, residues, result)
         # The metadata covers the heaviest row.
         heaviest = float(np.abs(rows).max())
         l1 = np.abs(rows).sum(axis=1).max()
         l2 = heaviest * np.sqrt(((rows / (heaviest or 1.0)) ** 2).sum(axis=1)).max()
-        factor, count = float(scale), w.shape[-1]
+        factor = float(scale)
         size = Noise(
-            a.noise.std * l2 * factor + meta.message.std * (count / 12) ** 0.5,
-            a.noise.bound * (l1 * factor + count / 2) + meta.message.bound * count / 2,
+            a.noise.std * l2 * factor + meta.message.std * max(lost[1]),
+            a.noise.bound * (l1 * factor + max(lost[0])) + meta.message.bound * max(lost[0]),
         )
         summed = meta.but(
             scale=EXACT.multiply(meta.scale, scale), bound=meta.bound * float(l1), rms=meta.rms * float(l2)

@@ -251,44 +251,71 @@ class CKKSParams(RLWEParams):
                 f"precision of {precision_bits} bits; needed 1 to 44 (the encoder works in double precision)"
             )
         for log_n in range(12, 18):
-            n = 2**log_n
-            scale_bits = cls._scale_bits(n, precision_bits, value_range, key_switching)
-            # A product of two values of the declared range must fit before its rescale: twice the range's bits.
-            base_bits = scale_bits + 2 * max(0, ceil(log2(value_range))) + 4
-            if base_bits + depth * scale_bits > largest_log2_qp(n, security) + 2:
+            scale_bits = cls._scale_bits(2**log_n, precision_bits, value_range, key_switching)
+            found = cls._cheapest(2**log_n, depth, scale_bits, value_range, security, key_switching)
+            if found is not None:
+                return found
+        raise _no_ring(f"depth {depth} at {precision_bits} bits", security, "reduce depth or precision")
+
+    @classmethod
+    def for_scale(
+        cls,
+        depth: int,
+        *,
+        scale_bits: int,
+        value_range: float = 1.0,
+        security: int = 128,
+        key_switching: bool = True,
+    ) -> Self:
+        """Return the smallest secure parameters with a given scale; for the rest as `for_depth`.
+
+        For circuits whose result is flooded, or that need more precision than the encoder's double precision shows:
+        the scale then says how far below the values the noise lies.
+        """
+        for log_n in range(12, 18):
+            found = cls._cheapest(2**log_n, depth, scale_bits, value_range, security, key_switching)
+            if found is not None:
+                return found
+        raise _no_ring(f"depth {depth} at scale 2^{scale_bits}", security, "reduce depth or scale")
+
+    @classmethod
+    def _cheapest(
+        cls, n: int, depth: int, scale_bits: int, value_range: float, security: int, key_switching: bool
+    ) -> Self | None:
+        """Return secure parameters over ring degree n with the digits that cost least, None when there are none."""
+        # A product of two values of the declared range must fit before its rescale: twice the range's bits.
+        base_bits = scale_bits + 2 * max(0, ceil(log2(value_range))) + 4
+        if base_bits + depth * scale_bits > largest_log2_qp(n, security) + 2:
+            return None
+        best: tuple[int, Self] | None = None
+        for digit in range(1, 9) if key_switching else (0,):
+            per_level = 1 if scale_bits <= 49 else 2
+            parts = ceil(base_bits / 50)
+            sizes = [ceil(base_bits / parts)] * parts + [ceil(scale_bits / per_level)] * (depth * per_level)
+            limbs = len(sizes)
+            if digit > limbs:
+                break
+            # P is at least 2^4 times the largest digit: then the rounding dominates a key switch.
+            digit_bits = sum(sorted(sizes)[limbs - digit :])
+            count = ceil((digit_bits + 4) / 50) if digit else 0
+            try:
+                params = cls.generate(
+                    ring_degree=n,
+                    depth=depth,
+                    scale_bits=scale_bits,
+                    base_bits=base_bits,
+                    num_special=count,
+                    special_bits=max(30, ceil((digit_bits + 4) / count)) if count else 50,
+                    digit_size=digit or None,
+                    security=security,
+                    value_range=value_range,
+                )
+            except InsecureParameters:
                 continue
-            best: tuple[int, Self] | None = None
-            for digit in range(1, 9) if key_switching else (0,):
-                kind = dict(ring_degree=n, depth=depth, scale_bits=scale_bits, base_bits=base_bits)
-                per_level = 1 if scale_bits <= 49 else 2
-                parts = ceil(base_bits / 50)
-                sizes = [ceil(base_bits / parts)] * parts + [ceil(scale_bits / per_level)] * (depth * per_level)
-                limbs = len(sizes)
-                if digit > limbs:
-                    break
-                # P is at least 2^4 times the largest digit: then the rounding dominates a key switch.
-                digit_bits = sum(sorted(sizes)[limbs - digit :])
-                count = ceil((digit_bits + 4) / 50) if digit else 0
-                try:
-                    params = cls.generate(
-                        **kind,
-                        num_special=count,
-                        special_bits=max(30, ceil((digit_bits + 4) / count)) if count else 50,
-                        digit_size=digit or None,
-                        security=security,
-                        value_range=value_range,
-                    )
-                except InsecureParameters:
-                    continue
-                cost = (ceil(limbs / digit) + 2) * (limbs + count) if digit else limbs
-                if best is None or cost < best[0]:
-                    best = (cost, params)
-            if best is not None:
-                return best[1]
-        raise InsecureParameters(
-            f"depth {depth} at {precision_bits} bits needs a modulus that no ring degree up to 2^17 makes "
-            f"{security}-bit secure (limit {largest_log2_qp(2**17, security)} bits); reduce depth or precision"
-        )
+            cost = (ceil(limbs / digit) + 2) * (limbs + count) if digit else limbs
+            if best is None or cost < best[0]:
+                best = (cost, params)
+        return None if best is None else best[1]
 
     @classmethod
     def _scale_bits(cls, n: int, precision_bits: float, value_range: float, key_switching: bool) -> int:
@@ -320,3 +347,10 @@ class CKKSParams(RLWEParams):
     def __str__(self) -> str:
         """Summarise in one line."""
         return f"{super().__str__()}, scale 2^{log2(float(self.scale)):.0f}, {self.slots} slots"
+
+
+def _no_ring(wanted: str, security: int, remedy: str) -> InsecureParameters:
+    return InsecureParameters(
+        f"{wanted} needs a modulus that no ring degree up to 2^17 makes {security}-bit secure (limit "
+        f"{largest_log2_qp(2**17, security)} bits); {remedy}"
+    )

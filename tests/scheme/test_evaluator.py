@@ -257,6 +257,20 @@ def test_weighted_sum_is_the_sum_of_constant_products(backend):
     np.testing.assert_array_equal(e.weighted_sum(ct, weights, rescale=False).words, total.words)
 
 
+def test_weighted_sum_at_a_scale_takes_its_input_as_it_is(backend):
+    """With a scale of their own, weights multiply words and scale; nothing is settled or rescaled before."""
+    kit = make_kit(insecure_small())
+    x = np.array([[0.5, -1.0], [0.25, 0.125]])
+    ct = kit.encryptor.encrypt(x, scale=2**55)
+    raw = kit.evaluator.weighted_sum(ct, [0.5, -0.25], scale=2**12, rescale=False)
+    assert (raw.level, meta_of(raw).scale) == (ct.level, 2**67)
+    integers = np.array([[v % q for q in ct.basis.moduli] for v in (2048, -1024)], dtype=np.uint64)
+    np.testing.assert_array_equal(raw.words, kernels.weighted_sum(ct.basis.plan, ct.words, integers))
+    low = kit.evaluator.weighted_sum(ct, [0.5, -0.25], scale=2**12)
+    np.testing.assert_array_equal(low.words, kit.evaluator.rescale(raw).words)
+    assert meta_of(low).scale == meta_of(kit.evaluator.rescale(raw)).scale
+
+
 def test_weighted_sum_takes_lists_and_integers(backend):
     kit = kit_for(backend)
     x = draw((2, 8), "real", 1)

@@ -16,7 +16,7 @@ from ckks import CKKSParams, Encryptor, kernels
 from ckks.arith import is_prime
 from ckks.errors import InsecureParameters, LevelError, ParameterError
 from ckks.ring import Rng
-from ckks.rlwe.security import LARGEST_LOG2_QP
+from ckks.rlwe.security import LARGEST_LOG2_QP, largest_log2_qp
 from ckks.scheme import PRESETS
 from ckks.scheme import params as scheme_params
 from ckks.scheme.params import EXACT
@@ -410,3 +410,13 @@ def test_tables_of_levels(make):
         for lookup in (params.room, params.level_factor, params.waiting_scale, params.basis, params.extended_basis):
             with pytest.raises(LevelError):
                 lookup(level)
+
+
+def test_for_scale_keeps_the_scale_and_the_security() -> None:
+    """The scale is the one asked for; the rest is chosen as `for_depth` chooses it."""
+    params = CKKSParams.for_scale(5, scale_bits=80, value_range=8.0)
+    assert (params.scale, params.depth, params.security) == (2**80, 5, 128)
+    assert params.log2_qp <= largest_log2_qp(params.ring_degree, 128)
+    assert not CKKSParams.for_scale(2, scale_bits=38, key_switching=False).special_moduli
+    with pytest.raises(InsecureParameters, match="reduce depth or scale"):
+        CKKSParams.for_scale(60, scale_bits=80)
