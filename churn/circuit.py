@@ -10,9 +10,15 @@ on the interval [-B, B] that the model proves for every record its schema accept
                     one product with the weights, log2 d' rotations. For a single employee, at a d-th
                     of the upload. Every slot of the result holds the score, none a partial sum.
 
-Or the polynomial is left out, and the logit goes back for the key holder to apply the exact sigmoid
-to: one level instead of five, and no approximation. What is returned is then more telling of the
-weights; but d + 1 well-chosen rows tell them in either case.
+What comes back is the logit, to which the key holder applies the exact sigmoid: one product with
+plain numbers, the smallest ring. Or the probability: the polynomial is evaluated encrypted.
+
+Answers are flooded before they leave (`hosting.model.Flooding`), and that wants the error far below
+the values at that moment. So features come at a scale of 2^80, weights at 2^32; the sum is flooded
+at 2^112, and two rescales afterwards bring it to one limb at 2^36: they only round, and what
+flooding cost is gone in their rounding. Probabilities have levels of two primes and a scale of 2^80
+throughout. `flooded=False` leaves all of this out, scales as canonical and small as precision
+allows: then a single answer can give the weights away, to whoever has the secret key.
 """
 
 from __future__ import annotations
@@ -22,13 +28,15 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from churn.errors import ModelError
-from churn.hosting.model import Layout, Output
+from churn.hosting.model import Flooding, Layout, Output
+from churn.hosting.rehearsal import Rehearsal
 from churn.model import LinearModel
 from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
 from ckks.errors import ParameterError
@@ -58,7 +66,13 @@ MAX_ABS_ERROR = 2.0**-9
 PRECISION_BITS = 22
 """Of each product: four digits more than the polynomial has."""
 
-_MARGIN = 0.05  # damage is off by a factor of 10^10, not by a twentieth
+FEATURE_SCALE, WEIGHT_SCALE = Decimal(2**80), Decimal(2**32)
+"""Of logits that are flooded: at 2^112 the flooding is 2^-37 of a logit, and 2^112 |logit| fits 124 bits."""
+
+PROBABILITY_SCALE_BITS = 80
+"""Of probabilities that are flooded, throughout: the deviation left is 2^-24."""
+
+_MARGIN = 0.05  # of unflooded answers: damage is off by a factor of 10^5 at least, not by a twentieth
 _SPARE = 8.0  # `for_depth` leaves so much room above value_range in the last modulus
 
 
@@ -78,17 +92,25 @@ def sigmoid_polynomial(interval: float, max_abs_error: float = MAX_ABS_ERROR) ->
         ) from error
 
 
-def parameters_for(model: LinearModel, polynomial: Polynomial | None) -> CKKSParams:
-    """Return the smallest 128-bit parameters: one level for the weights, then the polynomial's.
+def parameters_for(model: LinearModel, polynomial: Polynomial | None, *, flooded: bool = True) -> CKKSParams:
+    """Return 128-bit parameters: one level for the weights, then the polynomial's.
 
     The value range is a power of two that covers features and results, and lets the declared size
-    of the sum, sum |w| max |x|, fit the last modulus.
+    of the sum, sum |w| max |x|, fit the last modulus. Logits that are flooded have a chain of their own: 48 bits for
+    the answer, two rescales of 38.
     """
     depth = 1 + (0 if polynomial is None else math.ceil(math.log2(polynomial.degree + 1)))
     divisor, bound = _divisor(model, polynomial), _bound(model)
     declared = float(np.abs(model.weights).sum()) * bound / divisor
     needed = max(1.0, bound, declared / _SPARE, 2 * model.logit_interval / divisor / _SPARE)
-    return CKKSParams.for_depth(depth, precision_bits=PRECISION_BITS, value_range=2.0 ** math.ceil(math.log2(needed)))
+    value_range = 2.0 ** math.ceil(math.log2(needed))
+    if not flooded:
+        return CKKSParams.for_depth(depth, precision_bits=PRECISION_BITS, value_range=value_range)
+    if polynomial is not None:
+        return CKKSParams.for_scale(depth, scale_bits=PROBABILITY_SCALE_BITS, value_range=value_range)
+    return CKKSParams.generate(
+        ring_degree=2**13, depth=2, scale_bits=38, base_bits=48, special_bits=50, value_range=value_range
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,19 +123,21 @@ class Score:
     model: LinearModel
     polynomial: Polynomial | None
     params: CKKSParams
+    flooded: bool = True
 
     @classmethod
     def of(
         cls,
         model: LinearModel,
-        output: OutputKind = PROBABILITY,
+        output: OutputKind = LOGIT,
         *,
+        flooded: bool = True,
         max_abs_error: float = MAX_ABS_ERROR,
         params: CKKSParams | None = None,
     ) -> Score:
         """Choose polynomial and parameters for a model; `params` instead of those chosen."""
         polynomial = sigmoid_polynomial(model.logit_interval, max_abs_error) if output == PROBABILITY else None
-        return cls(model, polynomial, params or parameters_for(model, polynomial))
+        return cls(model, polynomial, params or parameters_for(model, polynomial, flooded=flooded), flooded)
 
     # ---- the circuit -----------------------------------------------------------------------------
 
@@ -125,23 +149,43 @@ class Score:
         """
         weights, bias = self.model.weights / self.divisor, self.model.bias / self.divisor
         reach = self.model.logit_interval / self.divisor
+        scale = WEIGHT_SCALE if self._raw else None
+        if self._raw:  # exactly as they are encoded
+            weights = np.rint(weights * float(WEIGHT_SCALE)) / float(WEIGHT_SCALE)
         if layout == FEATURE_MAJOR:
-            u = evaluator.weighted_sum(x, weights)
+            u = evaluator.weighted_sum(x, weights, scale=scale, rescale=not self._raw)
         else:
             slots = self.layouts[RECORD].slots
             padded = np.concatenate([weights, np.zeros(slots - len(weights))])
-            products = evaluator.multiply(x[0], padded)
+            if self._raw:
+                plain = evaluator.encoder.encode(
+                    padded, level=x.level, scale=scale, slots=slots, bound=max(float(np.abs(weights).max()), 2.0**-32)
+                )
+                products = evaluator.multiply(x[0], plain, rescale=False)
+            else:
+                products = evaluator.multiply(x[0], padded)
             # What is known is a bound on the sum, 2 reach; each slot is given its share of it.
             u = evaluator.sum_slots(evaluator.with_bound(products, 2 * reach / slots), slots)
         u = evaluator.add(evaluator.with_bound(u, reach + abs(bias)), bias)
         u = evaluator.with_bound(u, reach)
         return u if self.polynomial is None else evaluate_normalised(evaluator, u, self.polynomial)
 
+    def finish(self, evaluator: Evaluator, y: Ciphertext) -> Ciphertext:
+        """Return the rescales that `evaluate` left for after the flooding: down to one limb."""
+        while y.level:
+            y = evaluator.rescale(y)
+        return y
+
     def in_the_clear(self, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return what `evaluate` computes, as probabilities without encryption error, (rows,)."""
         if self.polynomial is None:
             return self.model.probabilities(x)
         return np.asarray(self.polynomial(self.model.logits(x)), np.float64)
+
+    @property
+    def _raw(self) -> bool:
+        """Whether scales are those of a flooded logit, not the canonical ones."""
+        return self.flooded and self.polynomial is None
 
     # ---- what it needs ---------------------------------------------------------------------------
 
@@ -155,11 +199,23 @@ class Score:
         """`feature-major`, and `record` unless the parameters have no key switching."""
         width, relin = self.model.schema.width, self.polynomial is not None
         bound, slots = _bound(self.model), 1 << (width - 1).bit_length()
-        layouts = {FEATURE_MAJOR: Layout(width, self.params.slots, bound, relin)}
+        top, scale = self.params.top_level, FEATURE_SCALE if self._raw else None
+        layouts = {FEATURE_MAJOR: Layout(width, self.params.slots, bound, top, relin, scale=scale)}
         if self.params.num_special and slots <= self.params.slots:
             rotations = tuple(1 << k for k in range(slots.bit_length() - 1))
-            layouts[RECORD] = Layout(1, slots, bound, relin, rotations)
+            layouts[RECORD] = Layout(1, slots, bound, top, relin, rotations, scale)
         return layouts
+
+    @cached_property
+    def flooding(self) -> Flooding | None:
+        """Sized by the largest error that any layout leads to; rehearsed, without keys."""
+        if not self.flooded:
+            return None
+        return Flooding(log2_bound=max(one.log2_bound for one in self._rehearsals))
+
+    @cached_property
+    def _rehearsals(self) -> list[Rehearsal]:
+        return [Rehearsal(self, name) for name in self.layouts]
 
     # ---- what is said about it -------------------------------------------------------------------
 
@@ -173,14 +229,22 @@ class Score:
         """The model's version."""
         return self.model.version
 
-    @property
+    @cached_property
     def output(self) -> Output:
         """Probabilities with the polynomial's error, or logits within the interval."""
+        error, level, scale = _MARGIN, 0, None
+        if self.flooded:
+            answers = [one.answer(self.flooding) for one in self._rehearsals]
+            (level, scale), *others = {(level, scale) for level, scale, _ in answers}
+            assert not others, "all layouts lead to one level and scale"
+            # The sigmoid is nowhere steeper than 1/4, nor is its polynomial much.
+            encoding = max(one.encoding_error for one in self._rehearsals) * float(np.abs(self.model.weights).sum())
+            error = max(error for _, _, error in answers) + encoding
         if self.polynomial is None:
-            reach = self.model.logit_interval + _MARGIN
-            return Output(LOGIT, -reach, reach)
-        margin = (self.polynomial.max_abs_error or 0.0) + _MARGIN
-        return Output(PROBABILITY, -margin, 1 + margin)
+            reach = self.model.logit_interval + error
+            return Output(LOGIT, -reach, reach, 0.0, error, level, scale)
+        margin = (self.polynomial.max_abs_error or 0.0) + error
+        return Output(PROBABILITY, -margin, 1 + margin, 0.0, error, level, scale)
 
     def about(self) -> dict[str, object]:
         """Return schema and label, and the polynomial with its interval and largest error."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import Any, Protocol
 
 from churn import plain
@@ -19,11 +20,12 @@ from ckks.rlwe import Ciphertext
 from ckks.scheme import CKKSParams, Evaluator
 from ckks.scheme.serialization import params_from_bytes, to_bytes
 
-__all__ = ["MAX_ROTATIONS", "Description", "HostedModel", "Layout", "Output"]
+__all__ = ["MAX_ROTATIONS", "Description", "Flooding", "HostedModel", "Layout", "Output"]
 
 MAX_ROTATIONS = 64
 _MAX_BATCH = 1 << 16
 _NAME = re.compile(r"[a-z0-9._-]+")
+_SCALE = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?(E[+-]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,28 @@ class Layout:
         items: how many ciphertexts the input is a batch of.
         slots: how many slots each of them has, a power of two; fewer than N/2 repeat.
         bound: the largest |value| in any slot.
+        level: of the input.
         relinearisation: whether the evaluation needs the relinearisation key.
         rotations: the slot rotations that it needs keys for.
+        scale: of the input; the canonical one of the level if None.
     """
 
     items: int
     slots: int
     bound: float
+    level: int
     relinearisation: bool = False
     rotations: tuple[int, ...] = ()
+    scale: Decimal | None = None
 
     @property
     def needs_keys(self) -> bool:
         """Whether any evaluation key has to be there."""
         return self.relinearisation or bool(self.rotations)
+
+    def scale_in(self, params: CKKSParams) -> Decimal:
+        """Return the scale of the input, exactly."""
+        return params.scale_at(self.level) if self.scale is None else self.scale
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -55,14 +65,16 @@ class Layout:
             "items": self.items,
             "slots": self.slots,
             "bound": self.bound,
+            "level": self.level,
             "relinearisation": self.relinearisation,
             "rotations": list(self.rotations),
+            "scale": _scale_text(self.scale),
         }
 
     @classmethod
-    def from_dict(cls, value: object, what: str) -> Layout:
+    def from_dict(cls, value: object, what: str, params: CKKSParams) -> Layout:
         """Return the layout that `to_dict` described; ModelError for anything else."""
-        parts = plain.fields(value, what, ["items", "slots", "bound", "relinearisation", "rotations"])
+        parts = plain.fields(value, what, [field.name for field in fields(cls)])
         rotations = parts["rotations"]
         if not isinstance(rotations, list) or len(rotations) > MAX_ROTATIONS:
             raise ModelError(
@@ -70,43 +82,106 @@ class Layout:
                 "slot rotations are needed, none or more",
                 "Ask the model's owner",
             )
+        slots = plain.whole(parts["slots"], f"the slots of {what}", 1, params.slots)
+        if slots & (slots - 1):
+            raise ModelError(
+                f"{what} has {slots} slots", f"a power of two up to {params.slots} is needed", "Ask the model's owner"
+            )
         return cls(
             items=plain.whole(parts["items"], f"the number of ciphertexts of {what}", 1, _MAX_BATCH),
-            slots=plain.whole(parts["slots"], f"the slots of {what}", 1, 1 << 16),
+            slots=slots,
             bound=plain.number(parts["bound"], f"the bound of {what}"),
+            level=plain.whole(parts["level"], f"the level of {what}", 0, params.top_level),
             relinearisation=parts["relinearisation"] is True,
             rotations=tuple(plain.whole(k, f"a rotation of {what}", 1, 1 << 16) for k in rotations),
+            scale=_scale(parts["scale"], f"the scale of {what}"),
         )
 
 
 @dataclass(frozen=True)
 class Output:
-    """What comes back: what it means, and the range in which every value lies, errors included.
+    """What comes back: what it means, and what every honest answer looks like.
 
-    A decrypted value outside the range is no result, but damage or a lie.
+    A decrypted value that does not fit is no result, but damage or a lie.
+
+    Args:
+        kind: what the numbers are.
+        low, high: the range of every value, errors included.
+        unused: the value in slots without a row, whatever the model has learned.
+        error: the largest error, of values, unused slots and imaginary parts, in an honest answer.
+        level, scale: of the ciphertext; the canonical scale of the level if None.
     """
 
     kind: str
     low: float
     high: float
+    unused: float
+    error: float
+    level: int = 0
+    scale: Decimal | None = None
+
+    def scale_in(self, params: CKKSParams) -> Decimal:
+        """Return the scale of the answer, exactly."""
+        return params.scale_at(self.level) if self.scale is None else self.scale
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
-        return {"kind": self.kind, "low": self.low, "high": self.high}
+        return {**vars(self), "scale": _scale_text(self.scale)}
 
     @classmethod
-    def from_dict(cls, value: object) -> Output:
+    def from_dict(cls, value: object, params: CKKSParams) -> Output:
         """Return the output that `to_dict` described; ModelError for anything else."""
-        parts = plain.fields(value, "the output", ["kind", "low", "high"])
+        parts = plain.fields(value, "the output", [field.name for field in fields(cls)])
+        error = plain.number(parts["error"], "the output's error")
+        if error < 0:
+            raise ModelError(f"the output's error is {error:g}", "0 or more is needed", "Ask the model's owner")
         return cls(
-            plain.text(parts["kind"], "the kind of output"),
-            plain.number(parts["low"], "the output's least value"),
-            plain.number(parts["high"], "the output's greatest value"),
+            kind=plain.text(parts["kind"], "the kind of output"),
+            low=plain.number(parts["low"], "the output's least value"),
+            high=plain.number(parts["high"], "the output's greatest value"),
+            unused=plain.number(parts["unused"], "the output's value in unused slots"),
+            error=error,
+            level=plain.whole(parts["level"], "the output's level", 0, params.top_level),
+            scale=_scale(parts["scale"], "the output's scale"),
+        )
+
+
+@dataclass(frozen=True)
+class Flooding:
+    """What hides the way to an answer, so that it gives away only the answer ([LMSS22]; docs/security.md, S7).
+
+    Before it leaves, an encryption of zero under the client's public key is added, and a Gaussian of deviation
+    sqrt(12 queries) 2^(statistical_bits / 2) 2^log2_bound. All of it is public.
+
+    Args:
+        queries: how many answers of one model one client gets.
+        statistical_bits: s; an answer tells 2^-s more than its value, over all queries together.
+        log2_bound: 2^log2_bound bounds the l2 norm of the error's coefficients at that moment.
+    """
+
+    log2_bound: int
+    queries: int = 1024
+    statistical_bits: int = 30
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values, for JSON."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, value: object) -> Flooding | None:
+        """Return the flooding that `to_dict` described, None for None; ModelError for anything else."""
+        if value is None:
+            return None
+        parts = plain.fields(value, "the flooding", [field.name for field in fields(cls)])
+        return cls(
+            log2_bound=plain.whole(parts["log2_bound"], "the flooding's log2_bound", 0, 1 << 12),
+            queries=plain.whole(parts["queries"], "the flooding's queries", 1, 1 << 62),
+            statistical_bits=plain.whole(parts["statistical_bits"], "the flooding's statistical_bits", 1, 256),
         )
 
 
 class HostedModel(Protocol):
-    """What `create_app` hosts. Attributes never change; `evaluate` is called from many threads."""
+    """What `create_app` hosts: picklable, its attributes never change, its methods are called from many workers."""
 
     @property
     def name(self) -> str:
@@ -135,8 +210,15 @@ class HostedModel(Protocol):
     def about(self) -> dict[str, object]:
         """Return what else a client may know, as plain values for JSON."""
 
+    @property
+    def flooding(self) -> Flooding | None:
+        """How answers are flooded; None for a model whose answers may tell more than their values."""
+
     def evaluate(self, evaluator: Evaluator, x: Ciphertext, layout: str) -> Ciphertext:
-        """Return one ciphertext of results for a batch x (items,), checked against `layout`."""
+        """Return one ciphertext of results for a batch x (items,), checked against `layout`, before any flooding."""
+
+    def finish(self, evaluator: Evaluator, y: Ciphertext) -> Ciphertext:
+        """Return what goes back, from what `evaluate` returned and flooding changed: nothing learned comes in here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +231,21 @@ class Description:
     params: CKKSParams
     layouts: Mapping[str, Layout]
     output: Output
+    flooding: Flooding | None
     about: Mapping[str, Any]
 
     @classmethod
     def of(cls, model: HostedModel) -> Description:
         """Describe a model."""
         return cls(
-            model.name, model.version, model.digest, model.params, dict(model.layouts), model.output, model.about()
+            model.name,
+            model.version,
+            model.digest,
+            model.params,
+            dict(model.layouts),
+            model.output,
+            model.flooding,
+            model.about(),
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -170,6 +260,7 @@ class Description:
             "depth": self.params.depth,
             "layouts": {name: layout.to_dict() for name, layout in self.layouts.items()},
             "output": self.output.to_dict(),
+            "flooding": None if self.flooding is None else self.flooding.to_dict(),
             "about": dict(self.about),
         }
 
@@ -193,6 +284,7 @@ class Description:
                 "depth",
                 "layouts",
                 "output",
+                "flooding",
                 "about",
             ],
         )
@@ -204,16 +296,9 @@ class Description:
             raise ModelError("the model's digest is no digest", "64 hex digits are needed", "Ask the model's owner")
         params = _params(parts["parameters"], allow_insecure)
         described = {
-            plain.text(name, "a layout's name"): Layout.from_dict(one, f"layout {name!r}")
+            plain.text(name, "a layout's name"): Layout.from_dict(one, f"layout {name!r}", params)
             for name, one in layouts.items()
         }
-        for name, layout in described.items():
-            if layout.slots > params.slots or layout.slots & (layout.slots - 1):
-                raise ModelError(
-                    f"layout {name!r} has {layout.slots} slots",
-                    f"a power of two up to {params.slots} is needed",
-                    "Ask the model's owner",
-                )
         name = plain.text(parts["name"], "the model's name")
         if not _NAME.fullmatch(name):
             raise ModelError(
@@ -225,7 +310,8 @@ class Description:
             digest=digest,
             params=params,
             layouts=described,
-            output=Output.from_dict(parts["output"]),
+            output=Output.from_dict(parts["output"], params),
+            flooding=Flooding.from_dict(parts["flooding"]),
             about=about,
         )
 
@@ -237,3 +323,18 @@ def _params(value: object, allow_insecure: bool) -> CKKSParams:
         return params_from_bytes(data, allow_insecure=allow_insecure)
     except (HEError, ValueError) as error:
         raise ModelError(f"the model's parameters cannot be used ({error})", needed, remedy) from error
+
+
+def _scale_text(scale: Decimal | None) -> str | None:
+    return None if scale is None else str(scale)
+
+
+def _scale(value: object, what: str) -> Decimal | None:
+    if value is None:
+        return None
+    text = plain.text(value, what)
+    if not _SCALE.fullmatch(text) or not 2**10 <= (scale := Decimal(text)) <= 2**256:
+        raise ModelError(
+            f"{what} is {text[:60]!r}", "a number from 2^10 to 2^256 is needed, or none", "Ask the model's owner"
+        )
+    return scale
