@@ -286,7 +286,9 @@ def gather_signed(plan: Plan, x: Words, index: NDArray[np.int64], out: Words | N
     return _unary(plan, x, out, lambda p, s, u, o: kernel(p, u, index, o), by_limb=True)
 
 
-def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = None) -> Words:
+def signed(
+    plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = None, out: Words | None = None
+) -> Words:
     """Return the residues (..., L, N) of the signed integers high 2^52 + low, both (..., N) in (-2^62, 2^62)."""
     for values in (low, high):
         if values is not None and (
@@ -299,7 +301,7 @@ def signed(plan: Plan, low: NDArray[np.int64], high: NDArray[np.int64] | None = 
                 f"integers of shape {values.shape} and type {values.dtype}; needed signed ones, (..., {plan.n})"
             )
     kernel = source_for(plan.n).signed
-    out = empty((*low.shape[:-1], len(plan), plan.n))
+    out = of_shape((*low.shape[:-1], len(plan), plan.n), out)
     lo, hi = (None if v is None else np.ascontiguousarray(v, dtype=np.int64).reshape(-1, plan.n) for v in (low, high))
     assert lo is not None
     o = fold_out(out)

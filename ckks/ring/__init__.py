@@ -15,6 +15,7 @@ from ckks.ring.automorphism import automorphism, check_galois_element, compose_g
 from ckks.ring.basis import RNSBasis
 from ckks.ring.convert import convert_basis, divide_and_round
 from ckks.ring.csprng import Keystream, Rng
+from ckks.ring.gaussian import wide_gaussian
 from ckks.ring.poly import Domain, RingPoly
 from ckks.ring.sampling import (
     ERROR_BOUND,
@@ -48,4 +49,5 @@ __all__ = [
     "ternary",
     "ternary_fixed_weight",
     "uniform",
+    "wide_gaussian",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.encryption import encrypt
+from ckks.rlwe.flooding import flood, flooding_std, protect, rerandomise
 from ckks.rlwe.gadget import decompose, gadget_product, mod_down
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.keyswitch import (
@@ -38,12 +39,16 @@ __all__ = [
     "decompose",
     "divide_by_level",
     "encrypt",
+    "flood",
+    "flooding_std",
     "gadget_product",
     "hoisted_automorphisms",
     "largest_log2_qp",
     "mod_down",
     "multiply",
+    "protect",
     "relinearise",
+    "rerandomise",
     "switch",
     "tensor",
 ]

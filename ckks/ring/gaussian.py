@@ -1,0 +1,181 @@
+"""Wide bell-shaped noise of any deviation, made of fair bits only: what flooding adds.
+
+A coefficient is
+
+    z = h (B - n/2) + U + U' - (h - 1),        h = 2^k,
+
+with B the number of ones among n fair bits (n even, 262 to 1042 unless the deviation is below 8) and U, U' uniform in
+[0, h). B alone is a binomial bell on a grid of spacing h; the two uniform integers fill the gaps, so that the
+probability of z runs **along straight lines** from one grid point to the next. It is symmetric, has every integer
+within about sqrt(n) deviations, and its kurtosis is 3 - 2/n (a Gaussian: 3).
+
+There is no table, no rejection and no floating point: the same operations on every draw, whatever comes out.
+
+What flooding needs of a noise is that a shift hides in it. Let D(d) be the divergence KL(z || z + d) of z from itself
+shifted by an integer d. For a Gaussian of deviation s it is d^2 / (2 s^2). Claim: with s = `std` as asked for,
+
+    D(d) <= d^2 / (2 s^2)        for |d| <= s / 2^16,
+
+up to a statistical distance of 2^-100 for each coefficient. Independent coefficients add up, hence for a polynomial
+shifted by d: D <= ||d||^2 / (2 s^2).
+
+Proof. Let p(x) be the probability of z = x, l = ln p, and F(t) = sum_x p(x) (2 l(x-t) - l(x-t-1) - l(x-t+1)), what the
+second difference of D is at t. As D(0) = 0 and D(1) = D(-1), D(d) = d F(0)/2 + sum_{0<t<d} (d - t) F(t), which is at
+most (d^2 / 2) max F(t) over 0 <= t < d.
+
+F(0) is exact. Summed by parts it is sum_x (p(x+1) - p(x)) (l(x+1) - l(x)). Let b_j be the probability that B = j. At
+the last point of line j, p is b_j / h, at that of the line before b_{j-1} / h, and between them p(x+1) - p(x) is
+(b_j - b_{j-1}) / h^2 all along; so the logarithms telescope, and
+
+    F(0) = (1/h^2) sum_j (b_j - b_{j-1}) ln(b_j / b_{j-1}) = (4/h^2) E[y artanh y],
+
+with y = 2J/(n+1) - 1 and J the number of ones among n + 1 fair bits. From E y^2 = 1/(n+1) and the moments after it,
+E[y artanh y] = (1 + 1/(n+1) + 7/3/(n+1)^2 + ...)/(n+1) <= 1/(n-1), so that F(0) <= 4 / (h^2 (n-1)).
+
+F(t) for t > 0: binomials and uniforms are log-concave, hence so is z, and no term of F is negative. Shifting the sum,
+F(t) = sum_x p(x+t) (2 l(x) - l(x-1) - l(x+1)), which exceeds F(0) at most by the factor max p(x+t) / p(x). For t < h, p
+grows along the lines by at most t/h^2 max(b_{j+1} - b_j, b_j - b_{j-1}) from a value of at least b_{j-1} / h (on the
+falling side; the rising side mirrors it). Within 12 deviations, n >= 262 gives b_{j-1} <= 49 b_{j+1}. As std < 16 h,
+t <= std / 2^16 means t/h < 2^-12, and the factor is at most 1 + 48/2^12 < 1 + 1/64. Beyond 12 deviations, which z
+exceeds with a probability of at most 2 e^-72 < 2^-102 (a sum of independent symmetric bounded terms), let the b_j go on
+as a geometric sequence: the law stays log-concave, and F changes by less than 2^-90 of itself.
+
+So n is chosen as the least even number with (n-1)/4 h^2 >= (1 + 1/64) std^2. The deviation of z is
+sqrt(n/4 h^2 + (h^2-1)/6): never below the one asked for, and at most 1.5 % above it (from 8 on; small ones have few n
+to choose from).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckks import kernels
+from ckks.errors import BasisMismatch, ParameterError
+from ckks.kernels import Words
+from ckks.ring.basis import RNSBasis
+from ckks.ring.csprng import Keystream, Rng
+from ckks.ring.poly import Domain, RingPoly
+
+LARGEST_STD = 2.0**104
+"""What two words of 52 bits and a sign have room for, with all deviations there are."""
+
+_LOW = 52
+"""Bits of the low part of a coefficient, as `kernels.signed` has it."""
+
+_MARGIN = Fraction(65, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """How many fair bits a coefficient counts, and log2 of the spacing; see this module's docstring.
+
+    Args:
+        bits: n, even.
+        log2_step: k.
+    """
+
+    bits: int
+    log2_step: int
+
+    @classmethod
+    def at_least(cls, std: float) -> Bell:
+        """Return the narrowest one that hides a shift as well as a Gaussian of deviation `std` does.
+
+        Raises:
+            ParameterError: unless 0 < std <= 2^104.
+        """
+        if not 0 < std <= LARGEST_STD:
+            raise ParameterError(f"deviation {std!r}; needed a number above 0 and up to 2^104")
+        step = max(0, math.frexp(std)[1] - 4)  # 8 <= std / h < 16
+        least = math.ceil(4 * _MARGIN * Fraction(std) ** 2 / 4**step) + 1
+        return cls(least + least % 2, step)
+
+    @property
+    def std(self) -> float:
+        """The deviation of a coefficient."""
+        return math.sqrt(self.bits / 4 * 4.0**self.log2_step + (4.0**self.log2_step - 1) / 6)
+
+
+def wide_gaussian(
+    basis: RNSBasis,
+    rng: Rng,
+    std: float,
+    shape: tuple[int, ...] = (),
+    *,
+    domain: Domain = Domain.NTT,
+    out: Words | None = None,
+) -> RingPoly:
+    """Return elements with independent, nearly Gaussian integer coefficients of deviation `std` or slightly more.
+
+    Word i of row r of batch item b is word i of stream (secret seed, "gaussian", b, r) and goes to coefficient i. The
+    first ceil(n / 64) rows are counted for ones, of the last only the n mod 64 lowest bits, if that is not 0. Then come
+    U and U', the k lowest bits of a row each; where k > 52, the rows are U mod 2^52, U' mod 2^52, then what is above.
+
+    Args:
+        basis: the ring; the coefficients are taken modulo its primes, whatever their size.
+        rng: where the seed comes from.
+        std: deviation, above 0 and up to 2^104; at most 1.5 % more is added (from 8 on).
+        shape: batch shape.
+        domain: of the result.
+        out: where the words go, (*shape, limbs, N), if given.
+
+    Raises:
+        ParameterError: a deviation out of range.
+    """
+    bell = Bell.at_least(std)
+    wanted = (*shape, len(basis), basis.n)
+    if out is not None and out.shape != wanted:
+        raise BasisMismatch(f"out has shape {out.shape}; needed {wanted}")
+    with kernels.wiping():
+        low, high = _draw(bell, rng, (*shape, basis.n))
+        words = kernels.signed(basis.plan, low, high, out)
+    if domain is Domain.NTT:
+        kernels.ntt(basis.plan, words, words)
+    return RingPoly.of(basis, words if out is None else words[...], domain)
+
+
+def _draw(bell: Bell, rng: Rng, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return z as (low, high), high 2^52 + low, int64 of this shape (high: None for 0); call it inside `wiping()`."""
+    n, k = shape[-1], bell.log2_step
+    stream = Keystream(rng.secret_seed(), "gaussian")
+    low = _integers(shape)
+    high = _integers(shape) if k > _LOW else None
+    row, ones = kernels.empty((n,)), kernels.empty((-(-n // 8),)).view(np.uint8)[:n]
+    counted = [64] * (bell.bits // 64) + [bell.bits % 64] * (bell.bits % 64 > 0)
+
+    for b, item in enumerate(np.ndindex(shape[:-1])):
+        rows = count()
+
+        def read(bits: int, b: int = b, rows: Iterator[int] = rows) -> None:
+            """Put the lowest bits of the next row of the stream into `row`."""
+            stream.restart(batch=b, limb=next(rows))
+            stream.read_words(row)
+            if bits < 64:
+                np.bitwise_and(row, np.uint64(2**bits - 1), out=row)
+
+        z = low[item] if high is None else high[item]
+        z.fill(-(bell.bits // 2))
+        for bits in counted:
+            read(bits)
+            z += np.bitwise_count(row, out=ones)
+        z <<= k if high is None else k - _LOW
+        if high is not None:
+            low[item].fill(0)
+        for part, bits in ((low[item], min(k, _LOW)), (z, k - _LOW)):
+            if bits > 0:
+                part -= 2**bits - 1
+                for _ in ("U", "U'"):
+                    read(bits)
+                    part += row.view(np.int64)
+    return low, high
+
+
+def _integers(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    return kernels.empty(shape).view(np.int64)
