@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from churn.hosting.files import private_folder, sync_folder, write_all
-from churn.hosting.keystore import TENANT, StoreError
+from churn.hosting.keystore import TENANT, StoreError, full_when_exhausted
 from churn.hosting.protocol import DIGEST
 
 __all__ = ["Blobs", "Partial", "mapped"]
@@ -29,9 +29,9 @@ def mapped(path: Path) -> Iterator[memoryview]:
     """Give a file's bytes, read-only and shared with every process that maps the same file.
 
     What still refers to them after the block keeps them alive, also when the file is deleted. Raises FileNotFoundError
-    when that happened before.
+    when that happened before, StoreFull when there is no memory or file handle left.
     """
-    with open(path, "rb") as file:
+    with full_when_exhausted("reading a key"), open(path, "rb") as file:
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     view = memoryview(memory)
     try:

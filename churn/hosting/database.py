@@ -98,10 +98,10 @@ class Database:
         try:
             yield
         except MemoryError as error:
-            raise store_full("a record", "no memory") from error
+            raise store_full("keeping a record", "no memory") from error
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _EXHAUSTED:
-                raise store_full("a record", str(error)) from error
+                raise store_full("keeping a record", str(error)) from error
             raise StoreError(
                 f"{self._path} cannot be used ({error})",
                 "a database of this service is needed, and nobody else writing to it",

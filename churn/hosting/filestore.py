@@ -4,13 +4,15 @@
     FOLDER/store.db             rows: which keys there are; the nonces of `replays`
     FOLDER/tenants, uploads     the bytes: see `blobs`
 
-A key exists exactly when its row does. An upload is written under a temporary name, put on the disk, given its place,
-that place put on the disk, and then the row written; a deletion takes the row away first. So at whatever moment the
-process ends, a key is absent or complete, and what is left over is files without a row, removed at the next start.
+A key is there when its row and all of its bytes are. An upload is written under a temporary name, put on the disk,
+given its place, that place put on the disk, and then the row is written; a deletion takes away the bytes, then the row.
+So at whatever moment the process ends, a key is absent or complete, and what is left of others is removed at the next
+start.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -30,7 +32,6 @@ from churn.hosting.keystore import (
     QuotaExceeded,
     StoredKey,
     StoreError,
-    StoreFull,
     StoreInUse,
     Upload,
     Usage,
@@ -82,7 +83,7 @@ class FileStore:
         self._changing = RLock()  # held while rows and files change together
         self._live: dict[Path, tuple[str, int]] = {}  # uploads under way: tenant, bytes held ready
         self._touched: dict[tuple[str, str], float] = {}
-        with ExitStack() as stack, full_when_exhausted("anything"):
+        with ExitStack() as stack, full_when_exhausted("opening the store"):
             private_folder(self._folder)
             stack.callback(_lock(self._folder).close)
             self.database = Database(self._folder / "store.db")
@@ -105,7 +106,7 @@ class FileStore:
             raise StoreError("a name is not as it should be", "a tenant and two digests are needed", "Check the caller")
         if length < 1:
             raise StoreError(f"{length} bytes are announced", "one at least is needed", "Send a key")
-        with self._changing, full_when_exhausted("the key"):
+        with self._changing, full_when_exhausted("storing the key"):
             known = self.find(tenant, digest) is not None
             if not known:
                 self._check_quota(tenant, length)
@@ -135,12 +136,10 @@ class FileStore:
     def delete(self, tenant: str, digest: str) -> bool:
         """Forget a key; see `KeyStore`."""
         with self._changing:
-            there = self.find(tenant, digest) is not None
-            with self.database.durable() as rows:
-                gone = rows.execute("DELETE FROM keys WHERE tenant = ? AND digest = ?", (tenant, digest)).rowcount
-            if gone:
-                self._drop(tenant, digest)
-        return there
+            if self.find(tenant, digest) is None:
+                return False
+            self._remove([(tenant, digest)])
+            return True
 
     def usage(self, tenant: str) -> Usage:
         """Return how much a tenant has stored; see `KeyStore`."""
@@ -154,30 +153,23 @@ class FileStore:
     def sweep(self) -> int:
         """Remove what has expired and what nobody can find; see `KeyStore`."""
         with self._changing:
-            with self.database.durable() as rows:
+            with self.database.reading() as rows:
                 expired = rows.execute(
-                    "DELETE FROM keys WHERE expires <= ? RETURNING tenant, digest", (self._clock(),)
+                    "SELECT tenant, digest FROM keys WHERE expires <= ?", (self._clock(),)
                 ).fetchall()
-            for tenant, digest in expired:
-                self._drop(tenant, digest)
-            return len(expired) + self._remove_orphans()
+            self._remove(expired)
+            return len(expired) + self._repair()
 
     # ---- helpers ---------------------------------------------------------------------------------
 
-    def _repair(self) -> None:
-        """Remove rows without their bytes (a file deleted by hand, or cut short by the disk), then orphans."""
+    def _repair(self) -> int:
+        """Remove rows without their bytes (a file deleted by hand, or damaged), and files without a row."""
         with self.database.reading() as rows:
             known = rows.execute("SELECT tenant, digest, size FROM keys").fetchall()
-        broken = [(tenant, digest) for tenant, digest, size in known if self._blobs.size(tenant, digest) != size]
-        if broken:
-            with self.database.durable() as rows:
-                rows.executemany("DELETE FROM keys WHERE tenant = ? AND digest = ?", broken)
-        self._remove_orphans()
-
-    def _remove_orphans(self) -> int:
+        self._remove([(tenant, digest) for tenant, digest, size in known if self._blobs.size(tenant, digest) != size])
         with self.database.reading() as rows:
-            known = set(rows.execute("SELECT tenant, digest FROM keys").fetchall())
-        orphans = [key for key in self._blobs.complete() if key not in known]
+            valid = set(rows.execute("SELECT tenant, digest FROM keys").fetchall())
+        orphans = [key for key in self._blobs.complete() if key not in valid]
         for tenant, digest in orphans:
             self._blobs.drop(tenant, digest)
         leftovers = [path for path in self._blobs.leftovers() if path not in self._live]
@@ -185,6 +177,15 @@ class FileStore:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         return len(orphans) + len(leftovers)
+
+    def _remove(self, keys: list[tuple[str, str]]) -> None:
+        """Remove files, then rows: a disk that is full has room for the change to the rows then."""
+        for tenant, digest in keys:
+            self._touched.pop((tenant, digest), None)
+            self._blobs.drop(tenant, digest)
+        if keys:
+            with self.database.durable() as rows:
+                rows.executemany("DELETE FROM keys WHERE tenant = ? AND digest = ?", keys)
 
     def _check_quota(self, tenant: str, length: int) -> None:
         used, quota = self._held(tenant), self._quota
@@ -201,11 +202,11 @@ class FileStore:
         return Usage(stored.objects + len(coming), stored.bytes + sum(coming))
 
     def _touch(self, tenant: str, digest: str) -> None:
-        """Note the use of a key, once a minute at most; a full disk is no reason not to use it."""
+        """Note the use of a key, once a minute at most; that it cannot be noted is no reason not to use it."""
         now = self._clock()
-        if abs(now - self._touched.get((tenant, digest), -_TOUCH_SECONDS)) < _TOUCH_SECONDS:
+        if abs(now - self._touched.get((tenant, digest), -math.inf)) < _TOUCH_SECONDS:
             return
-        with suppress(StoreFull), self.database.quick() as rows:
+        with suppress(StoreError), self.database.quick() as rows:
             rows.execute(
                 "UPDATE keys SET last_used = ?, expires = ? WHERE tenant = ? AND digest = ?",
                 (now, now + self._keep_seconds, tenant, digest),
@@ -236,10 +237,6 @@ class FileStore:
         with self._changing:
             self._live.pop(partial.path, None)
 
-    def _drop(self, tenant: str, digest: str) -> None:
-        self._touched.pop((tenant, digest), None)
-        self._blobs.drop(tenant, digest)
-
 
 class _FileUpload:
     """An `Upload` into a FileStore."""
@@ -260,7 +257,7 @@ class _FileUpload:
             raise StoreError(
                 f"more than {self._length} bytes came", "as many as announced are needed", "Announce the length"
             )
-        with full_when_exhausted("the key"):
+        with full_when_exhausted("storing the key"):
             self._partial.write(chunk)
 
     def digest(self) -> str:
@@ -273,7 +270,7 @@ class _FileUpload:
                 f"{self._length} bytes of digest {self._digest} were announced",
                 "Send the bytes again, unchanged",
             )
-        with full_when_exhausted("the key"):
+        with full_when_exhausted("storing the key"):
             self._store._commit(self._partial, self._tenant, self._digest, self._kind, self._params_digest)
         self.discard()
 

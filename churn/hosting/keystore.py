@@ -34,6 +34,7 @@ __all__ = [
     "Upload",
     "Usage",
     "full_when_exhausted",
+    "store_full",
 ]
 
 TENANT = re.compile(r"[a-z0-9-]{1,32}")
@@ -143,22 +144,22 @@ class KeyStore(Protocol):
 
 
 @contextmanager
-def full_when_exhausted(what: str) -> Iterator[None]:
+def full_when_exhausted(doing: str) -> Iterator[None]:
     """Turn the system's errors about a lack of room into StoreFull; other errors pass."""
     try:
         yield
     except MemoryError as error:
-        raise store_full(what, "no memory") from error
+        raise store_full(doing, "no memory") from error
     except OSError as error:
         if error.errno not in _EXHAUSTED:
             raise
-        raise store_full(what, (error.strerror or str(error)).lower()) from error
+        raise store_full(doing, (error.strerror or str(error)).lower()) from error
 
 
-def store_full(what: str, why: str) -> StoreFull:
+def store_full(doing: str, why: str) -> StoreFull:
     """Return the error that says so."""
     return StoreFull(
-        f"{what} cannot be stored: {why}",
+        f"{doing} failed: {why}",
         "room on the service's machine is needed; everything stored before is still there",
         "Try again later, or tell whoever runs the service",
     )
