@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ import numpy.typing as npt
 
 from churn.circuit import FEATURE_MAJOR, LOGIT, RECORD
 from churn.errors import DataError
-from churn.hosting.model import Description, Layout
+from churn.hosting.model import Description, Layout, Output
 from churn.hosting.remote import BadAnswer, Remote
 from churn.keyfile import KeyFile, SentKeys
 from churn.scoring import Scores, ScoringModel, Usage
 from ckks.errors import HEError
+from ckks.rlwe import EvaluationKeys, Noise, PublicKey
 from ckks.rlwe.secret import KeyGenerator, SecretKey
 from ckks.scheme import Encryptor
 from ckks.scheme.decryption import Decryptor
@@ -50,6 +52,14 @@ Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
 
 
+@dataclass(frozen=True)
+class StoredKeys:
+    """Digests of the keys that the service has of us, None where a model needs none: public key, evaluation keys."""
+
+    public: str | None
+    evaluation: str | None
+
+
 class Client:
     """The key owner's end of the service. Not shared between threads."""
 
@@ -57,6 +67,7 @@ class Client:
         self,
         service: str | Remote,
         *,
+        token: str | None = None,
         key_file: str | Path | None = None,
         passphrase: str | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -65,12 +76,13 @@ class Client:
 
         Args:
             service: the service's URL, or a `Remote`.
+            token: what the service knows us by; one that listens on loopback may do without.
             key_file: where the secret key is kept; made when missing. Without one, the key lives
                 and dies with this object.
             passphrase: seals the key file.
             transport: see `Remote`.
         """
-        self.remote = service if isinstance(service, Remote) else Remote(service, transport=transport)
+        self.remote = service if isinstance(service, Remote) else Remote(service, token=token, transport=transport)
         self.usage = Usage()
         self._file = KeyFile(key_file, passphrase) if key_file is not None else None
         self._secrets: dict[bytes, SecretKey] = {}
@@ -97,33 +109,50 @@ class Client:
         """Ask for a model's description."""
         return ScoringModel.of(self.remote.describe(name))
 
-    def prepare(self, model: ScoringModel, layout: str = FEATURE_MAJOR) -> str | None:
-        """Have secret key and evaluation keys ready, sending the latter unless they are there.
-
-        Returns the digest of the stored evaluation keys, None where the layout needs none.
-        """
+    def prepare(self, model: ScoringModel, layout: str = FEATURE_MAJOR) -> StoredKeys:
+        """Have secret key, public key and evaluation keys ready, sending the latter two unless they are there."""
         description, needed = model.description, model.layout(layout)
-        params = description.params
         with self._timed("keygen"):
             secret = self._secret(description)
-        if not needed.needs_keys:
-            return None
-        for sent in self._sent.get(params.digest, []):
-            if sent.serve(needed) and self.remote.has_keys(sent.digest):
+        generator = KeyGenerator(description.params)
+        public = evaluation = None
+        if description.flooding is not None:
+            public = self._send_once(
+                description,
+                lambda sent: sent.public,
+                lambda: generator.public_key(secret),
+                lambda digest: SentKeys(digest, public=True),
+            )
+        if needed.needs_keys:
+            evaluation = self._send_once(
+                description,
+                lambda sent: sent.serve(needed),
+                lambda: generator.evaluation_keys(secret, relin=needed.relinearisation, rotations=needed.rotations),
+                lambda digest: SentKeys(digest, needed.relinearisation, needed.rotations),
+            )
+        return StoredKeys(public, evaluation)
+
+    def _send_once(
+        self,
+        description: Description,
+        fits: Callable[[SentKeys], bool],
+        make: Callable[[], PublicKey | EvaluationKeys],
+        note: Callable[[str], SentKeys],
+    ) -> str:
+        """Return the digest of keys that the service has and that fit; make and send them if there are none."""
+        digest = description.params.digest
+        for sent in self._sent.get(digest, []):
+            if fits(sent) and self.remote.has_keys(sent.digest):
                 return sent.digest
         with self._timed("keygen"):
-            keys = KeyGenerator(params).evaluation_keys(
-                secret, relin=needed.relinearisation, rotations=needed.rotations
-            )
-            data = to_bytes(keys)
+            data = to_bytes(make())
         with self._timed("upload_keys"):
-            digest = self.remote.upload_keys(data, description)
+            sent = note(self.remote.upload_keys(data, description))
         self.usage.bytes_keys += len(data)
-        sent = SentKeys(digest, needed.relinearisation, needed.rotations)
-        self._sent.setdefault(params.digest, []).insert(0, sent)
+        self._sent.setdefault(digest, []).insert(0, sent)
         if self._file is not None:
             self._file.remember(sent)
-        return digest
+        return sent.digest
 
     def score(self, model: str | ScoringModel, records: pd.DataFrame, *, progress: Progress | None = None) -> Scores:
         """Return the probability for each of any number of rows.
@@ -160,14 +189,19 @@ class Client:
         description, packing = model.description, model.layout(layout)
         params = description.params
         encryptor = Encryptor(params, self._secret(description))
-        longest = ciphertext_length(params)
+        longest = ciphertext_length(params, description.output.level)
         lengths = [chunk.shape[1] if layout == FEATURE_MAJOR else 1 for chunk in chunks]
         answers, done = [], 0
         for chunk, rows in zip(chunks, lengths, strict=True):
             with self._timed("encrypt"):
-                body = seeded_to_bytes(*encryptor.encrypt_seeded(chunk, slots=packing.slots, bound=packing.bound))
+                sealed = encryptor.encrypt_seeded(
+                    chunk, level=packing.level, scale=packing.scale, slots=packing.slots, bound=packing.bound
+                )
+                body = seeded_to_bytes(*sealed)
             with self._timed("evaluate"):
-                answer = self.remote.evaluate(description, layout, body, keys, longest=longest)
+                answer = self.remote.evaluate(
+                    description, layout, body, public_key=keys.public, keys=keys.evaluation, longest=longest
+                )
             self.usage.evaluate_server += answer.seconds.get("evaluate", 0.0)
             self.usage.bytes_up += len(body)
             self.usage.bytes_down += len(answer.data)
@@ -176,7 +210,8 @@ class Client:
             if progress is not None:
                 progress(done, sum(lengths))
         with self._timed("decrypt"):
-            values = self._open(description, packing, answers, [c.shape[1] for c in chunks])
+            filled = [chunk.shape[1] if layout == FEATURE_MAJOR else packing.slots for chunk in chunks]
+            values = self._open(description, packing, answers, filled)
         if layout == RECORD:
             values = [slots[:1] for slots in values]  # every slot holds the one score
         result = np.concatenate(values)
@@ -195,15 +230,24 @@ class Client:
         """Decrypt and check. However an answer is wrong, the error is the same, and it comes late."""
         output, params = description.output, description.params
         decryptor = Decryptor(params, self._secret(description))
+        scale = output.scale_in(params)
+        # Read as complex numbers in every slot: what should be zero has to be.
+        noise, bound = Noise(*[output.error * float(scale)] * 2), max(abs(output.low), output.high)
         opened: list[Floats | None] = []
         for data, length in zip(answers, lengths, strict=True):
+            values = None
             try:
-                ct = ciphertext_from_bytes(data, params, bound=max(abs(output.low), output.high))
-                right = (ct.shape, ct.parts, meta_of(ct).slots) == ((), 2, packing.slots)
-                values: Any = decryptor.decrypt(ct) if right else None
+                ct = ciphertext_from_bytes(data, params, bound=bound, noise=noise)
+                meta = meta_of(ct)
+                if (ct.shape, ct.parts, ct.level) == ((), 2, output.level) and (meta.slots, meta.scale) == (
+                    packing.slots,
+                    scale,
+                ):
+                    whole = ct.with_(meta=meta.but(real=False, length=packing.slots))
+                    values = _plausible(decryptor.decrypt(whole), length, output)
             except HEError:
-                values = None
-            opened.append(_plausible(values, length, output.low, output.high))
+                pass
+            opened.append(values)
         if any(values is None for values in opened):
             raise BadAnswer(
                 f"the service's answer for model {description.name!r} is damaged or implausible",
@@ -234,10 +278,13 @@ class Client:
             setattr(self.usage, step, getattr(self.usage, step) + time.perf_counter() - start)
 
 
-def _plausible(values: Any, length: int, low: float, high: float) -> Floats | None:
-    """Return decrypted values if they can be scores, None if they are something else."""
-    if values is None or values.dtype.kind != "f" or values.ndim != 1 or len(values) < length:
-        return None
-    values = values[:length]
-    within = bool((np.isfinite(values) & (values >= low) & (values <= high)).all())
-    return values if within else None
+def _plausible(values: Any, length: int, output: Output) -> Floats | None:
+    """Return the numbers in `length` of all slots, complex (slots,), if they can be an answer, None if they cannot."""
+    numbers, rest = values[:length].real, values[length:] - output.unused
+    within = (
+        bool(np.isfinite(values).all())
+        and bool(((numbers >= output.low) & (numbers <= output.high)).all())
+        and bool((np.abs(values[:length].imag) <= output.error).all())
+        and bool((np.abs(rest) <= output.error).all())
+    )
+    return numbers if within else None

@@ -87,7 +87,9 @@ def write_model(model: LinearModel, path: Path) -> None:
     path.write_text(json.dumps(model.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
-def compare_worlds(source: Source, mode: OutputKind, *, threads: int | None, step: Step) -> Results:
+def compare_worlds(
+    source: Source, mode: OutputKind, *, flooded: bool = True, threads: int | None, step: Step
+) -> Results:
     """Run the story; `step` is told what is going on."""
     start = time.perf_counter()
     with step("train in the clear"):
@@ -99,7 +101,7 @@ def compare_worlds(source: Source, mode: OutputKind, *, threads: int | None, ste
         write_model(model, folder / "models" / "churn.json")
         with step("start the service"):
             service = stack.enter_context(
-                ServiceProcess(folder / "models", folder / "keys", mode=mode, threads=threads)
+                ServiceProcess(folder / "models", folder / "keys", mode=mode, flooded=flooded, threads=threads)
             )
         client = stack.enter_context(Client(service.url))
         backend = str(client.remote.health().get("backend"))
@@ -111,7 +113,7 @@ def compare_worlds(source: Source, mode: OutputKind, *, threads: int | None, ste
         usage = client.usage
     with step("compare"):
         x = model.schema.transform(parts.test)
-        score = Score.of(model, mode, params=scores.model.params)
+        score = Score.of(model, mode, flooded=flooded, params=scores.model.params)
         return Results.compare(
             parts.test_labels,
             model.probabilities(x),
@@ -143,6 +145,10 @@ def _facts(description: Description, backend: str, score: Score) -> dict[str, st
         "backend": backend,
         "logit_interval": score.model.logit_interval,
     }
+    if description.flooding is not None:
+        facts["flooding_bits"] = description.flooding.statistical_bits
+        facts["flooding_answers"] = description.flooding.queries
+        facts["answer_error"] = float(f"{description.output.error:.3g}")
     if p is not None:
         facts["polynomial_degree"] = p.degree
         facts["polynomial_error"] = float(f"{p.max_abs_error:.3g}")

@@ -1,7 +1,7 @@
-"""The client's keys on disk: the secret key, and a note of which evaluation keys were sent where.
+"""The client's keys on disk: the secret key, and a note of which public and evaluation keys were sent.
 
 The secret key file is written once, mode 0600, sealed if a passphrase is given. Beside it, the note
-(`NAME.sent.json`) remembers the digests of evaluation keys made from that very secret, so that they
+(`NAME.sent.json`) remembers the digests of keys made from that very secret, so that they
 need not be made and sent again; nothing in it is secret.
 """
 
@@ -33,15 +33,20 @@ class KeyFileError(ChurnError):
 
 @dataclass(frozen=True)
 class SentKeys:
-    """Evaluation keys that a service was given: their digest, and what is among them."""
+    """Keys that a service was given, the public key or evaluation keys: their digest, and what is among them."""
 
     digest: str
-    relinearisation: bool
-    rotations: tuple[int, ...]
+    relinearisation: bool = False
+    rotations: tuple[int, ...] = ()
+    public: bool = False
 
     def serve(self, layout: Layout) -> bool:
-        """Tell whether a layout needs no others."""
-        return (self.relinearisation or not layout.relinearisation) and set(layout.rotations) <= set(self.rotations)
+        """Tell whether a layout needs no other evaluation keys."""
+        return (
+            not self.public
+            and (self.relinearisation or not layout.relinearisation)
+            and set(layout.rotations) <= set(self.rotations)
+        )
 
 
 class KeyFile:
@@ -88,7 +93,12 @@ class KeyFile:
             if noted["key_file"] != self._fingerprint():
                 return []
             return [
-                SentKeys(str(one["digest"]), one["relinearisation"] is True, tuple(int(k) for k in one["rotations"]))
+                SentKeys(
+                    str(one["digest"]),
+                    one["relinearisation"] is True,
+                    tuple(int(k) for k in one["rotations"]),
+                    one["public"] is True,
+                )
                 for one in noted["sent"]
                 if DIGEST.fullmatch(str(one["digest"]))
             ]
@@ -101,10 +111,7 @@ class KeyFile:
         text = json.dumps(
             {
                 "key_file": self._fingerprint(),
-                "sent": [
-                    {"digest": one.digest, "relinearisation": one.relinearisation, "rotations": list(one.rotations)}
-                    for one in [keys, *others][:_MOST_NOTES]
-                ],
+                "sent": [{**vars(one), "rotations": list(one.rotations)} for one in [keys, *others][:_MOST_NOTES]],
             }
         )
         partial = self._note.with_name(f".{self._note.name}.{secrets.token_hex(8)}")

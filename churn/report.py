@@ -20,6 +20,9 @@ _PARAMETERS = {
     "security_bits": ("Security", "bits: an attack costs about 2 to this power steps"),
     "levels": ("Levels", "products in a row that the parameters allow"),
     "scale_bits": ("Scale", "bits by which numbers are scaled before they are rounded"),
+    "flooding_bits": ("Flooding", "bits: all answers together tell 2 to minus this power more than their values"),
+    "flooding_answers": ("Answers", "that may be given to one client before that holds no longer"),
+    "answer_error": ("Error of an answer", "at most, flooding and rounding included"),
     "backend": ("Kernels", "the code that did the arithmetic; every choice gives the same words"),
 }
 _STEPS = (
@@ -36,7 +39,7 @@ _WHO_SAW = (
     ("Who really left", "yes", "no, it never leaves A"),
     ("Secret key", "yes, it was made here and stays", "no"),
     ("Public and evaluation keys", "yes", "yes; they compute, they do not decrypt"),
-    ("Weights of the model", "no, only the columns it looks at", "yes, they are its own"),
+    ("Weights of the model", "what the scores tell, and the columns it looks at", "yes, they are its own"),
     ("Number of records, time of the request", "yes", "yes"),
 )
 

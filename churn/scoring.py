@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float64]
 _WIDEST: dict[str, tuple[float, float]] = {PROBABILITY: (-0.5, 1.5), LOGIT: (-1e4, 1e4)}
 """A host declares the range of its results; one that would let anything pass is not believed."""
 
+_LARGEST_ERROR = 0.25
+"""Nor is one whose answers could be off by more than this."""
+
 
 @dataclass
 class Usage:
@@ -70,9 +73,16 @@ class ScoringModel:
         """Read schema and label out of a description; ModelError when they are not there."""
         about, output = description.about, description.output
         widest = _WIDEST.get(output.kind)
-        if widest is None or not widest[0] <= output.low < output.high <= widest[1]:
+        believable = (
+            widest is not None
+            and widest[0] <= output.low < output.high <= widest[1]
+            and output.low <= output.unused <= output.high
+            and output.error <= _LARGEST_ERROR
+        )
+        if not believable:
             raise ModelError(
-                f"model {description.name!r} returns {output.kind[:40]!r} from {output.low:g} to {output.high:g}",
+                f"model {description.name!r} returns {output.kind[:40]!r} from {output.low:g} to {output.high:g}, off "
+                f"by {output.error:g} at most",
                 f"{PROBABILITY!r} or {LOGIT!r} in a range that means something is needed",
                 "Ask the model's owner, or use another client",
             )

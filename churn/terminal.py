@@ -100,6 +100,14 @@ def print_parameters(results: Results, console: Console) -> None:
         f"N = {p['ring_degree']}, {p['levels']} levels, log2(QP) = {p['log2_qp']}, "
         f"{p['security_bits']}-bit security; {p['backend']} kernels",
     )
+    line(
+        console,
+        "answers",
+        f"flooded: {p['flooding_answers']} of them tell 2^-{p['flooding_bits']} more than their values, which are off by "
+        f"{p['answer_error']} at most"
+        if "flooding_bits" in p
+        else "not flooded: one of them can give the weights away to whoever has the secret key",
+    )
 
 
 @contextmanager

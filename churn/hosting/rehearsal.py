@@ -17,6 +17,7 @@ import numpy as np
 
 from churn.hosting.model import Flooding, HostedModel, Layout
 from ckks import kernels
+from ckks.ring.gaussian import Bell
 from ckks.rlwe import Ciphertext, EvaluationKeys, Noise, SwitchingKey
 from ckks.rlwe.flooding import flooding_std
 from ckks.rlwe.noise import EXACT, fresh_public, random_poly
@@ -24,8 +25,6 @@ from ckks.scheme import CKKSParams, Encoder, Evaluator, Meta, error_bound
 from ckks.scheme.meta import meta_of
 
 __all__ = ["OwnNumbers", "Rehearsal", "input_noise"]
-
-_OVERSHOOT = 1.1  # how far above its wanted deviation the flooding may lie
 
 
 def input_noise(params: CKKSParams) -> Noise:
@@ -82,7 +81,7 @@ class Rehearsal:
             std = flooding_std(
                 2.0**flooding.log2_bound, queries=flooding.queries, statistical_bits=flooding.statistical_bits
             )
-            y = y.with_(noise=y.noise + fresh_public(y.params) + random_poly(n, _OVERSHOOT * std))
+            y = y.with_(noise=y.noise + fresh_public(y.params) + random_poly(n, Bell.at_least(std).std))
         y = self._model.finish(self._evaluator, y)
         return y.level, meta_of(y).scale, error_bound(y)
 
