@@ -124,6 +124,7 @@ class Score:
     polynomial: Polynomial | None
     params: CKKSParams
     flooded: bool = True
+    queries: int = 1024
 
     @classmethod
     def of(
@@ -132,12 +133,16 @@ class Score:
         output: OutputKind = LOGIT,
         *,
         flooded: bool = True,
+        queries: int = 1024,
         max_abs_error: float = MAX_ABS_ERROR,
         params: CKKSParams | None = None,
     ) -> Score:
-        """Choose polynomial and parameters for a model; `params` instead of those chosen."""
+        """Choose polynomial and parameters for a model; `params` instead of those chosen.
+
+        Answers are flooded for `queries` of them to one client, unless `flooded` is False.
+        """
         polynomial = sigmoid_polynomial(model.logit_interval, max_abs_error) if output == PROBABILITY else None
-        return cls(model, polynomial, params or parameters_for(model, polynomial, flooded=flooded), flooded)
+        return cls(model, polynomial, params or parameters_for(model, polynomial, flooded=flooded), flooded, queries)
 
     # ---- the circuit -----------------------------------------------------------------------------
 
@@ -171,7 +176,12 @@ class Score:
         return u if self.polynomial is None else evaluate_normalised(evaluator, u, self.polynomial)
 
     def finish(self, evaluator: Evaluator, y: Ciphertext) -> Ciphertext:
-        """Return the rescales that `evaluate` left for after the flooding: down to one limb."""
+        """Return what `evaluate` returned at level 0: no more limbs than the answer needs.
+
+        For flooded logits these are the two rescales that were left for after the flooding.
+        """
+        if not self._raw:
+            return evaluator.bring(y, 0)
         while y.level:
             y = evaluator.rescale(y)
         return y
@@ -211,7 +221,7 @@ class Score:
         """Sized by the largest error that any layout leads to; rehearsed, without keys."""
         if not self.flooded:
             return None
-        return Flooding(log2_bound=max(one.log2_bound for one in self._rehearsals))
+        return Flooding(max(one.log2_bound for one in self._rehearsals), self.queries)
 
     @cached_property
     def _rehearsals(self) -> list[Rehearsal]:
@@ -264,8 +274,9 @@ class Score:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over weights, polynomial and parameters: another digest, another result."""
-        text = json.dumps([self.model.to_dict(), self.about(), self.params.digest.hex()], sort_keys=True)
+        """SHA-256 over weights, polynomial, parameters and flooding: another digest, another result."""
+        flooded = self.queries if self.flooded else 0
+        text = json.dumps([self.model.to_dict(), self.about(), self.params.digest.hex(), flooded], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -67,9 +67,19 @@ def linear_model(name: str = "toy", version: int = 1) -> LinearModel:
 
 
 @cache
-def score(output: OutputKind = PROBABILITY, name: str = "toy") -> Score:
+def insecure_flooded(output: OutputKind) -> CKKSParams:
+    """The chains that flooded answers have, over 16 slots."""
+    chain = dict(depth=2, scale_bits=38, base_bits=48, num_special=1)
+    if output == PROBABILITY:
+        chain = dict(depth=DEPTH, scale_bits=80, base_bits=90, num_special=2)
+    return CKKSParams.generate(ring_degree=N, special_bits=50, security=None, value_range=8.0, **chain)
+
+
+@cache
+def score(output: OutputKind = PROBABILITY, name: str = "toy", *, flooded: bool = False) -> Score:
     """The model under insecure parameters; the polynomial has degree 7."""
-    return Score.of(linear_model(name), output, max_abs_error=0.003, params=insecure_params())
+    params = insecure_flooded(output) if flooded else insecure_params()
+    return Score.of(linear_model(name), output, flooded=flooded, max_abs_error=0.003, params=params)
 
 
 def employees(rows: int, seed: int = 1) -> pd.DataFrame:

@@ -18,47 +18,85 @@ from churn.circuit import (
     parameters_for,
     sigmoid_polynomial,
 )
+from churn.hosting.rehearsal import OwnNumbers, Rehearsal, input_noise
 from ckks import Decryptor, Encryptor, Evaluator, KeyGenerator
 from ckks.ring import Rng
-from ckks.rlwe import EvaluationKeys
+from ckks.rlwe import Ciphertext, EvaluationKeys
+from ckks.rlwe.flooding import protect
 from ckks.scheme.meta import error_bound, meta_of
 
 pytestmark = pytest.mark.usefixtures("reference_kernels")
 
 
-def evaluated(hosted: Score, layout: str, x: np.ndarray) -> tuple[np.ndarray, float, object]:
-    """Encrypt, evaluate and decrypt; return all slots, the bound on their error, and the ciphertext."""
+EVERY = [(output, flooded) for output in (PROBABILITY, LOGIT) for flooded in (False, True)]
+
+
+def evaluated(hosted: Score, layout: str, x: np.ndarray) -> tuple[np.ndarray, float, Ciphertext]:
+    """Encrypt, evaluate, flood and decrypt; return all values, the bound on their error, and the ciphertext."""
     params, packing = hosted.params, hosted.layouts[layout]
     keygen = KeyGenerator(params, Rng(7))
     secret = keygen.secret_key()
     keys = EvaluationKeys(params)
     if packing.needs_keys:
         keys = keygen.evaluation_keys(secret, relin=packing.relinearisation, rotations=packing.rotations)
-    ct = Encryptor(params, secret, Rng(8)).encrypt(x, slots=packing.slots, bound=packing.bound)
-    result = hosted.evaluate(Evaluator(params, keys), ct, layout)
-    return Decryptor(params, secret).decrypt(result), error_bound(result), result
+    ct = Encryptor(params, secret, Rng(8)).encrypt(
+        x, level=packing.level, scale=packing.scale, slots=packing.slots, bound=packing.bound
+    )
+    evaluator = Evaluator(params, keys)
+    flooding = hosted.flooding
+    if flooding is not None:
+        evaluator, ct = OwnNumbers(params, keys), ct.with_(noise=input_noise(params))
+    result = hosted.evaluate(evaluator, ct, layout)
+    if flooding is not None:
+        result = protect(
+            result, keygen.public_key(secret), Rng(9), bound=2.0**flooding.log2_bound, queries=flooding.queries
+        )
+    result = hosted.finish(evaluator, result)
+    bound = error_bound(result) if flooding is None else hosted.output.error
+    return Decryptor(params, secret).decrypt(result), bound, result
 
 
-@pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
+@pytest.mark.parametrize(("output", "flooded"), EVERY)
 @pytest.mark.parametrize("rows", [1, 5, 16])
-def test_feature_major_is_the_score_in_the_clear(output: OutputKind, rows: int) -> None:
-    hosted, model = score(output), linear_model()
+def test_feature_major_is_the_score_in_the_clear(output: OutputKind, flooded: bool, rows: int) -> None:
+    hosted, model = score(output, flooded=flooded), linear_model()
     x = model.schema.transform(employees(rows))
-    found, bound, _ = evaluated(hosted, FEATURE_MAJOR, x.T)
+    found, bound, ct = evaluated(hosted, FEATURE_MAJOR, x.T)
     wanted = model.logits(x) if output == LOGIT else hosted.in_the_clear(x)
     assert found.shape == (rows,)
     assert np.abs(found - wanted).max() <= bound
+    assert (ct.level, meta_of(ct).scale) == (hosted.output.level, hosted.output.scale_in(hosted.params))
 
 
-@pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
-def test_a_record_is_scored_in_every_slot_alike(output: OutputKind) -> None:
-    hosted, model = score(output), linear_model()
+@pytest.mark.parametrize(("output", "flooded"), EVERY)
+def test_a_record_is_scored_in_every_slot_alike(output: OutputKind, flooded: bool) -> None:
+    hosted, model = score(output, flooded=flooded), linear_model()
     x = model.schema.transform(employees(1))
     found, bound, ct = evaluated(hosted, RECORD, x)
     wanted = (model.logits(x) if output == LOGIT else hosted.in_the_clear(x))[0]
     slots = hosted.layouts[RECORD].slots
-    assert found.shape == (slots,) and meta_of(ct).slots == slots  # type: ignore[arg-type]
+    assert found.shape == (slots,) and meta_of(ct).slots == slots
     assert np.abs(found - wanted).max() <= bound  # no slot holds a partial sum
+    assert (ct.level, meta_of(ct).scale) == (hosted.output.level, hosted.output.scale_in(hosted.params))
+
+
+@pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
+def test_flooding_is_sized_by_the_circuit(output: OutputKind) -> None:
+    """The public bound covers the error before flooding in every layout, and is not generous by more than a bit."""
+    hosted = score(output, flooded=True)
+    before = [Rehearsal(hosted, layout).log2_bound for layout in hosted.layouts]
+    assert hosted.flooding is not None and hosted.flooding.log2_bound == max(before)
+    assert score(output).flooding is None
+
+
+def test_the_default_answer_is_a_flooded_logit_in_one_limb() -> None:
+    """Nothing but the public key is asked for, and flooding costs less than a tenth of the error."""
+    hosted = Score.of(linear_model())
+    assert (hosted.output.kind, hosted.output.level, hosted.params.limbs(0)) == (LOGIT, 0, 1)
+    assert hosted.params.ring_degree == 2**13 and not hosted.layouts[FEATURE_MAJOR].needs_keys
+    answer = Rehearsal(hosted, FEATURE_MAJOR).answer
+    error, unflooded = answer(hosted.flooding)[2], answer(None)[2]
+    assert error < 1.1 * unflooded < 2.0**-19
 
 
 def test_the_extremes_of_the_schema_stay_within_the_interval() -> None:
@@ -73,17 +111,17 @@ def test_the_extremes_of_the_schema_stay_within_the_interval() -> None:
 
 def test_chosen_parameters_are_secure_and_just_deep_enough() -> None:
     model = linear_model()
-    for hosted in (Score.of(model), Score.of(model, LOGIT)):
+    for hosted in (Score.of(model, PROBABILITY, flooded=False), Score.of(model, LOGIT, flooded=False)):
         assert hosted.params.security == 128
         degree = 0 if hosted.polynomial is None else hosted.polynomial.degree
         assert hosted.params.depth == 1 + (ceil(log2(degree + 1)) if degree else 0)
-    assert parameters_for(model, None).depth == 1
+    assert parameters_for(model, None, flooded=False).depth == 1
 
 
 def test_the_result_uses_up_every_level() -> None:
     hosted = replace(score(), params=insecure_params())
     _, _, ct = evaluated(hosted, FEATURE_MAJOR, linear_model().schema.transform(employees(3)).T)
-    assert ct.level == 0  # type: ignore[attr-defined]
+    assert ct.level == 0
 
 
 @pytest.mark.parametrize("interval", [1.0, 4.0, 8.0, 16.0])
@@ -117,8 +155,8 @@ def test_declared_sizes_fit_even_with_many_heavy_weights() -> None:
     x = np.zeros((2, 12))
     x[0, 0], x[1, 4] = -5.0, 1.0
     for polynomial in (sigmoid_polynomial(model.logit_interval, 0.1), None):
-        chosen = parameters_for(model, polynomial)
-        hosted = Score(model, polynomial, insecure_params(chosen.value_range, chosen.depth))
+        chosen = parameters_for(model, polynomial, flooded=False)
+        hosted = Score(model, polynomial, insecure_params(chosen.value_range, chosen.depth), flooded=False)
         for layout, packed in ((FEATURE_MAJOR, x.T), (RECORD, x[:1])):
             found, bound, _ = evaluated(hosted, layout, packed)
             wanted = model.logits(x) if polynomial is None else hosted.in_the_clear(x)
@@ -129,13 +167,14 @@ def test_digest_follows_everything_that_the_result_depends_on() -> None:
     model, hosted = linear_model(), score()
     heavier = replace(model, weights=model.weights * (1 + 1e-15))
     others = [
-        Score(heavier, hosted.polynomial, hosted.params),
+        Score(heavier, hosted.polynomial, hosted.params, flooded=False),
         score(LOGIT),
-        Score(model, hosted.polynomial, insecure_params(16.0)),
+        Score(model, hosted.polynomial, insecure_params(16.0), flooded=False),
+        score(flooded=True),
         score(name="other"),
     ]
-    assert len({hosted.digest, *(other.digest for other in others)}) == 5
-    assert hosted.digest == Score(model, hosted.polynomial, hosted.params).digest
+    assert len({hosted.digest, *(other.digest for other in others)}) == 6
+    assert hosted.digest == Score(model, hosted.polynomial, hosted.params, flooded=False).digest
 
 
 def test_about_tells_polynomial_and_error_but_no_weight() -> None:
