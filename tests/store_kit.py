@@ -1,0 +1,61 @@
+"""Keys that are only bytes, a clock that is set by hand, and whole uploads: what the tests of the store start from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from churn.hosting.keystore import KeyStore
+
+PARAMS = hashlib.sha256(b"some parameters").hexdigest()
+
+
+@dataclass
+class Clock:
+    """Stands still unless moved."""
+
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def digest_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def key(number: int, size: int = 3000) -> bytes:
+    """Bytes that are different for every number."""
+    return (f"key {number} ".encode() * (size // 6 + 1))[:size]
+
+
+def put(store: KeyStore, tenant: str, data: bytes, *, kind: str = "PUBLIC_KEY", chunk: int = 999) -> str:
+    """Upload in chunks; return the digest."""
+    digest = digest_of(data)
+    upload = store.receive(tenant, digest, len(data), kind=kind, params_digest=PARAMS)
+    try:
+        for start in range(0, len(data), chunk):
+            upload.write(data[start : start + chunk])
+        assert upload.path.read_bytes() == data
+        upload.commit()
+    finally:
+        upload.discard()
+    return digest
+
+
+def read(store: KeyStore, tenant: str, digest: str) -> bytes | None:
+    """What is stored, None for nothing; complete or a failure."""
+    found, path = store.find(tenant, digest), store.path(tenant, digest)
+    assert (found is None) == (path is None)
+    if found is None or path is None:
+        return None
+    data = path.read_bytes()
+    assert (len(data), digest_of(data)) == (found.size, digest)
+    return data
+
+
+def files(folder: Path) -> list[str]:
+    """Every file of a store except its database and lock, relative to the folder."""
+    ours = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in ours if path.parts[0] in ("uploads", "tenants"))
