@@ -1,0 +1,130 @@
+"""What is promised, in one line each, with the tests that would fail if it did not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One row of the table.
+
+    Args:
+        name: L1, W1, S1, P1, ...
+        text: what is promised.
+        tests: what to run, from the root of the repository: test files or folders, or a command.
+        remark: what falls short, or how far the promise goes; empty when it is kept as it stands.
+        kept: whether it is kept.
+    """
+
+    name: str
+    text: str
+    tests: str
+    remark: str = ""
+    kept: bool = True
+
+
+LIBRARY = (
+    Promise(
+        "L1", "Every integer kernel returns the words of a plain big-integer reference", "tests/kernels tests/promises"
+    ),
+    Promise("L2", "No intermediate value overflows; no access out of bounds", "python native/check.py"),
+    Promise(
+        "L3",
+        "Encoding and decoding are right to the last bits of double precision",
+        "tests/scheme/test_encoder.py tests/promises",
+    ),
+    Promise(
+        "L4",
+        "No error exceeds the bound that its ciphertext carries, and the bound is of use",
+        "tests/promises tests/scheme/test_noise.py",
+    ),
+    Promise(
+        "L5",
+        "Parameters below 128 bits are refused, unless asked for by a name that marks every object",
+        "tests/rlwe/test_security.py tests/promises",
+    ),
+    Promise("L6", "Misuse raises a typed error before data is touched", "tests/scheme/test_misuse.py tests/promises"),
+    Promise("L7", "Samplers have the distributions that they state", "tests/ring/test_sampling.py tests/promises"),
+    Promise(
+        "L8",
+        "Secrets come from the operating system's generator and never repeat",
+        "tests/ring/test_csprng.py tests/promises",
+    ),
+    Promise(
+        "L9",
+        "No branch, index or division of a compiled kernel depends on a secret; times do not tell secrets apart",
+        "tests/kernels/test_secrecy.py tests/promises/timing",
+    ),
+    Promise(
+        "L10",
+        "What `decrypt_public` returns may be published, for the stated number of queries",
+        "tests/scheme/test_decrypt_public.py",
+    ),
+    Promise("L11", "Secrets do not print, pickle, compare or copy by accident", "tests/rlwe/secret tests/promises"),
+    Promise("L12", "Words equal those of other libraries where conventions meet", "tests/peers"),
+    Promise("L13", "The laws of the ring and of the scheme hold", "tests/ring tests/scheme tests/promises"),
+    Promise("L14", "No slot is noisier than the others after a rotation", "tests/promises"),
+    Promise("L15", "Scales are exact, never nominal", "tests/scheme/test_levels.py tests/promises"),
+    Promise(
+        "L16",
+        "Contexts and keys are shared between threads without effect on any word",
+        "tests/rlwe/test_threads.py tests/promises",
+    ),
+)
+
+WIRE = (
+    Promise("W1", "No input crashes, hangs or bloats the decoder", "tests/wire"),
+    Promise("W2", "Any single change is noticed", "tests/wire"),
+    Promise(
+        "W3", "Every residue is below its prime, every scale finite and positive, every level in range", "tests/wire"
+    ),
+    Promise("W4", "No object is read as another kind, under other parameters, or as another version", "tests/wire"),
+    Promise("W5", "Transparent ciphertexts are refused at the border", "tests/wire tests/attacks"),
+    Promise("W6", "Reading executes and imports nothing", "tests/promises/test_static.py"),
+    Promise("W7", "Every object has one form: reading and storing gives the same bytes", "tests/wire"),
+    Promise("W8", "Stored objects of released versions stay readable", "tests/wire/test_golden.py"),
+    Promise("W9", "Seeds expand to the same words everywhere", "tests/wire/test_expansion.py"),
+    Promise("W10", "Integrity is not authenticity, and the documents say so", "docs/wire-format.md"),
+)
+
+SERVICE = (
+    Promise("S1", "Bad requests get 4xx and stop nothing", "tests/attacks"),
+    Promise("S2", "Sizes are checked before reading", "tests/attacks"),
+    Promise("S3", "Slow senders do not block others", "tests/attacks"),
+    Promise("S4", "An answer belongs to its request", "tests/attacks tests/churn/test_mac.py"),
+    Promise("S5", "The client passes on no nonsense", "tests/attacks"),
+    Promise("S6", "Only the slots of the result hold anything", "tests/attacks"),
+    Promise("S7", "Answers are re-randomised and flooded", "tests/attacks tests/rlwe/test_flooding.py"),
+    Promise("S8", "Said openly: d + 1 chosen rows give a linear model away", "tests/attacks"),
+    Promise("S9", "The secret key never leaves the client", "tests/attacks"),
+    Promise("S10", "Tenants cannot read, replace, name or time each other's keys", "tests/attacks"),
+    Promise("S11", "Uploads are all or nothing", "tests/churn/test_store.py tests/attacks"),
+    Promise(
+        "S12",
+        "A full disk, no handles, no memory: refused, and recovered from",
+        "tests/churn/test_store.py tests/attacks",
+    ),
+    Promise("S13", "A restart loses nothing that was acknowledged", "tests/attacks"),
+    Promise("S14", "Concurrent requests do not mix", "tests/attacks"),
+    Promise("S15", "Logs hold no data", "tests/attacks tests/churn/test_logs.py"),
+    Promise("S16", "Times of the server do not tell inputs apart", "tests/promises/timing"),
+    Promise("S17", "Defaults are safe", "tests/attacks tests/churn/test_cli.py"),
+)
+
+PROCESS = (
+    Promise("P1", "Every backend runs the same tests; what is skipped is counted and explained", "python -m pytest"),
+    Promise("P2", "Tests bite: mutants die", "python -m benchmarks.mutants"),
+    Promise("P3", "Caches of compiled code are treated as code", "tests/promises/test_compiled_cache.py"),
+    Promise("P4", "Builds repeat their bytes; dependencies are few and listed", "tests/promises/test_reproducible.py"),
+    Promise("P5", "Past defects are listed with severity, versions and fix", "docs/advisories.md"),
+    Promise("P6", "Figures in the documents come from scripts", "tests/promises/test_figures_of_docs.py"),
+    Promise("P7", "Fuzzing and sanitizing are recorded", "benchmarks/promises/figures.jsonl"),
+)
+
+GROUPS = (
+    ("The library", LIBRARY),
+    ("The wire format", WIRE),
+    ("The service", SERVICE),
+    ("The process", PROCESS),
+)
