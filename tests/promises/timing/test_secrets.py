@@ -123,13 +123,13 @@ LONG = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("fixed", "runs"),
-    [("zero", 250), pytest.param("zero", 100_000, marks=LONG), pytest.param("random", 100_000, marks=LONG)],
+    [("zero", 160), pytest.param("zero", 100_000, marks=LONG), pytest.param("random", 100_000, marks=LONG)],
 )
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_time_does_not_tell_secrets_apart(operation: str, fixed: str, runs: int, backend: str, figure: Any) -> None:
     one = bench(fixed)
     load, call = one.operations()[operation]
-    found = settled(lambda seed: one.compare(load, call, runs, seed))
+    found = [c for (c,) in settled(lambda seed: [one.compare(load, call, runs, seed)])]
     figure("L9", f"{operation}, {backend}, {fixed} against random ones: {told(found)}")
     assert abs(found[-1].worst) < LIMIT, "\n".join(map(str, found))
 

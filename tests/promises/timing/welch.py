@@ -60,7 +60,9 @@ def interleaved(
 
 
 def welch(x: Times, y: Times) -> float:
-    """Return Welch's t; 0 where neither class varies and both agree."""
+    """Return Welch's t; infinite where a crop left nothing of one class, 0 where neither varies and both agree."""
+    if min(len(x), len(y)) < 2:
+        return float("inf") if len(x) < len(y) else float("-inf")
     spread = x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y)
     difference = float(x.mean() - y.mean())
     return difference / float(np.sqrt(spread)) if spread else float("inf") * (difference != 0)
@@ -99,18 +101,18 @@ class Comparison:
         )
 
 
-def settled(measure: Callable[[int], Comparison]) -> list[Comparison]:
-    """Measure, with another seed each time, until a comparison is within the limit; return all comparisons made.
+def settled(measure: Callable[[int], list[Comparison]]) -> list[list[Comparison]]:
+    """Measure, with another seed each time, until all comparisons are within the limit; return all that were made.
 
     At most ATTEMPTS: what a neighbour on the machine does for a moment goes away, a difference stays.
     """
-    found: list[Comparison] = []
-    while len(found) < ATTEMPTS and (not found or abs(found[-1].worst) >= LIMIT):
+    found: list[list[Comparison]] = []
+    while len(found) < ATTEMPTS and (not found or any(abs(c.worst) >= LIMIT for c in found[-1])):
         found.append(measure(len(found) + 1))
     return found
 
 
-def told(found: list[Comparison]) -> str:
+def told(found: Sequence[Comparison]) -> str:
     """Print the last of several comparisons, and the worst t of those before it."""
     before = ", ".join(f"{c.worst:+.1f}" for c in found[:-1])
     return str(found[-1]) + (f"; measured again after {before}" if before else "")
