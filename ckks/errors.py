@@ -11,6 +11,7 @@
     |-- BasisMismatch         (ValueError)   operands over different moduli or parameters
     |-- MissingKey            (KeyError)     an evaluation key that was never generated or sent
     |-- SerializationError    (ValueError)   bytes that are not a valid object of ours
+    |-- QueriesSpent          (RuntimeError) more decryptions to be published than a key was set up for
     `-- BackendError          (RuntimeError) a kernel source that is unknown or not available here
 
 A message says what was found, what was needed, and what to do next.
@@ -28,6 +29,7 @@ __all__ = [
     "MissingKey",
     "ParameterError",
     "PrecisionWarning",
+    "QueriesSpent",
     "RangeError",
     "ScaleError",
     "SerializationError",
@@ -81,6 +83,10 @@ class MissingKey(HEError, KeyError):
 
 class SerializationError(HEError, ValueError):
     """Bytes that are not a valid object of this library."""
+
+
+class QueriesSpent(HEError, RuntimeError):
+    """More decryptions to be published than the noise that hides the key was sized for."""
 
 
 class BackendError(HEError, RuntimeError):

@@ -15,7 +15,7 @@ from ckks.rlwe.keys import PublicKey
 
 
 def encrypt(plaintext: Plaintext, key: PublicKey, rng: Rng) -> Ciphertext:
-    """Return an encryption of `plaintext` (or of each polynomial of a batch) under a public key: one of zero, plus it."""
+    """Return an encryption of `plaintext` (or of each polynomial of a batch) under a public key."""
     params, level = plaintext.params, plaintext.level
     if key.params != params:
         raise BasisMismatch("the public key belongs to other parameters than the plaintext")

@@ -35,7 +35,8 @@ from ckks.rlwe.elements import Ciphertext
 from ckks.rlwe.encryption import encrypt_zero
 from ckks.rlwe.keys import PublicKey
 
-LEAST_STATISTICAL_BITS = 30
+LEAST_STATISTICAL_BITS, MOST_STATISTICAL_BITS = 30, 64
+"""Fewer hide too little; for more, the noise itself is not close enough to its description (2^-100 a coefficient)."""
 
 
 def flooding_std(bound: float, *, queries: int, statistical_bits: float = LEAST_STATISTICAL_BITS) -> float:
@@ -44,7 +45,7 @@ def flooding_std(bound: float, *, queries: int, statistical_bits: float = LEAST_
     Args:
         bound: B, on the l2 norm of the error over the N coefficients.
         queries: tau, how many results one key gives away.
-        statistical_bits: s, at least 30.
+        statistical_bits: s, 30 to 64.
 
     Raises:
         ParameterError: an argument out of range.
@@ -53,9 +54,9 @@ def flooding_std(bound: float, *, queries: int, statistical_bits: float = LEAST_
         raise ParameterError(f"bound {bound!r} on the error; needed a positive finite number that no error exceeds")
     if isinstance(queries, bool) or not isinstance(queries, int) or queries < 1:
         raise ParameterError(f"{queries!r} queries; needed an integer, 1 or more: how often a result is given away")
-    if not LEAST_STATISTICAL_BITS <= statistical_bits <= 128:
+    if not LEAST_STATISTICAL_BITS <= statistical_bits <= MOST_STATISTICAL_BITS:
         raise ParameterError(
-            f"{statistical_bits!r} statistical bits; needed {LEAST_STATISTICAL_BITS} to 128 (fewer hide too little)"
+            f"{statistical_bits!r} statistical bits; needed {LEAST_STATISTICAL_BITS} to {MOST_STATISTICAL_BITS}"
         )
     return bound * math.sqrt(12 * queries) * math.exp2(statistical_bits / 2)
 
@@ -125,7 +126,7 @@ def protect(
         rng: where the seeds come from.
         bound: B, on the l2 norm of its error; public, so not computed from what is to be hidden.
         queries: tau, how many results under this key are given away in all.
-        statistical_bits: s, at least 30.
+        statistical_bits: s, 30 to 64.
 
     Raises:
         RangeError: the noise of `ct` may exceed `bound`, or the flooded error the modulus.
