@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from churn.hosting.blobs import mapped
 from churn.hosting.keystore import KeyStore
 
 PARAMS = hashlib.sha256(b"some parameters").hexdigest()
@@ -37,7 +38,8 @@ def put(store: KeyStore, tenant: str, data: bytes, *, kind: str = "PUBLIC_KEY", 
     try:
         for start in range(0, len(data), chunk):
             upload.write(data[start : start + chunk])
-        assert upload.path.read_bytes() == data
+        with mapped(upload.path) as view:
+            assert view == data
         upload.commit()
     finally:
         upload.discard()

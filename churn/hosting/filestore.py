@@ -179,7 +179,7 @@ class FileStore:
         return len(orphans) + len(leftovers)
 
     def _remove(self, keys: list[tuple[str, str]]) -> None:
-        """Remove files, then rows: a disk that is full has room for the change to the rows then."""
+        """Remove files, then rows: so a disk that is full has room for the change to the rows."""
         for tenant, digest in keys:
             self._touched.pop((tenant, digest), None)
             self._blobs.drop(tenant, digest)
