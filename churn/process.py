@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -30,26 +32,42 @@ class ServiceProcess:
     it watches the pipe that only this process holds.
     """
 
-    def __init__(self, models: str | Path, keys: str | Path, *, mode: str, threads: int | None = None) -> None:
-        """Remember what to serve; `models` and `keys` are folders."""
+    def __init__(
+        self,
+        models: str | Path,
+        keys: str | Path,
+        *,
+        mode: str = "logit",
+        flooded: bool = True,
+        threads: int | None = None,
+        workers: int | None = None,
+        tenants: str | Path | None = None,
+        ca: str | Path | None = None,
+        limits: Mapping[str, float] | None = None,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Remember what to serve.
+
+        Args:
+            models, keys: folders.
+            mode, flooded: what the models give.
+            threads, workers: as the service chooses unless given.
+            tenants: file of tenants; without one, whoever is on this machine is let in.
+            ca: certificates to trust, for a service that was told to use TLS.
+            limits: some of `hosting.limits.Limits`, by name.
+            options: more of the command line.
+            environment: more of it, for the service alone.
+        """
         self.url = ""
-        self._command = [
-            sys.executable,
-            "-m",
-            "churn",
-            "serve",
-            "--models",
-            str(models),
-            "--keys",
-            str(keys),
-            "--mode",
-            mode,
-            "--port",
-            "0",
-            "--until-stdin-closes",
-        ]
-        if threads is not None:
-            self._command += ["--threads", str(threads)]
+        self._ca, self._environment = ca, dict(environment or {})
+        self._command = [sys.executable, "-m", "churn", "serve", "--models", str(models), "--keys", str(keys)]
+        self._command += ["--mode", mode, "--port", "0", "--until-stdin-closes", *([] if flooded else ["--unflooded"])]
+        for name, value in (("threads", threads), ("workers", workers), ("tenants", tenants)):
+            self._command += [] if value is None else [f"--{name}", str(value)]
+        for name, limit in (limits or {}).items():
+            self._command += ["--limit", f"{name}={limit}"]
+        self._command += options
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
 
@@ -64,7 +82,7 @@ class ServiceProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **self._environment},
             start_new_session=os.name != "nt",
         )
         try:
@@ -85,6 +103,28 @@ class ServiceProcess:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The process id; the process must have been started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The process ids of its workers, as the system lists them (Linux)."""
+        found = []
+        for listed in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(pid) for pid in listed.read_text().split()]
+        return sorted(found)
+
+    @property
+    def log(self) -> str:
+        """Everything that it and its workers wrote to standard error so far; empty after `stop`."""
+        if self._errors is None or self._errors.closed:
+            return ""
+        return os.pread(self._errors.fileno(), os.fstat(self._errors.fileno()).st_size, 0).decode("utf-8", "replace")
+
     def stop(self) -> None:
         """Ask it to end, insist, and in the end kill it."""
         process = self._process
@@ -104,7 +144,7 @@ class ServiceProcess:
             self._errors.close()
 
     def _announced(self, deadline: float) -> str:
-        """Return the URL in the first line that the service prints."""
+        """Return the URL that the service prints when it is ready."""
         assert self._process is not None and self._process.stdout is not None
         lines: Queue[bytes] = Queue()
         stdout = self._process.stdout
@@ -118,18 +158,19 @@ class ServiceProcess:
             lines.put(b"")
 
         Thread(target=drain, daemon=True).start()
-        try:
-            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
-        except Empty:
-            line = b""
-        words = line.decode("utf-8", "replace").split()
-        url = next((word for word in words if word.startswith("http://")), None)
-        if url is None:
-            raise self._failed()
-        return url
+        while True:
+            try:
+                line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                line = b""
+            if not line:
+                raise self._failed()
+            for word in line.decode("utf-8", "replace").split():
+                if word.startswith(("http://", "https://")):
+                    return word
 
     def _wait_until_healthy(self, deadline: float) -> None:
-        with Remote(self.url, seconds=10) as remote:
+        with Remote(self.url, seconds=10, ca=self._ca) as remote:
             while True:
                 try:
                     remote.health()

@@ -5,123 +5,249 @@ python -m churn serve --models DIR
 
 from __future__ import annotations
 
-import json
+import asyncio
+import functools
+import os
 import socket
+import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
 
-from churn.circuit import PROBABILITY, OutputKind, Score
+from churn.circuit import LOGIT, OutputKind, Score
 from churn.errors import ModelError
+from churn.hosting import logs
 from churn.hosting.app import create_app
+from churn.hosting.evaluation import Engine
+from churn.hosting.filestore import FileStore
+from churn.hosting.http import Gate
+from churn.hosting.keystore import Quota
 from churn.hosting.limits import Limits
-from churn.hosting.store import FileStore, KeyStore
+from churn.hosting.tenants import Tenants
+from churn.hosting.workers import Inline, Workers, WorkPlace
 from churn.model import LinearModel
-from ckks import kernels
+from churn.offer import ANSWERS, load_models, offer
 
-__all__ = ["build", "load_models", "run"]
+__all__ = ["LOOPBACK", "Settings", "build", "load_models", "serve"]
 
-_MODEL_BYTES = 64 << 20
-_GRACE_SECONDS = 5
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_WORKERS = 16
+_HANDSHAKE_SECONDS = 5.0
 
 
-def load_models(folder: str | Path) -> list[LinearModel]:
-    """Return the models of a folder: every *.json in it, in order of name.
+@dataclass(frozen=True)
+class Settings:
+    """How to serve.
 
-    Raises ModelError for a folder that is missing or holds no model, a file that is none (its name
-    is in the message), and for two models of one name.
+    Args:
+        models: folder of model files.
+        keys: folder for what clients store.
+        output, flooded, answers: what models give, see `Score.of`; `answers` of each model to each tenant.
+        host, port: to listen on; port 0 takes a free one.
+        tenants: file of tenants; without one, only this machine is served, and everybody on it is one tenant.
+        tls_cert, tls_key: PEM files.
+        plain_http: serve other machines without TLS.
+        as_root: serve other machines although this user may do anything.
+        workers: processes; one per processor unless given; 0 computes in threads of this process.
+        threads: of one evaluation, at most.
+        limits: see `Limits`.
     """
-    folder = Path(folder)
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    if not paths:
-        raise ModelError(
-            f"{folder} " + ("holds no *.json" if folder.is_dir() else "is no folder"),
-            "a folder with one model file at least is needed",
-            f"Make one with 'python -m churn train --out {folder}/churn.json'",
-        )
-    models: dict[str, LinearModel] = {}
-    for path in paths:
-        model = _load(path)
-        if model.name in models:
+
+    models: Path
+    keys: Path
+    output: OutputKind = LOGIT
+    flooded: bool = True
+    answers: int = ANSWERS
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tenants: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    plain_http: bool = False
+    as_root: bool = False
+    workers: int | None = None
+    threads: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """Raise ModelError for settings that would expose more than somebody asked for."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ModelError("one of --tls-cert and --tls-key is given", "both or none are needed", "Give the other")
+        if self.host in LOOPBACK:
+            return
+        beyond = f"{self.host} is not an address of this machine alone"
+        if self.tls_cert is None and not self.plain_http:
             raise ModelError(
-                f"{path} is a second model named {model.name!r}",
-                "every model needs a name of its own",
-                "Remove or rename one",
+                beyond,
+                "without TLS everybody on the way can read tokens and answers",
+                "Give --tls-cert and --tls-key; or put a TLS proxy in front and add --plain-http; or use "
+                "--host 127.0.0.1",
             )
-        models[model.name] = model
-    return list(models.values())
+        if self.tenants is None:
+            raise ModelError(
+                beyond,
+                "without --tenants everybody who reaches it is let in",
+                "Add a tenant with 'python -m churn tenants add --file FILE NAME', and give --tenants FILE",
+            )
+        if hasattr(os, "geteuid") and os.geteuid() == 0 and not self.as_root:
+            raise ModelError(
+                f"{beyond}, and this user may do anything to it (root)",
+                "a user of its own, without rights, is needed",
+                "Run it as another user; or add --as-root, in a container for instance",
+            )
 
 
 def build(
     models: list[LinearModel],
-    store: KeyStore | str | Path,
+    store: FileStore | str | Path,
     *,
-    output: OutputKind = PROBABILITY,
+    output: OutputKind = LOGIT,
+    flooded: bool = True,
+    tenants: Tenants | None = None,
     limits: Limits = Limits(),
 ) -> Starlette:
-    """Return the service for models; `store` may be a folder for the keys that clients send."""
+    """Return the service for models as an ASGI application that computes in its own process.
+
+    Args:
+        models: to host.
+        store: or a folder for the keys that clients send.
+        output, flooded: see `Score.of`.
+        tenants: who is let in; whoever knows the token "local" unless given.
+        limits: see `Limits`.
+    """
     if isinstance(store, str | Path):
         store = FileStore(store)
-    return create_app([Score.of(model, output) for model in models], store, limits)
+    hosted = [Score.of(model, output, flooded=flooded) for model in models]
+    work = Inline(Engine(hosted, limits.resident_keys))
+    return create_app(hosted, store, work, tenants or Tenants.open_loopback(), limits)
 
 
-def run(
-    app: Starlette,
-    host: str = "127.0.0.1",
-    port: int = 8000,
+def serve(
+    settings: Settings,
     *,
-    ready: Callable[[str], None] | None = None,
+    ready: Callable[[str, Iterable[Score]], None] | None = None,
     until_stdin_closes: bool = False,
 ) -> None:
-    """Serve until interrupted; port 0 takes a free one. `ready` is given the URL before the start.
+    """Serve until interrupted. `ready` is given the URL and the models when the first request can come.
 
-    Kernels that compile at run time are compiled first, so that no request has to wait for that.
-    With `until_stdin_closes` the service also ends when whoever started it is gone.
+    Workers start first, and load while this process does. With `until_stdin_closes` the service also ends when
+    whoever started it is gone. Raises ModelError, or another ChurnError, for what keeps it from starting.
     """
-    listener = _listen(host, port)
-    kernels.warmup()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS, server_header=False
-        )
-    )
-    if until_stdin_closes:
-        threading.Thread(target=_watch_stdin, args=(server,), daemon=True).start()
-    if ready is not None:
-        shown = f"[{host}]" if ":" in host else host
-        ready(f"http://{shown}:{listener.getsockname()[1]}")
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # uvicorn has shut down; that is what was asked for
-    finally:
-        listener.close()
+    settings.check()
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        workers = stack.enter_context(_workers(settings)) if settings.workers != 0 and os.name != "nt" else None
+        tls = _tls(settings)
+        tenants = Tenants.open_loopback() if settings.tenants is None else Tenants.load(settings.tenants)
+        quota = Quota(settings.limits.key_objects, settings.limits.key_bytes)
+        store = FileStore(settings.keys, quota=quota)
+        stack.callback(store.close)
+        models = offer(settings.models, settings.output, flooded=settings.flooded, queries=settings.answers)
+        work: WorkPlace = workers or Inline(Engine(models, settings.limits.resident_keys))
+        app = create_app(models, store, work, tenants, settings.limits)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"{'https' if tls else 'http'}://{host}:{listener.getsockname()[1]}"
+        server = _Server(app, settings.limits, work, tls, lambda: ready(url, models) if ready is not None else None)
+        if until_stdin_closes:
+            threading.Thread(target=server.watch_stdin, daemon=True).start()
+        logs.configure()
+        with suppress(KeyboardInterrupt):  # uvicorn has shut down; that is what was asked for
+            server.run(sockets=[listener])
 
 
-def _load(path: Path) -> LinearModel:
-    try:
-        if path.stat().st_size > _MODEL_BYTES:
-            raise ModelError(
-                f"{path} has {path.stat().st_size} bytes", "a model has far fewer", "Check that this is a model file"
+class _Server(uvicorn.Server):
+    """uvicorn with our connections, which waits for a worker before it takes any."""
+
+    def __init__(
+        self,
+        app: Starlette,
+        limits: Limits,
+        work: WorkPlace,
+        tls: ssl.SSLContext | None,
+        ready: Callable[[], None],
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=cast(Any, Gate(limits).connection),
+                ws="none",
+                loop="asyncio",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(limits.stop_seconds)),
+                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
-        return LinearModel.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except ModelError as error:
-        raise ModelError(f"{path}: {error.found}", error.needed, error.remedy) from error
-    except (OSError, ValueError, RecursionError) as error:
+        )
+        self._work, self._tls, self._ready = work, tls, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for the workers, then listen."""
+        await self._work.start()
+        if self._tls is not None:
+            # A peer that begins TLS and says no more would be waited for a minute.
+            loop = asyncio.get_running_loop()
+            create = functools.partial(loop.create_server, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
+            loop.create_server = create  # type: ignore[method-assign]
+        await super().startup(sockets)
+        self._ready()
+
+    def watch_stdin(self) -> None:
+        """End the service when standard input ends."""
+        sys.stdin.buffer.read()
+        self.should_exit = True
+
+
+def _workers(settings: Settings) -> Workers:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(processors, MOST_WORKERS) if settings.workers is None else settings.workers
+    command = [
+        *(sys.executable, "-P", "-m", "churn.worker"),
+        *("--models", str(settings.models), "--mode", settings.output),
+        *("--answers", str(settings.answers)),
+        *("--resident-keys", str(settings.limits.resident_keys // count)),
+    ]
+    command += [] if settings.flooded else ["--unflooded"]
+    # The packages of this process, wherever it found them.
+    package = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return Workers(
+        command,
+        count,
+        environment={**os.environ, "PYTHONPATH": path},
+        processors=processors,
+        most_threads=settings.threads,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (OSError, ssl.SSLError) as error:
         raise ModelError(
-            f"{path} cannot be read as JSON ({error})",
-            "a model file is needed",
-            "Make one with 'python -m churn train'",
+            f"{settings.tls_cert} and {settings.tls_key} cannot be used ({type(error).__name__})",
+            "a certificate and its private key, in PEM and without a passphrase, are needed",
+            "Name other files",
         ) from error
+    return context
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,8 +260,3 @@ def _listen(host: str, port: int) -> socket.socket:
             "Name another with --port; 0 takes any that is free",
         ) from error
     return listener
-
-
-def _watch_stdin(server: uvicorn.Server) -> None:
-    sys.stdin.buffer.read()
-    server.should_exit = True

@@ -1,266 +1,330 @@
-"""The service: `create_app(models, store)` returns an ASGI application.
+"""The service: `create_app(...)` returns an ASGI application.
 
-A request's length is checked before its body is read, its meaning before anything is computed, and
-computing happens in threads, so that the service answers while it works. Refusals are 4xx with the
-text of the error; see `protocol`.
+Who asks is known first; then the header is held against the model, then a place is found, and only then is the body
+read, straight into the memory that a worker computes on. Refusals are 4xx with the text of the error; see `protocol`.
+Whatever a tenant names is looked up among what that tenant has: what is another's does not exist.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from itertools import pairwise
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
 
-import anyio
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from churn.errors import ModelError, nearest
 from churn.hosting import protocol
-from churn.hosting.keyring import KeyRing
-from churn.hosting.limits import Limits, input_lengths, key_lengths, receive
+from churn.hosting.answers import Answers
+from churn.hosting.body import Body
+from churn.hosting.evaluation import check_header
+from churn.hosting.filestore import FileStore
+from churn.hosting.jobs import Check, Evaluate, KeyFile, Reply
+from churn.hosting.keyring import missing_keys
+from churn.hosting.limits import Admission, Limits, check_length, input_lengths, key_lengths, longest_answer
+from churn.hosting.mac import Exchange, checksum_of
+from churn.hosting.middleware import Failed, Logged, log_of, refuse
 from churn.hosting.model import Description, HostedModel, Layout
-from churn.hosting.problems import answer
 from churn.hosting.protocol import DIGEST, Problem
-from churn.hosting.store import KeyStore
-from ckks import kernels
+from churn.hosting.registry import Registry
+from churn.hosting.replays import Replays
+from churn.hosting.tenants import Tenant, Tenants
+from churn.hosting.workers import WorkPlace
 from ckks.errors import HEError
-from ckks.rlwe import Ciphertext
-from ckks.scheme import Evaluator
-from ckks.scheme.meta import meta_of
-from ckks.scheme.serialization import (
-    ciphertext_from_bytes,
-    evaluation_keys_from_bytes,
-    to_bytes,
-)
+from ckks.scheme import CKKSParams
+from ckks.scheme.serialization import HEAD_BYTES, Kind, read_header
 
 __all__ = ["create_app"]
 
-_log = logging.getLogger("churn.hosting")
+_CHUNK_BYTES = 1 << 20
+_NONCE = re.compile(r"[0-9a-f]{32}")
+_TIME = re.compile(r"[0-9]{1,12}")
 
 
-def create_app(models: Iterable[HostedModel], store: KeyStore, limits: Limits = Limits()) -> Starlette:
-    """Return the service that hosts `models` with keys in `store`."""
-    return _Service(models, store, limits).app()
+def create_app(
+    models: Iterable[HostedModel],
+    store: FileStore,
+    work: WorkPlace,
+    tenants: Tenants,
+    limits: Limits = Limits(),
+) -> Starlette:
+    """Return the service that hosts `models` for `tenants`, with their keys in `store`, computing in `work`."""
+    return _Service(models, store, work, tenants, limits).app()
 
 
 class _Service:
     """The routes and what they share. One per application."""
 
-    def __init__(self, models: Iterable[HostedModel], store: KeyStore, limits: Limits) -> None:
-        self.models: dict[str, HostedModel] = {}
-        for model in models:
-            if model.name in self.models:
-                raise ModelError(
-                    f"two models are named {model.name!r}", "every model needs a name of its own", "Rename one"
-                )
-            self.models[model.name] = model
-            _check_size(model, limits)
-        self.descriptions = {name: Description.of(model).to_dict() for name, model in self.models.items()}
-        self.params = {model.params.digest.hex(): model.params for model in self.models.values()}
-        self.key_lengths = {digest: key_lengths(params, self.models.values()) for digest, params in self.params.items()}
-        self.store, self.limits = store, limits
-        self.ring = KeyRing(store, limits.resident_keys)
-        self.turns = anyio.CapacityLimiter(limits.evaluations)
-        self.requests = 0
+    def __init__(
+        self,
+        models: Iterable[HostedModel],
+        store: FileStore,
+        work: WorkPlace,
+        tenants: Tenants,
+        limits: Limits,
+    ) -> None:
+        self.models = Registry(models)
+        self.store, self.work, self.tenants, self.limits = store, work, tenants, limits
+        self.replays, self.answers = Replays(store.database), Answers(store.database)
+        self.descriptions = {model.digest: Description.of(model).to_dict() for model in self.models}
+        self.params = {model.params.digest.hex(): model.params for model in self.models}
+        self.key_lengths = {digest: key_lengths(params, self.models) for digest, params in self.params.items()}
+        self.admission = Admission(limits, work.count)
+        size = max(_longest(model, limits) for model in self.models)
+        work.prepare([model.digest for model in self.models], size, self.admission.places)
 
     def app(self) -> Starlette:
+        handlers: dict[Any, Callable[[Request, Exception], Response]] = dict.fromkeys(
+            (Problem, HEError, HTTPException, ModelError, MemoryError, OSError), refuse
+        )
+        one, keys = protocol.MODELS + "/{name}", protocol.KEYS + "/{digest}"
         return Starlette(
             routes=[
-                Route(protocol.HEALTH, self.health),
-                Route(protocol.MODELS, self.list_models),
-                Route(protocol.MODELS + "/{name}" + protocol.EVALUATE, self.evaluate, methods=["POST"]),
-                Route(protocol.MODELS + "/{name}", self.describe),
-                Route(protocol.KEYS + "/{digest}", self.has_keys, methods=["HEAD"]),
-                Route(protocol.KEYS + "/{digest}", self.put_keys, methods=["PUT"]),
-                Route(protocol.KEYS + "/{digest}", self.delete_keys, methods=["DELETE"]),
+                _route(protocol.HEALTH, self.health),
+                _route(protocol.MODELS, self.list_models),
+                _route(one + protocol.EVALUATE, self.evaluate, "POST"),
+                _route(one, self.describe),
+                _route(keys, self.has_keys, "HEAD"),
+                _route(keys, self.put_keys, "PUT"),
+                _route(keys, self.delete_keys, "DELETE"),
             ],
-            exception_handlers={
-                Problem: answer,
-                HEError: answer,
-                HTTPException: answer,
-                ClientDisconnect: answer,
-                MemoryError: answer,
-                OSError: answer,
-                Exception: answer,
-            },
+            middleware=[Middleware(Logged)],
+            exception_handlers=handlers,
             lifespan=self.lifespan,
         )
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        kernels.active()  # fails here, not at the first request, if the kernels cannot run
-        yield
+        try:
+            await self.work.start()
+            yield
+        finally:
+            await self.work.stop()
 
     # ---- what is offered -------------------------------------------------------------------------
 
     async def health(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok", "models": len(self.models), "backend": kernels.active().name})
+        return JSONResponse({"status": "ok", "models": len(self.models), **self.work.state()})
 
-    async def list_models(self, _: Request) -> Response:
+    async def list_models(self, request: Request) -> Response:
+        self._tenant(request)
         return JSONResponse(
             {
                 "models": [
                     {"name": model.name, "version": model.version, "digest": model.digest, "output": model.output.kind}
-                    for model in self.models.values()
+                    for model in self.models
                 ]
             }
         )
 
     async def describe(self, request: Request) -> Response:
-        return JSONResponse(self.descriptions[self._model(request).name])
+        self._tenant(request)
+        return JSONResponse(self.descriptions[self._model(request).digest])
 
     # ---- keys ------------------------------------------------------------------------------------
 
     async def has_keys(self, request: Request) -> Response:
-        size = await run_sync(self.store.size, _digest(request))
-        return Response(status_code=404 if size is None else 204)
+        tenant, digest = self._tenant(request), _digest(request)
+        found = await run_sync(self.store.find, tenant.name, digest)
+        return Response(status_code=404 if found is None else 204)
 
     async def delete_keys(self, request: Request) -> Response:
-        digest = _digest(request)
-        self.ring.forget(digest)
-        if not await run_sync(self.store.delete, digest):
+        tenant, digest = self._tenant(request), _digest(request)
+        if not await run_sync(self.store.delete, tenant.name, digest):
             raise Problem(404, "unknown keys", "there are no keys of this digest")
         return Response(status_code=204)
 
     async def put_keys(self, request: Request) -> Response:
-        digest = _digest(request)
+        tenant, digest = self._tenant(request), _digest(request)
         stated = request.headers.get(protocol.PARAMETERS_HEADER, "")
         params = self.params.get(stated)
         if params is None or not self.key_lengths[stated]:
             raise Problem(
                 409,
                 "parameter mismatch",
-                f"no model here needs keys for the parameters that the header "
-                f"{protocol.PARAMETERS_HEADER} names; send the parameters_digest of the model's "
-                "description",
-                have=stated[:64],
+                f"no model here needs keys for the parameters that the header {protocol.PARAMETERS_HEADER} names; "
+                "send the parameters_digest of the model's description",
                 need=sorted(self.params),
             )
-        with self._admitted():
-            new = await run_sync(self.store.size, digest) is None
-            if new and await run_sync(self.store.count) >= self.limits.key_sets:
+        with self.admission.admitted(tenant.name):
+            length = check_length(request.headers.get("content-length"), self.key_lengths[stated], "a key")
+            new = await run_sync(self.store.find, tenant.name, digest) is None
+            await self._store(Body(request, length), params, tenant, digest)
+        return JSONResponse({"digest": digest, "bytes": length}, status_code=201 if new else 200)
+
+    async def _store(self, body: Body, params: CKKSParams, tenant: Tenant, digest: str) -> None:
+        """Read a key into the store; it is kept only if a worker could read it."""
+        length, head = body.left, bytearray(HEAD_BYTES)
+        await body.into(memoryview(head))
+        header = read_header(head, params, Kind.PUBLIC_KEY, Kind.EVALUATION_KEYS)
+        if header.frame_length(params) != length:
+            raise Problem(
+                422,
+                "wrong length",
+                f"the header is of {header.kind} of {header.frame_length(params)} bytes, the request has {length}",
+                have=length,
+                need=header.frame_length(params),
+            )
+        stated = params.digest.hex()
+        upload = await run_sync(
+            lambda: self.store.receive(tenant.name, digest, length, kind=str(header.kind), params_digest=stated)
+        )
+        try:
+            await run_sync(upload.write, bytes(head))
+            chunk = memoryview(bytearray(min(body.left, _CHUNK_BYTES)))
+            while body.left:
+                part = chunk[: body.left]
+                await body.into(part)
+                await run_sync(upload.write, bytes(part))
+            if upload.digest() != digest:
                 raise Problem(
-                    507,
-                    "store full",
-                    f"{self.limits.key_sets} key sets are stored, "
-                    "more are not allowed; delete some that are no longer used",
-                    need=self.limits.key_sets,
+                    422,
+                    "digest mismatch",
+                    "the SHA-256 of the bytes is not the digest in the path; send the bytes again, unchanged",
                 )
-            upload = await run_sync(self.store.receive)
-            try:
-                await receive(request, self.key_lengths[stated], "evaluation keys", upload.write)
-                if upload.digest() != digest:
-                    raise Problem(
-                        422,
-                        "digest mismatch",
-                        "the SHA-256 of the bytes is not the digest in the path; send the bytes again, unchanged",
-                        have=upload.digest(),
-                        need=digest,
-                    )
-                keys = await run_sync(lambda: evaluation_keys_from_bytes(upload.contents(), params), limiter=self.turns)
-                await run_sync(upload.commit)
-            finally:
-                upload.discard()
-        self.ring.remember(digest, keys)
-        size = await run_sync(self.store.size, digest)
-        _log.info("keys stored: %d bytes", size or 0)
-        return JSONResponse({"digest": digest, "bytes": size}, status_code=201 if new else 200)
+            _done(await self.work.run(Check(KeyFile(f"{tenant.name}/{digest}", str(upload.path)), stated), None, 60))
+            await run_sync(upload.commit)
+        finally:
+            await run_sync(upload.discard)
 
     # ---- evaluation ------------------------------------------------------------------------------
 
     async def evaluate(self, request: Request) -> Response:
-        model = self._model(request)
+        tenant, model = self._tenant(request), self._model(request)
+        params = model.params
         layout_name, layout = _layout(model, request)
         stated = request.headers.get(protocol.PARAMETERS_HEADER, "")
-        if stated != model.params.digest.hex():
+        if stated != params.digest.hex():
             raise Problem(
                 409,
                 "parameter mismatch",
-                f"the header {protocol.PARAMETERS_HEADER} names other "
-                "parameters than the model's; encrypt under those of the model's description",
-                have=stated[:64],
-                need=model.params.digest.hex(),
+                f"the header {protocol.PARAMETERS_HEADER} names other parameters than the model's; encrypt under those "
+                "of the model's description",
+                need=params.digest.hex(),
             )
-        digest = request.headers.get(protocol.KEYS_HEADER)
-        if digest is not None and not DIGEST.fullmatch(digest):
-            raise Problem(
-                422,
-                "bad digest",
-                f"the header {protocol.KEYS_HEADER} is no digest; send the SHA-256 of the stored keys, 64 hex digits",
-            )
-        if layout.needs_keys:
-            await run_sync(self.ring.check_stored, digest, layout)
-        with self._admitted():
-            body = bytearray()
-            await receive(request, input_lengths(model.params, layout), "input", body.extend)
-            result, seconds = await run_sync(self._compute, model, layout_name, digest, body, limiter=self.turns)
-        _log.info(
-            "%s %s: %d bytes in, %d bytes out, %.3f s",
-            model.name,
-            layout_name,
-            len(body),
-            len(result),
-            sum(seconds.values()),
-        )
-        timing = ", ".join(f"{name};dur={1e3 * spent:.3f}" for name, spent in seconds.items())
+        public = _key_named(request, protocol.PUBLIC_KEY_HEADER, model.flooding is not None, None)
+        keys = _key_named(request, protocol.KEYS_HEADER, layout.needs_keys, layout)
+        nonce, sent_at = _nonce(request)
+        with self.admission.admitted(tenant.name):
+            length = check_length(request.headers.get("content-length"), input_lengths(params, layout), "an input")
+            files = await run_sync(self._claim, tenant, model, layout, public, keys, nonce, sent_at)
+            with self.work.block() as block:
+                body = Body(request, length)
+                await body.into(block.view[:HEAD_BYTES])
+                check_header(bytes(block.view[:HEAD_BYTES]), params, layout, length)
+                await body.into(block.view[HEAD_BYTES:length])
+                checksum = checksum_of(block.view[:length])
+                job = Evaluate(model.digest, layout_name, length, public=files[0], keys=files[1])
+                reply = _done(await self.work.run(job, block, self.limits.seconds))
+                data = bytes(block.view[: reply.length])
+            if model.flooding is not None:
+                await run_sync(self._spend, tenant, model)
+        log_of(request).seconds.update(reply.seconds)
+        exchange = Exchange(nonce, model.digest, stated, layout_name, public, keys, checksum)
         return Response(
-            result, media_type=protocol.OCTETS, headers={protocol.MODEL_HEADER: model.digest, "Server-Timing": timing}
+            data,
+            media_type=protocol.OCTETS,
+            headers={
+                protocol.MODEL_HEADER: model.digest,
+                protocol.MAC_HEADER: exchange.mac(tenant.mac_key, data),
+                "Server-Timing": ", ".join(f"{name};dur={1e3 * spent:.3f}" for name, spent in reply.seconds.items()),
+            },
         )
 
-    def _compute(
-        self, model: HostedModel, layout_name: str, digest: str | None, body: bytearray
-    ) -> tuple[bytes, dict[str, float]]:
-        """Parse, check, evaluate, serialise; seconds of each. Runs in a thread."""
-        clock = [time.perf_counter()]
-        layout = model.layouts[layout_name]
-        keys = self.ring.get(digest, model.params, layout) if layout.needs_keys else None
-        x = ciphertext_from_bytes(body, model.params, bound=layout.bound)
-        _check_input(x, layout)
-        clock.append(time.perf_counter())
-        result = model.evaluate(Evaluator(model.params, keys), x, layout_name)
-        clock.append(time.perf_counter())
-        data = to_bytes(result)
-        clock.append(time.perf_counter())
-        return data, dict(zip(("read", "evaluate", "write"), (b - a for a, b in pairwise(clock)), strict=True))
+    def _claim(
+        self,
+        tenant: Tenant,
+        model: HostedModel,
+        layout: Layout,
+        public: str | None,
+        keys: str | None,
+        nonce: str,
+        sent_at: int,
+    ) -> tuple[KeyFile | None, KeyFile | None]:
+        """Find the keys and use up the nonce; the answers that are left must allow one more. Runs in a thread."""
+        files = self._file(tenant, public, None), self._file(tenant, keys, layout)
+        flooding = model.flooding
+        if flooding is not None and self.answers.given(tenant.name, model.digest) >= flooding.queries:
+            raise _spent(flooding.queries)
+        if not self.replays.claim(tenant.name, bytes.fromhex(nonce), sent_at):
+            raise Problem(
+                409,
+                "replayed or late",
+                f"the nonce was used before, or the time in {protocol.TIME_HEADER} is too far from this service's; "
+                "send every request once, with a nonce and the time of its own",
+            )
+        return files
+
+    def _file(self, tenant: Tenant, digest: str | None, layout: Layout | None) -> KeyFile | None:
+        if digest is None:
+            return None
+        path = self.store.path(tenant.name, digest)
+        if path is None:
+            raise missing_keys("there are no keys of this digest", layout=layout)
+        return KeyFile(f"{tenant.name}/{digest}", str(path))
+
+    def _spend(self, tenant: Tenant, model: HostedModel) -> None:
+        assert model.flooding is not None
+        if not self.answers.spend(tenant.name, model.digest, model.flooding.queries):
+            raise _spent(model.flooding.queries)
 
     # ---- helpers ---------------------------------------------------------------------------------
 
+    def _tenant(self, request: Request) -> Tenant:
+        """Return who asks; Problem 401 for anybody else."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        tenant = self.tenants.authenticate(token.strip()) if scheme.lower() == "bearer" else None
+        if tenant is None:
+            raise Problem(
+                401,
+                "no valid token",
+                "the request has no token of a tenant; send the header Authorization: Bearer TOKEN",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        log_of(request).tenant = tenant.name
+        return tenant
+
     def _model(self, request: Request) -> HostedModel:
-        name = request.path_params["name"]
-        try:
-            return self.models[name]
-        except KeyError:
-            known = ", ".join(sorted(self.models)) or "none"
+        reference = request.path_params["name"]
+        model = self.models.find(reference)
+        if model is None:
+            known = self.models.names()
             raise Problem(
                 404,
                 "unknown model",
-                f"there is no model {name[:64]!r}{nearest(name[:64], self.models)}; the models here are: {known[:500]}",
-                have=name[:64],
-                need=sorted(self.models)[:32],
-            ) from None
-
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        """Hold one of the places for requests with a body; Problem 503 when all are taken."""
-        if self.requests >= self.limits.requests:
-            raise Problem(
-                503,
-                "busy",
-                f"{self.requests} requests are being served, more are not accepted; try again in a moment",
-                headers={"Retry-After": "1"},
+                f"there is no model {reference[:64]!r}{nearest(reference[:64], known)}; the models here are: "
+                f"{', '.join(known)[:500]}",
+                need=known[:32],
             )
-        self.requests += 1
-        try:
-            yield
-        finally:
-            self.requests -= 1
+        return model
+
+
+def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], method: str = "GET") -> Route:
+    async def logged(request: Request) -> Response:
+        log_of(request).route = path
+        return await endpoint(request)
+
+    return Route(path, logged, methods=[method])
+
+
+def _longest(model: HostedModel, limits: Limits) -> int:
+    """Return how many bytes a request or an answer of a model can have; refuse to host what could never be sent."""
+    inputs = max(max(input_lengths(model.params, layout)) for layout in model.layouts.values())
+    longest = max(inputs, *key_lengths(model.params, [model]), 0)
+    if longest > limits.body:
+        raise ModelError(
+            f"inputs or keys of model {model.name!r} have up to {longest} bytes",
+            f"one request may have {limits.body}",
+            "Allow more with Limits(body=...)",
+        )
+    return max(inputs, longest_answer(model.params))
 
 
 def _digest(request: Request) -> str:
@@ -272,6 +336,30 @@ def _digest(request: Request) -> str:
     return digest
 
 
+def _key_named(request: Request, header: str, needed: bool, layout: Layout | None) -> str | None:
+    """Return the digest in a header, None where no key is needed."""
+    digest = request.headers.get(header)
+    if digest is not None and not DIGEST.fullmatch(digest):
+        raise Problem(
+            400, "bad digest", f"the header {header} is no digest; send the SHA-256 of the stored keys, 64 hex digits"
+        )
+    if needed and digest is None:
+        raise missing_keys(f"the request names no keys in the header {header}", layout=layout)
+    return digest if needed else None
+
+
+def _nonce(request: Request) -> tuple[str, int]:
+    nonce, sent_at = (request.headers.get(name, "") for name in (protocol.NONCE_HEADER, protocol.TIME_HEADER))
+    if not _NONCE.fullmatch(nonce) or not _TIME.fullmatch(sent_at):
+        raise Problem(
+            400,
+            "no nonce or time",
+            f"the headers {protocol.NONCE_HEADER} and {protocol.TIME_HEADER} are needed: 32 hex digits of fresh "
+            "randomness, and Unix seconds",
+        )
+    return nonce, int(sent_at)
+
+
 def _layout(model: HostedModel, request: Request) -> tuple[str, Layout]:
     name = request.headers.get(protocol.LAYOUT_HEADER) or next(iter(model.layouts))
     layout = model.layouts.get(name)
@@ -279,41 +367,27 @@ def _layout(model: HostedModel, request: Request) -> tuple[str, Layout]:
         raise Problem(
             422,
             "unknown layout",
-            f"model {model.name!r} has no layout {name[:64]!r}"
-            f"{nearest(name[:64], model.layouts)}; it has {', '.join(model.layouts)}",
-            have=name[:64],
+            f"model {model.name!r} has no layout {name[:64]!r}{nearest(name[:64], model.layouts)}; it has "
+            f"{', '.join(model.layouts)}",
             need=list(model.layouts),
         )
     return name, layout
 
 
-def _check_size(model: HostedModel, limits: Limits) -> None:
-    """Refuse to host what could never be sent here."""
-    longest = max(
-        *(max(input_lengths(model.params, layout)) for layout in model.layouts.values()),
-        *key_lengths(model.params, [model]),
-        0,
+def _done(reply: Reply) -> Reply:
+    """Return a reply that is one; raise the refusal, or the failure, that came instead."""
+    if reply.failed is not None:
+        raise Failed(reply.failed)
+    problem = reply.refusal()
+    if problem is not None:
+        raise problem
+    return reply
+
+
+def _spent(most: int) -> Problem:
+    return Problem(
+        429,
+        "answers spent",
+        f"this model has given you {most} answers, more would show what it has learned; ask its owner",
+        need=most,
     )
-    if longest > limits.body:
-        raise ModelError(
-            f"inputs or keys of model {model.name!r} have up to {longest} bytes",
-            f"one request may have {limits.body}",
-            "Allow more with Limits(body=...)",
-        )
-
-
-def _check_input(x: Ciphertext, layout: Layout) -> None:
-    """Refuse a ciphertext that is valid but not packed as the layout says."""
-    have = {"items": list(x.shape), "slots": meta_of(x).slots, "level": x.level, "parts": x.parts}
-    need = {"items": [layout.items], "slots": layout.slots, "level": x.params.top_level, "parts": 2}
-    if have != need:
-        raise Problem(
-            422,
-            "wrong layout",
-            "the input is a valid ciphertext, but not of this layout: "
-            + ", ".join(
-                f"{part} {have[part]} where {need[part]} is needed" for part in need if have[part] != need[part]
-            ),
-            have=have,
-            need=need,
-        )

@@ -1,95 +1,100 @@
-"""Stored evaluation keys, parsed once and kept ready as long as there is room."""
+"""Stored public keys and evaluation keys, parsed once and kept ready as long as there is room."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from pathlib import Path
 from threading import Lock
 
+from churn.hosting.blobs import mapped
+from churn.hosting.jobs import KeyFile
 from churn.hosting.model import Layout
 from churn.hosting.protocol import Problem
-from churn.hosting.store import KeyStore
 from ckks.errors import BasisMismatch
-from ckks.rlwe import EvaluationKeys
+from ckks.rlwe import EvaluationKeys, PublicKey
 from ckks.scheme import CKKSParams
-from ckks.scheme.serialization import evaluation_keys_from_bytes
+from ckks.scheme.serialization import (
+    Kind,
+    evaluation_keys_from_bytes,
+    public_key_from_bytes,
+    read_header,
+)
 
-__all__ = ["KeyRing"]
+__all__ = ["KeyRing", "missing_keys"]
 
 
 class KeyRing:
-    """The keys of a store as `EvaluationKeys`; safe to share between threads."""
+    """The parsed keys of one worker; safe to share between threads."""
 
-    def __init__(self, store: KeyStore, resident: int) -> None:
-        """Keep up to `resident` bytes of keys in memory, and the last used set in any case."""
-        self._store, self._resident = store, resident
-        self._ready: OrderedDict[str, EvaluationKeys] = OrderedDict()
+    def __init__(self, resident: int) -> None:
+        """Keep up to `resident` bytes of keys in memory, and the last used one in any case."""
+        self._resident = resident
+        self._ready: OrderedDict[str, PublicKey | EvaluationKeys] = OrderedDict()
         self._lock = Lock()
 
-    def check_stored(self, digest: str | None, layout: Layout) -> str:
-        """Return the digest if keys are stored under it; Problem 428 otherwise."""
-        if digest is None:
-            raise _missing("the request names no keys", have=None, need=layout)
-        if self._store.size(digest) is None:
-            self.forget(digest)
-            raise _missing("there are no keys of this digest", have=None, need=layout)
-        return digest
+    def load(self, file: KeyFile, params: CKKSParams) -> PublicKey | EvaluationKeys:
+        """Return a key, of whichever kind the file holds.
 
-    def get(self, digest: str | None, params: CKKSParams, layout: Layout) -> EvaluationKeys:
-        """Return the stored keys, fit for a layout; Problem 428 or 409 when they are not."""
-        digest = self.check_stored(digest, layout)
+        Raises SerializationError for a file that holds no valid key of these parameters, Problem 428 for one that was
+        deleted meanwhile, BasisMismatch for a key that is at hand and belongs to other parameters.
+        """
         with self._lock:
-            keys = self._ready.get(digest)
-            if keys is not None:
-                self._ready.move_to_end(digest)
-        if keys is None:
+            key = self._ready.get(file.name)
+            if key is not None:
+                self._ready.move_to_end(file.name)
+        if key is None:
             try:
-                data = self._store.read(digest)
-            except KeyError:
-                raise _missing("there are no keys of this digest", have=None, need=layout) from None
-            keys = evaluation_keys_from_bytes(data, params)
-            self.remember(digest, keys)
-        if keys.params != params:
+                with mapped(Path(file.path)) as data:
+                    kind = read_header(data, params, Kind.PUBLIC_KEY, Kind.EVALUATION_KEYS).kind
+                    read = public_key_from_bytes if kind is Kind.PUBLIC_KEY else evaluation_keys_from_bytes
+                    key = read(data, params)
+            except FileNotFoundError:
+                raise missing_keys("the keys were deleted meanwhile") from None
+            self._remember(file.name, key)
+        if key.params != params:
             raise BasisMismatch(
-                "the keys belong to other parameters than the model; make keys "
-                "for the parameters in the model's description"
+                "the keys belong to other parameters than the model; make keys for the parameters in the model's "
+                "description"
             )
-        self._check(keys, layout)
-        return keys
+        return key
 
-    def remember(self, digest: str, keys: EvaluationKeys) -> None:
-        """Keep keys that were just parsed; older ones make room."""
-        with self._lock:
-            self._ready[digest] = keys
-            while len(self._ready) > 1 and sum(kept.nbytes for kept in self._ready.values()) > self._resident:
-                self._ready.popitem(last=False)
-
-    def forget(self, digest: str) -> None:
-        """Drop keys from memory."""
-        with self._lock:
-            self._ready.pop(digest, None)
-
-    @staticmethod
-    def _check(keys: EvaluationKeys, layout: Layout) -> None:
-        m = 2 * keys.params.ring_degree
+    def evaluation_keys(self, file: KeyFile, params: CKKSParams, layout: Layout) -> EvaluationKeys:
+        """Return evaluation keys that a layout can be evaluated with; Problem 428 for others, else as `load`."""
+        keys = self.load(file, params)
+        if not isinstance(keys, EvaluationKeys):
+            raise missing_keys("what is stored is a public key", layout=layout)
+        m = 2 * params.ring_degree
         missing = [k for k in layout.rotations if pow(5, k, m) not in keys.galois]
         if (layout.relinearisation and keys.relin is None) or missing:
             found = (
                 f"the keys hold {'a' if keys.relin is not None else 'no'} relinearisation key "
                 f"and {len(keys.galois)} rotations"
             )
-            raise _missing(
-                found, have={"relinearisation": keys.relin is not None, "missing_rotations": missing}, need=layout
-            )
+            have = {"relinearisation": keys.relin is not None, "missing_rotations": missing}
+            raise missing_keys(found, layout=layout, have=have)
+        return keys
+
+    def public_key(self, file: KeyFile, params: CKKSParams) -> PublicKey:
+        """Return a public key that answers can be re-randomised with; Problem 428 for other keys, else as `load`."""
+        key = self.load(file, params)
+        if not isinstance(key, PublicKey):
+            raise missing_keys("what is stored are evaluation keys")
+        return key
+
+    def _remember(self, name: str, key: PublicKey | EvaluationKeys) -> None:
+        with self._lock:
+            self._ready[name] = key
+            while len(self._ready) > 1 and sum(kept.nbytes for kept in self._ready.values()) > self._resident:
+                self._ready.popitem(last=False)
 
 
-def _missing(found: str, *, have: object, need: Layout) -> Problem:
-    wanted = {"relinearisation": need.relinearisation, "rotations": list(need.rotations)}
-    return Problem(
-        428,
-        "keys missing",
-        f"{found}; this layout needs "
-        f"relinearisation: {'yes' if need.relinearisation else 'no'}, rotations: "
-        f"{list(need.rotations) or 'none'}; upload such keys with PUT /v1/keys/DIGEST",
-        have=have,
-        need=wanted,
-    )
+def missing_keys(found: str, *, layout: Layout | None = None, have: object = None) -> Problem:
+    """Return the refusal for keys that are not there: Problem 428. Without a layout, a public key is what is needed."""
+    need: dict[str, object]
+    if layout is None:
+        wanted, need = "the model needs your public key", {"public_key": True}
+    else:
+        relin, rotations = layout.relinearisation, list(layout.rotations)
+        wanted = f"this layout needs relinearisation: {'yes' if relin else 'no'}, rotations: {rotations or 'none'}"
+        need = {"relinearisation": relin, "rotations": rotations}
+    return Problem(428, "keys missing", f"{found}; {wanted}; upload it with PUT /v1/keys/DIGEST", have=have, need=need)

@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-
-from churn.hosting.protocol import PROBLEM_JSON, Problem
+from churn.hosting.keystore import QuotaExceeded, StoreError, StoreFull
+from churn.hosting.protocol import Problem
 from ckks.errors import BasisMismatch, HEError, MissingKey, ParameterError
 
-__all__ = ["answer", "problem_of"]
-
-_log = logging.getLogger("churn.hosting")
+__all__ = ["problem_of"]
 
 
-def answer(_: Request, error: Exception) -> Response:
-    """Return the answer that stands for an error: Starlette's exception handler."""
-    problem = problem_of(error)
-    return JSONResponse(problem.as_dict(), status_code=problem.status, headers=problem.headers, media_type=PROBLEM_JSON)
-
-
-def problem_of(error: Exception) -> Problem:
-    """Return what to say about an error."""
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, HTTPException):
-        return Problem(
-            error.status_code,
-            "refused",
-            f"{error.detail}; the paths are those of churn.hosting.protocol",
-            headers=error.headers,
-        )
-    if isinstance(error, MissingKey):
-        return Problem(428, "keys missing", str(error))
-    if isinstance(error, (BasisMismatch, ParameterError)):
-        return Problem(409, "parameter mismatch", str(error))
-    if isinstance(error, HEError):
-        return Problem(422, "malformed", str(error))
-    if isinstance(error, ClientDisconnect):
-        return Problem(400, "cut short", "the body ended early; send it again")
-    if isinstance(error, (MemoryError, OSError)):
-        _log.error("out of resources: %s", type(error).__name__)
-        return Problem(
-            503,
-            "out of resources",
-            "the service has no memory or disk left for this; try again later",
-            headers={"Retry-After": "5"},
-        )
-    return Problem(500, "internal error", "the service failed; its log says more")
+def problem_of(error: Exception) -> Problem | None:
+    """Return what to say about an error; None for one that nobody meant to raise."""
+    match error:
+        case Problem():
+            return error
+        case QuotaExceeded():
+            return Problem(429, "quota reached", str(error))
+        case StoreFull():
+            return Problem(507, "store full", str(error), headers={"Retry-After": "30"})
+        case StoreError():
+            return Problem(422, "not stored", str(error))
+        case MissingKey():
+            return Problem(428, "keys missing", str(error))
+        case BasisMismatch() | ParameterError():
+            return Problem(409, "parameter mismatch", str(error))
+        case HEError():
+            return Problem(422, "malformed", str(error))
+        case MemoryError() | OSError():
+            return Problem(
+                503,
+                "out of resources",
+                "the service has no memory, disk or file handle left for this; try again later",
+                headers={"Retry-After": "5"},
+            )
+    return None

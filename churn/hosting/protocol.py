@@ -1,15 +1,23 @@
 """What both ends agree on: paths, header names, digests, and how a refusal looks.
 
-    GET    /v1/health
+    GET    /v1/health                      open to everybody
     GET    /v1/models                      names and versions
     GET    /v1/models/{name}               everything a client needs: see `hosting.model.Description`
-    PUT    /v1/keys/{digest}               evaluation keys; HEAD asks whether they are there; DELETE
+    PUT    /v1/keys/{digest}               a public key or evaluation keys; HEAD asks whether they are there; DELETE
     POST   /v1/models/{name}:evaluate      a ciphertext in, a ciphertext out
 
-Bodies of keys and ciphertexts are the library's own bytes, `application/octet-stream`; everything
-else is JSON. A digest in a path or header is the SHA-256 of the bytes, 64 lower-case hex digits.
-Refusals are problem details [RFC 9457]: {"title", "status", "detail"} and, where known, "have" and
+A model is named by `name`, the latest version, or `name@version`. Every request but the first names its tenant by
+`Authorization: Bearer TOKEN`. Bodies of keys and ciphertexts are the library's own bytes, `application/octet-stream`,
+with a Content-Length; everything else is JSON. A digest in a path or header is the SHA-256 of the bytes, 64 lower-case
+hex digits. An evaluation carries a nonce and its time, is answered once, and its answer is bound to it: see
+`hosting.mac`. Refusals are problem details [RFC 9457]: {"title", "status", "detail"} and, where known, "have" and
 "need"; `detail` is the text of the error itself.
+
+    400  request line, header or length      409  other parameters, or a nonce that was used   422  malformed
+    401  no valid token                      411  no length                                    428  keys missing
+    404  no such model, keys or path         413  too long                                     429  too much at once
+    405  no such method                      431  header too long                              503  busy; worker lost
+    408  too slow                            507  store full
 """
 
 from __future__ import annotations
@@ -25,11 +33,16 @@ __all__ = [
     "KEYS",
     "KEYS_HEADER",
     "LAYOUT_HEADER",
+    "LOOPBACK_TOKEN",
+    "MAC_HEADER",
     "MODELS",
     "MODEL_HEADER",
+    "NONCE_HEADER",
     "OCTETS",
     "PARAMETERS_HEADER",
     "PROBLEM_JSON",
+    "PUBLIC_KEY_HEADER",
+    "TIME_HEADER",
     "Problem",
     "digest_of",
 ]
@@ -39,10 +52,16 @@ MODELS = "/v1/models"
 KEYS = "/v1/keys"
 EVALUATE = ":evaluate"
 
-KEYS_HEADER = "CKKS-Keys"  # request: digest of the stored evaluation keys to compute with
+KEYS_HEADER = "CKKS-Keys"  # request: digest of the stored evaluation keys, where the layout needs some
 LAYOUT_HEADER = "CKKS-Layout"  # request: the name of the layout that the input is packed in
 PARAMETERS_HEADER = "CKKS-Parameters"  # request: digest of the parameters of keys or ciphertext
+PUBLIC_KEY_HEADER = "CKKS-Public-Key"  # request: digest of the stored public key, where the model floods answers
+NONCE_HEADER = "CKKS-Nonce"  # request: 128 random bits of the client, 32 hex digits
+TIME_HEADER = "CKKS-Time"  # request: when it was sent, Unix seconds
 MODEL_HEADER = "CKKS-Model"  # answer: digest of the model that was evaluated
+MAC_HEADER = "CKKS-MAC"  # answer: what binds it to its request, 64 hex digits
+
+LOOPBACK_TOKEN = "local"  # of a service that only its own machine can reach
 
 OCTETS = "application/octet-stream"
 PROBLEM_JSON = "application/problem+json"

@@ -3,13 +3,15 @@
     ServiceError                (ChurnError)  what is wrong, and what to do
     |-- ServiceUnavailable      nobody answers at this address, or the connection broke
     |-- ServiceBusy             it answers, but has no room now
+    |-- NotAuthorised           it does not know the token
     |-- UnknownModel            it hosts no such model
     |-- MissingKeys             it does not have the evaluation keys that the model needs
     |-- ParameterMismatch       it wants other parameters
     |-- RequestRefused          it refused, for another reason
     `-- BadAnswer               what it answered is cut short, damaged, or no answer to the question
 
-Nothing is tried twice: when a call fails, its caller decides.
+Nothing is tried twice: when a call fails, its caller decides. An answer is believed only with the authentication that
+`hosting.mac` describes: made for this very request, by someone who knows the token.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
+import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -26,12 +32,15 @@ import httpx
 
 from churn.errors import ChurnError, nearest
 from churn.hosting import protocol
+from churn.hosting.mac import Exchange, checksum_of
 from churn.hosting.model import Description
+from churn.hosting.tenants import mac_key_of
 
 __all__ = [
     "Answer",
     "BadAnswer",
     "MissingKeys",
+    "NotAuthorised",
     "ParameterMismatch",
     "Remote",
     "RequestRefused",
@@ -44,6 +53,7 @@ __all__ = [
 _CONNECT_SECONDS = 5.0
 _JSON_BYTES = 16 << 20
 _SHOWN = 600  # characters of a stranger's text
+_TOKEN = re.compile(r"[!-~]{1,512}")
 
 
 class ServiceError(ChurnError):
@@ -58,6 +68,10 @@ class ServiceUnavailable(ServiceError):
 
 class ServiceBusy(ServiceError):
     """The service has no room for the request now."""
+
+
+class NotAuthorised(ServiceError):
+    """The service does not know the token."""
 
 
 class UnknownModel(ServiceError):
@@ -81,6 +95,7 @@ class BadAnswer(ServiceError):
 
 
 _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
+    401: (NotAuthorised, "Give the token that the service's owner gave you"),
     409: (ParameterMismatch, "Ask for the model's description again and make keys for its parameters"),
     428: (MissingKeys, "Upload the keys that the model's description asks for"),
     429: (ServiceBusy, "Try again in a moment"),
@@ -104,6 +119,9 @@ class Remote:
         self,
         url: str,
         *,
+        token: str | None = None,
+        ca: str | Path | None = None,
+        plain_http: bool = False,
         transport: httpx.BaseTransport | None = None,
         seconds: float = 600.0,
         allow_insecure: bool = False,
@@ -111,7 +129,10 @@ class Remote:
         """Connect lazily.
 
         Args:
-            url: http://host:port, or https.
+            url: https://host:port; http too for this machine's own services.
+            token: of the tenant; without one, that of a service which is open to its own machine.
+            ca: a file of certificates to trust, in PEM, in place of those that the system trusts.
+            plain_http: let token and answers travel unprotected to another machine.
             transport: how requests travel; sockets unless a test passes its own.
             seconds: how long one answer may take.
             allow_insecure: accept models under insecure parameters; for tests.
@@ -122,15 +143,25 @@ class Remote:
             raise _no_url(url) from error
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise _no_url(url)
-        self.url = str(parsed)
-        self._allow_insecure = allow_insecure
         # A proxy of the environment cannot know this machine's loopback.
         local = parsed.host in ("localhost", "127.0.0.1", "::1")
+        if parsed.scheme == "http" and not (local or plain_http or transport is not None):
+            raise ServiceUnavailable(
+                f"{parsed} is on another machine, and http would show the token to everybody on the way",
+                "https is needed",
+                "Give an https URL, or plain_http=True where the network is yours",
+            )
+        self.url = str(parsed)
+        token = protocol.LOOPBACK_TOKEN if token is None else token
+        if not _TOKEN.fullmatch(token):
+            raise NotAuthorised("the token is none", "visible ASCII characters are needed", "Copy it again, all of it")
+        self._allow_insecure, self._mac_key = allow_insecure, mac_key_of(token)
         self._http = httpx.Client(
             base_url=parsed,
             transport=transport,
+            verify=_trust(ca),
             trust_env=not local,
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", "Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS),
         )
 
@@ -189,7 +220,7 @@ class Remote:
             return True
 
     def upload_keys(self, data: bytes, description: Description) -> str:
-        """Store evaluation keys and return their digest."""
+        """Store a public key or evaluation keys and return their digest."""
         digest = protocol.digest_of(data)
         headers = {protocol.PARAMETERS_HEADER: description.params.digest.hex(), "Content-Type": protocol.OCTETS}
         self._json("PUT", f"{protocol.KEYS}/{digest}", content=data, headers=headers)
@@ -200,22 +231,50 @@ class Remote:
         with self._send("DELETE", f"{protocol.KEYS}/{digest}") as response:
             self._check(response)
 
-    def evaluate(self, description: Description, layout: str, data: bytes, keys: str | None, *, longest: int) -> Answer:
-        """Send a ciphertext and return the answer's bytes, of which `longest` can be legal."""
+    def evaluate(
+        self,
+        description: Description,
+        layout: str,
+        data: bytes,
+        *,
+        public_key: str | None = None,
+        keys: str | None = None,
+        longest: int,
+    ) -> Answer:
+        """Send a ciphertext and return the answer's bytes, of which `longest` can be legal.
+
+        Args:
+            description: of the model.
+            layout: by name.
+            data: the ciphertext, as a frame.
+            public_key: digest of the stored public key, for a model that floods its answers.
+            keys: digest of the stored evaluation keys, for a layout that needs some.
+            longest: how many bytes an answer can have.
+        """
+        params = description.params.digest.hex()
+        nonce = secrets.token_hex(16)
+        exchange = Exchange(nonce, description.digest, params, layout, public_key, keys, checksum_of(data))
         headers = {
-            protocol.PARAMETERS_HEADER: description.params.digest.hex(),
+            protocol.PARAMETERS_HEADER: params,
             protocol.LAYOUT_HEADER: layout,
+            protocol.NONCE_HEADER: nonce,
+            protocol.TIME_HEADER: str(int(time.time())),
             "Content-Type": protocol.OCTETS,
         }
-        if keys is not None:
-            headers[protocol.KEYS_HEADER] = keys
-        path = _model(description.name) + protocol.EVALUATE
+        for name, digest in ((protocol.PUBLIC_KEY_HEADER, public_key), (protocol.KEYS_HEADER, keys)):
+            if digest is not None:
+                headers[name] = digest
+        path = _model(f"{description.name}@{description.version}") + protocol.EVALUATE
         with self._send("POST", path, content=data, headers=headers) as response:
             self._check(response)
             answer = self._read(response, longest)
-            model, timing = (response.headers.get(name, "") for name in (protocol.MODEL_HEADER, "Server-Timing"))
+            model, mac, timing = (
+                response.headers.get(name, "") for name in (protocol.MODEL_HEADER, protocol.MAC_HEADER, "Server-Timing")
+            )
         if model != description.digest:
             raise self._bad(f"model {description.name!r} is not the one that was described; it was exchanged meanwhile")
+        if not exchange.verifies(self._mac_key, answer, mac):
+            raise self._bad("it was not made for this request, or not by someone who knows the token")
         return Answer(answer, _seconds(timing))
 
     # ---- helpers ---------------------------------------------------------------------------------
@@ -291,7 +350,19 @@ class Remote:
 
 
 def _model(name: str) -> str:
-    return f"{protocol.MODELS}/{quote(name, safe='')}"
+    return f"{protocol.MODELS}/{quote(name, safe='@')}"
+
+
+def _trust(ca: str | Path | None) -> ssl.SSLContext | bool:
+    """Return what decides on certificates: the system's trust, or a file of certificates."""
+    if ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except (OSError, ValueError) as error:
+        raise ServiceUnavailable(
+            f"{ca} holds no certificates ({type(error).__name__})", "a file in PEM format is needed", "Name another"
+        ) from error
 
 
 def _no_url(url: str) -> ServiceUnavailable:

@@ -1,0 +1,57 @@
+"""The life of a worker process: tell what it can do, then do one job after the other until the service is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from threading import Thread
+
+from churn.hosting.channel import Channel, ChannelClosed
+from churn.hosting.evaluation import Engine
+from churn.hosting.jobs import job_from_dict
+from churn.hosting.memory import whole
+from churn.hosting.model import HostedModel
+from ckks import kernels
+
+__all__ = ["attend"]
+
+
+def attend(load: Callable[[], Iterable[HostedModel]], channel: int, memory: int, *, resident_keys: int) -> None:
+    """Serve the process that started this one, and end with it.
+
+    Args:
+        load: makes the models.
+        channel, memory: inherited handles, of the socket and of the shared blocks.
+        resident_keys: bytes of expanded keys to keep.
+    """
+    Thread(target=_end_with_the_service, daemon=True).start()
+    _prefer_as_victim()
+    service = Channel(socket.socket(fileno=channel))
+    kernels.warmup()
+    engine = Engine(load(), resident_keys)
+    blocks: memoryview | None = None
+    with contextlib.suppress(ChannelClosed):
+        service.send({"models": sorted(engine.models), "backend": kernels.active().name})
+        while True:
+            message = service.receive()
+            offset, size = message.pop("offset"), message.pop("size")
+            blocks = whole(memory) if blocks is None else blocks
+            reply = engine.handle(job_from_dict(message), blocks[offset : offset + size])
+            service.send(vars(reply))
+
+
+def _end_with_the_service() -> None:
+    """Wait for the end of standard input, of which only the service holds the other end; even while computing."""
+    with contextlib.suppress(OSError):
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+    os._exit(0)
+
+
+def _prefer_as_victim() -> None:
+    """When memory runs out, the system ends this process rather than the service, which replaces it."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")

@@ -1,0 +1,149 @@
+"""One evaluation from bytes to bytes, as it happens in a worker: read, check, evaluate, protect, finish, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from churn.hosting.jobs import Check, Evaluate, Job, Reply
+from churn.hosting.keyring import KeyRing, missing_keys
+from churn.hosting.logs import where
+from churn.hosting.model import HostedModel, Layout
+from churn.hosting.problems import problem_of
+from churn.hosting.protocol import Problem
+from churn.hosting.rehearsal import OwnNumbers, input_noise
+from ckks import kernels
+from ckks.errors import RangeError
+from ckks.ring import Rng
+from ckks.rlwe import Ciphertext, PublicKey
+from ckks.rlwe.flooding import protect
+from ckks.scheme import CKKSParams, Evaluator
+from ckks.scheme.meta import meta_of
+from ckks.scheme.serialization import Kind, ciphertext_from_bytes, read_header, to_bytes
+
+__all__ = ["Engine", "check_header"]
+
+
+class Engine:
+    """What one worker knows: the models, and the keys that it used lately. Safe to share between threads."""
+
+    def __init__(self, models: Iterable[HostedModel], resident_keys: int) -> None:
+        """Take models, and how many bytes of expanded keys to keep."""
+        self.models = {model.digest: model for model in models}
+        self._params = {model.params.digest.hex(): model.params for model in self.models.values()}
+        self._ring = KeyRing(resident_keys)
+
+    def handle(self, job: Job, block: memoryview) -> Reply:
+        """Do a job. Refusals and failures are replies as well; nothing of a failure's text gets out."""
+        try:
+            with kernels.threads(job.threads):
+                return self._evaluate(job, block) if isinstance(job, Evaluate) else self._check(job)
+        except Exception as error:
+            problem = problem_of(error)
+            return Reply(failed=where(error)) if problem is None else Reply.refusing(problem)
+
+    def _check(self, job: Check) -> Reply:
+        clock = _Clock()
+        with clock("check"):
+            self._ring.load(job.key, self._params[job.params])
+        return Reply(seconds=clock.seconds)
+
+    def _evaluate(self, job: Evaluate, block: memoryview) -> Reply:
+        clock, model = _Clock(), self.models[job.model]
+        layout, params = model.layouts[job.layout], model.params
+        with clock("keys"):
+            keys = self._ring.evaluation_keys(job.keys, params, layout) if job.keys is not None else None
+            public = self._ring.public_key(job.public, params) if job.public is not None else None
+            evaluator = Evaluator(params, keys) if model.flooding is None else OwnNumbers(params, keys)
+        with clock("read"):
+            noise = None if model.flooding is None else input_noise(params)
+            x = ciphertext_from_bytes(block[: job.length], params, bound=layout.bound, noise=noise)
+            _check_input(x, params, layout)
+        with clock("evaluate"):
+            y = model.evaluate(evaluator, x, job.layout)
+        if model.flooding is not None:
+            with clock("protect"):
+                y = _protected(model, y, public)
+        with clock("finish"):
+            y = model.finish(evaluator, y)
+        with clock("write"):
+            data = to_bytes(y)
+            block[: len(data)] = data
+        return Reply(length=len(data), seconds=clock.seconds)
+
+
+def check_header(head: bytes, params: CKKSParams, layout: Layout, length: int) -> None:
+    """Refuse an input for its first HEAD_BYTES, before the rest is read.
+
+    Raises SerializationError for what is no ciphertext of these parameters, Problem 422 for one of another layout or
+    of another length than the request's.
+    """
+    header = read_header(head, params, Kind.CIPHERTEXT, Kind.SEEDED_CIPHERTEXT)
+    _compare(
+        {"items": list(header.batch), "level": header.level, "parts": header.parts, "bytes": length},
+        {"items": [layout.items], "level": layout.level, "parts": 2, "bytes": header.frame_length(params)},
+    )
+
+
+def _protected(model: HostedModel, y: Ciphertext, public: PublicKey | None) -> Ciphertext:
+    flooding = model.flooding
+    assert flooding is not None
+    if public is None:
+        raise missing_keys("the request names no public key")
+    try:
+        return protect(
+            y,
+            public,
+            Rng(),
+            bound=2.0**flooding.log2_bound,
+            queries=flooding.queries,
+            statistical_bits=flooding.statistical_bits,
+        )
+    except RangeError as error:  # the model's fault, whatever was sent: what it declares does not hold
+        raise RuntimeError("the flooding does not cover the error") from error
+
+
+def _check_input(x: Ciphertext, params: CKKSParams, layout: Layout) -> None:
+    """Refuse a ciphertext that is valid but not packed as the layout says."""
+    meta = meta_of(x)
+    _compare(
+        {
+            "items": list(x.shape),
+            "slots": meta.slots,
+            "level": x.level,
+            "parts": x.parts,
+            "scale": str(meta.scale),
+        },
+        {
+            "items": [layout.items],
+            "slots": layout.slots,
+            "level": layout.level,
+            "parts": 2,
+            "scale": str(layout.scale_in(params)),
+        },
+    )
+
+
+def _compare(have: dict[str, object], need: dict[str, object]) -> None:
+    wrong = [part for part in need if have[part] != need[part]]
+    if wrong:
+        raise Problem(
+            422,
+            "wrong layout",
+            "the input is a ciphertext, but not of this layout: "
+            + ", ".join(f"{part} {have[part]} where {need[part]} is needed" for part in wrong),
+            have=have,
+            need=need,
+        )
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[step] = time.perf_counter() - start

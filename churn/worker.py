@@ -1,0 +1,41 @@
+"""A worker process of the service: `python -m churn.worker`, started by `churn.server` and by nobody else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from churn.circuit import LOGIT, PROBABILITY
+from churn.errors import ChurnError
+from churn.hosting.attend import attend
+from churn.offer import offer
+from ckks.errors import HEError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Load the models and work until the service ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--mode", choices=[LOGIT, PROBABILITY], required=True)
+    parser.add_argument("--unflooded", action="store_true")
+    parser.add_argument("--answers", type=int, required=True)
+    parser.add_argument("--resident-keys", type=int, required=True)
+    parser.add_argument("--channel", type=int, required=True)
+    parser.add_argument("--memory", type=int, required=True)
+    given = parser.parse_args()
+    try:
+        attend(
+            lambda: offer(given.models, given.mode, flooded=not given.unflooded, queries=given.answers),
+            given.channel,
+            given.memory,
+            resident_keys=given.resident_keys,
+        )
+    except (ChurnError, HEError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
