@@ -15,10 +15,24 @@ import pandas as pd
 
 from churn.circuit import PROBABILITY, OutputKind, Score
 from churn.hosting.app import create_app
+from churn.hosting.evaluation import Engine
+from churn.hosting.filestore import FileStore, TemporaryStore
 from churn.hosting.limits import Limits
+from churn.hosting.mac import Exchange
 from churn.hosting.model import HostedModel
+from churn.hosting.protocol import (
+    KEYS_HEADER,
+    LAYOUT_HEADER,
+    LOOPBACK_TOKEN,
+    MAC_HEADER,
+    MODEL_HEADER,
+    NONCE_HEADER,
+    PARAMETERS_HEADER,
+    PUBLIC_KEY_HEADER,
+)
 from churn.hosting.remote import Remote
-from churn.hosting.store import KeyStore, MemoryStore
+from churn.hosting.tenants import Tenant, Tenants, mac_key_of
+from churn.hosting.workers import Inline
 from churn.model import LinearModel, interval_for
 from churn.schema import CategoricalColumn, NumericColumn, Schema
 from ckks import CKKSParams
@@ -104,7 +118,11 @@ class Seen:
 
 
 class AppTransport(httpx.BaseTransport):
-    """Carries requests to an ASGI application, without sockets; `tamper` may change each answer's bytes."""
+    """Carries requests to an ASGI application, without sockets.
+
+    `tamper` may change each answer's bytes. The answer is authenticated again afterwards, under the key of the token
+    "local": it is the service that lies, not the network.
+    """
 
     def __init__(self, portal: anyio.abc.BlockingPortal, app: object) -> None:
         self.portal, self.app = portal, app
@@ -125,11 +143,26 @@ class AppTransport(httpx.BaseTransport):
         if self.tamper is not None and request.url.path.endswith(":evaluate"):
             body = self.tamper(body)
             headers = httpx.Headers([(k, v) for k, v in headers.items() if k != "content-length"])
+            headers[MAC_HEADER] = exchange_of(request, headers).mac(mac_key_of(LOOPBACK_TOKEN), body)
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
 
     def count(self, method: str) -> int:
         """How many requests of a method the service saw."""
         return sum(1 for one in self.seen if one.method == method)
+
+
+def exchange_of(request: httpx.Request, answer: httpx.Headers) -> Exchange:
+    """What an answer to a request is authenticated with."""
+    sent = request.headers
+    return Exchange(
+        nonce=sent[NONCE_HEADER],
+        model=answer[MODEL_HEADER],
+        params=sent[PARAMETERS_HEADER],
+        layout=sent[LAYOUT_HEADER],
+        public=sent.get(PUBLIC_KEY_HEADER),
+        keys=sent.get(KEYS_HEADER),
+        request=request.read()[-32:],
+    )
 
 
 class Service:
@@ -140,23 +173,33 @@ class Service:
         portal: anyio.abc.BlockingPortal,
         models: Iterable[HostedModel],
         *,
-        store: KeyStore | None = None,
+        store: FileStore | None = None,
+        tenants: dict[str, str] | None = None,
         limits: Limits = Limits(),
     ) -> None:
-        self.portal, self.store = portal, store if store is not None else MemoryStore()
-        self.app = create_app(models, self.store, limits)
+        """Host models; `tenants` are names and their tokens, one of both is "local" unless given."""
+        self.portal, self.store = portal, store if store is not None else TemporaryStore()
+        models = list(models)
+        known = tenants or {"local": LOOPBACK_TOKEN}
+        people = Tenants({name: Tenant.of(name, token) for name, token in known.items()})
+        self.app = create_app(models, self.store, Inline(Engine(models, limits.resident_keys)), people, limits)
+
+    def stored(self, tenant: str = "local") -> int:
+        """How many keys a tenant has stored."""
+        return self.store.usage(tenant).objects
 
     def transport(self) -> AppTransport:
         """A new transport, with a record of its own."""
         return AppTransport(self.portal, self.app)
 
-    def remote(self, transport: httpx.BaseTransport | None = None) -> Remote:
+    def remote(self, transport: httpx.BaseTransport | None = None, token: str | None = None) -> Remote:
         """The calls of `hosting.remote`, insecure parameters allowed."""
-        return Remote("http://service", transport=transport or self.transport(), allow_insecure=True)
+        return Remote("http://service", token=token, transport=transport or self.transport(), allow_insecure=True)
 
-    def http(self) -> httpx.Client:
+    def http(self, token: str | None = LOOPBACK_TOKEN) -> httpx.Client:
         """Plain HTTP, for requests that no honest client sends."""
-        return httpx.Client(base_url="http://service", transport=self.transport())
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url="http://service", transport=self.transport(), headers=headers)
 
     def raw(self, method: str, path: str, headers: dict[str, str], chunks: Iterator[bytes]) -> tuple[int, bytes, int]:
         """Send a body of chunks, told apart from a whole one; return status, body, and chunks taken."""

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from churn.errors import ModelError, nearest
+from churn.errors import ChurnError, ModelError, nearest
 from churn.hosting import protocol
 from churn.hosting.answers import Answers
 from churn.hosting.body import Body
@@ -82,7 +82,7 @@ class _Service:
 
     def app(self) -> Starlette:
         handlers: dict[Any, Callable[[Request, Exception], Response]] = dict.fromkeys(
-            (Problem, HEError, HTTPException, ModelError, MemoryError, OSError), refuse
+            (Problem, HEError, HTTPException, ChurnError, MemoryError, OSError), refuse
         )
         one, keys = protocol.MODELS + "/{name}", protocol.KEYS + "/{digest}"
         return Starlette(
