@@ -70,9 +70,9 @@ class Header:
     def check(self, params: RLWEParams) -> None:
         """Raise SerializationError unless an object of these parameters can have this header."""
         kind = self.kind
-        for field in fields(self)[1:]:
-            if field.name not in _USED[kind] and getattr(self, field.name) != field.default:
-                raise SerializationError(f"{kind} header: {field.name} is set; needed zeros")
+        for name, default in _DEFAULTS:
+            if name not in _USED[kind] and getattr(self, name) != default:
+                raise SerializationError(f"{kind} header: {name} is set; needed zeros")
         for level in (self.level, self.relin_level):
             if not 0 <= level <= params.top_level:
                 raise SerializationError(f"{kind} header: level {level}; needed 0 to {params.top_level}")
@@ -160,6 +160,9 @@ class Header:
         if header.pack() != head.fields:
             raise SerializationError(f"{head.kind} header: an unused flag or batch axis is set; needed 0")
         return header
+
+
+_DEFAULTS = tuple((field.name, field.default) for field in fields(Header)[1:])
 
 
 def read_header(data: Buffer, params: RLWEParams, *kinds: Kind) -> Header:
