@@ -22,6 +22,7 @@ from churn.hosting.model import Description
 from churn.hosting.remote import (
     BadAnswer,
     MissingKeys,
+    NotAuthorised,
     ParameterMismatch,
     Remote,
     RequestRefused,
@@ -69,7 +70,7 @@ def test_logits_become_exact_probabilities(portal: anyio.abc.BlockingPortal, ref
         x = linear_model().schema.transform(records)
         assert scores.logits is not None and np.abs(scores.logits - linear_model().logits(x)).max() < 1e-6
         assert np.abs(scores.probabilities - linear_model().probabilities(x)).max() < 1e-6
-        assert scores.usage.bytes_keys == 0 and service.store.count() == 0
+        assert scores.usage.bytes_keys == 0 and service.stored() == 0
 
 
 @pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
@@ -119,12 +120,12 @@ def test_keys_are_sent_once(client: Client, transport: AppTransport, service: Se
     client.score_record("toy", employees(3))  # needs rotations as well
     assert transport.count("PUT") == 2
     client.score("toy", employees(3))  # is served by the larger set
-    assert transport.count("PUT") == 2 and service.store.count() == 2
+    assert transport.count("PUT") == 2 and service.stored() == 2
 
 
 def test_keys_that_the_service_lost_are_sent_again(client: Client, transport: AppTransport, service: Service) -> None:
-    digest = client.prepare(client.model("toy"))
-    assert digest is not None and service.store.delete(digest)
+    digest = client.prepare(client.model("toy")).evaluation
+    assert digest is not None and service.store.delete("local", digest)
     client.score("toy", employees(3))
     assert transport.count("PUT") == 2
 
@@ -220,14 +221,16 @@ def test_refusals_are_typed(service: Service, client: Client, portal: anyio.abc.
     model = client.model("toy")
     described, remote = model.description, client.remote
     with pytest.raises(MissingKeys, match="PUT /v1/keys"):
-        remote.evaluate(described, "feature-major", b"x", None, longest=10)
+        remote.evaluate(described, "feature-major", b"x", longest=10)
     foreign = replace(described, params=insecure_params(7.5))
     with pytest.raises(ParameterMismatch, match="other parameters"):
         remote.evaluate(foreign, "feature-major", b"x", None, longest=10)
-    digest = client.prepare(model)
+    digest = client.prepare(model).evaluation
     with pytest.raises(RequestRefused, match="422"):
-        remote.evaluate(described, "feature-major", b"x", digest, longest=10)
-    full = Service(portal, [score()], limits=Limits(requests=0))
+        remote.evaluate(described, "feature-major", b"x", keys=digest, longest=10)
+    with pytest.raises(NotAuthorised, match="token"):
+        service.remote(token="nobody").models()
+    full = Service(portal, [score()], limits=Limits(in_flight=0))
     with Client(full.remote()) as blocked, pytest.raises(ServiceBusy):
         blocked.score("toy", employees(3))
 
