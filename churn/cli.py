@@ -17,9 +17,9 @@ from rich.text import Text
 
 from churn.errors import ChurnError
 from churn.terminal import (
+    from_environment,
     line,
     one_line,
-    passphrase,
     print_parameters,
     set_threads,
     steps,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from churn.demo import Source
     from churn.hosting.registry import Versioned
+    from churn.hosting.remote import Remote
 
 __all__ = ["app", "main"]
 
@@ -66,8 +67,15 @@ Positive = Annotated[str | None, typer.Option(help="The label's value to predict
 ModeOption = Annotated[
     Mode,
     typer.Option(
-        help="probability: the sigmoid is evaluated encrypted, as a polynomial. logit: the client applies "
-        "the exact sigmoid after decrypting."
+        help="logit: the client applies the exact sigmoid after decrypting. probability: the sigmoid is evaluated "
+        "encrypted, as a polynomial, on a larger ring."
+    ),
+]
+Unflooded = Annotated[
+    bool,
+    typer.Option(
+        "--unflooded",
+        help="Return answers as they are, on the smallest ring: one can give the weights away to whoever asked.",
     ),
 ]
 Threads = Annotated[
@@ -77,6 +85,11 @@ Threads = Annotated[
     ),
 ]
 Url = Annotated[str, typer.Option(help="Where the evaluation service answers.")]
+TokenEnv = Annotated[
+    str | None, typer.Option(help="Environment variable that holds the tenant's token.", metavar="VAR")
+]
+Ca = Annotated[Path | None, typer.Option(help="Certificates to trust, in PEM, in place of the system's.")]
+PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk to another machine without TLS.")]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -89,7 +102,8 @@ def demo(
     data: Data = None,
     target: Target = None,
     positive: Positive = None,
-    mode: ModeOption = Mode.probability,
+    mode: ModeOption = Mode.logit,
+    unflooded: Unflooded = False,
     threads: Threads = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("churn-report"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
@@ -103,7 +117,11 @@ def demo(
             from churn.demo import compare_worlds
             from churn.results import print_table
         results = compare_worlds(
-            _source(rows, seed, data, target, positive), mode.value, threads=set_threads(threads), step=step
+            _source(rows, seed, data, target, positive),
+            mode.value,
+            flooded=not unflooded,
+            threads=set_threads(threads),
+            step=step,
         )
         with step("write the report"):
             from churn.report import write_report
@@ -172,10 +190,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     mode: ModeOption = Mode.logit,
-    unflooded: Annotated[
-        bool,
-        typer.Option("--unflooded", help="Return answers as they are: to somebody you would show the model anyway."),
-    ] = False,
+    unflooded: Unflooded = False,
     answers: Annotated[
         int, typer.Option(help="Answers of each model that one tenant is given; flooding is sized for them.", min=1)
     ] = 1024,
@@ -266,18 +281,17 @@ def tenants_list(file: TenantsFile = Path("tenants.json")) -> None:
 
 
 @app.command()
-def models(url: Url = DEFAULT_URL) -> None:
+def models(url: Url = DEFAULT_URL, token_env: TokenEnv = None, ca: Ca = None, plain_http: PlainHttp = False) -> None:
     """List the models that a service hosts."""
     from rich.table import Table
 
-    from churn.hosting.remote import Remote
-
     table = Table("model", "version", "returns", "error", "layouts", "parameters")
-    with Remote(url) as remote:
+    with _remote(url, token_env, ca, plain_http) as remote:
         for listed in remote.models():
             one = remote.describe(str(listed.get("name")))
             polynomial = one.about.get("polynomial")
-            error = f"{polynomial['max_abs_error']:.1e}" if isinstance(polynomial, dict) else "exact"
+            of_polynomial = polynomial["max_abs_error"] if isinstance(polynomial, dict) else 0.0
+            error = f"{one.output.error + of_polynomial:.1e}"
             table.add_row(
                 *map(
                     Text, (one.name, str(one.version), one.output.kind, error, ", ".join(one.layouts), str(one.params))
@@ -291,6 +305,9 @@ def score(
     data: Annotated[Path, typer.Option(help="CSV file of records; its label column, if any, is not sent.")],
     model: Annotated[str, typer.Option(help="The model's name at the service.")] = "churn",
     url: Url = DEFAULT_URL,
+    token_env: TokenEnv = None,
+    ca: Ca = None,
+    plain_http: PlainHttp = False,
     key_file: Annotated[
         Path | None,
         typer.Option(help="Keep the secret key in this file (made when missing), so that keys are sent once."),
@@ -315,7 +332,9 @@ def score(
             from churn.results import bytes_text, seconds_text
             from churn.training import measure
         set_threads(threads)
-        with Client(url, key_file=key_file, passphrase=passphrase(passphrase_env)) as client:
+        remote = _remote(url, token_env, ca, plain_http)
+        secret = from_environment(passphrase_env, "the key file's passphrase")
+        with Client(remote, key_file=key_file, passphrase=secret) as client:
             described = client.model(model)
             records, labels = load_records(data, described.target, described.positive)
             with step("score encrypted") as progress:
@@ -373,6 +392,12 @@ def main() -> None:
 def _complain(text: str) -> NoReturn:
     Console(stderr=True).print(Text(one_line(text), style="red"), soft_wrap=True)
     sys.exit(1)
+
+
+def _remote(url: str, token_env: str | None, ca: Path | None, plain_http: bool) -> Remote:
+    from churn.hosting.remote import Remote
+
+    return Remote(url, token=from_environment(token_env, "the tenant's token"), ca=ca, plain_http=plain_http)
 
 
 def _source(rows: int, seed: int, data: Path | None, target: str | None, positive: str | None) -> Source:

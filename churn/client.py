@@ -67,7 +67,6 @@ class Client:
         self,
         service: str | Remote,
         *,
-        token: str | None = None,
         key_file: str | Path | None = None,
         passphrase: str | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -75,14 +74,13 @@ class Client:
         """Connect lazily.
 
         Args:
-            service: the service's URL, or a `Remote`.
-            token: what the service knows us by; one that listens on loopback may do without.
+            service: the URL of a service on this machine, or a `Remote`, with a token where one is needed.
             key_file: where the secret key is kept; made when missing. Without one, the key lives
                 and dies with this object.
             passphrase: seals the key file.
             transport: see `Remote`.
         """
-        self.remote = service if isinstance(service, Remote) else Remote(service, token=token, transport=transport)
+        self.remote = service if isinstance(service, Remote) else Remote(service, transport=transport)
         self.usage = Usage()
         self._file = KeyFile(key_file, passphrase) if key_file is not None else None
         self._secrets: dict[bytes, SecretKey] = {}

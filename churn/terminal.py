@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from churn.results import Results
 
 __all__ = [
+    "from_environment",
     "line",
     "one_line",
-    "passphrase",
     "print_parameters",
     "set_threads",
     "steps",
@@ -49,7 +49,7 @@ def set_threads(threads: int | None) -> int | None:
     return threads
 
 
-def passphrase(variable: str | None) -> str | None:
+def from_environment(variable: str | None, what: str) -> str | None:
     """Return what an environment variable holds, None when none is named."""
     if variable is None:
         return None
@@ -57,7 +57,7 @@ def passphrase(variable: str | None) -> str | None:
     if not value:
         raise DataError(
             f"the environment variable {variable!r} is not set, or empty",
-            "it is to hold the key file's passphrase",
+            f"it is to hold {what}",
             f"Set it: read -rs {variable}; export {variable}",
         )
     return value
@@ -100,14 +100,13 @@ def print_parameters(results: Results, console: Console) -> None:
         f"N = {p['ring_degree']}, {p['levels']} levels, log2(QP) = {p['log2_qp']}, "
         f"{p['security_bits']}-bit security; {p['backend']} kernels",
     )
-    line(
-        console,
-        "answers",
-        f"flooded: {p['flooding_answers']} of them tell 2^-{p['flooding_bits']} more than their values, which are off by "
-        f"{p['answer_error']} at most"
-        if "flooding_bits" in p
-        else "not flooded: one of them can give the weights away to whoever has the secret key",
-    )
+    text = "not flooded: one of them can give the weights away to whoever has the secret key"
+    if "flooding_bits" in p:
+        text = (
+            f"flooded: {p['flooding_answers']} of them tell 2^-{p['flooding_bits']} more than their values, "
+            f"which are off by at most {p['answer_error']}"
+        )
+    line(console, "answers", text)
 
 
 @contextmanager
