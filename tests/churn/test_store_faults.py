@@ -18,7 +18,7 @@ from store_kit import digest_of, files, key, put, read
 
 from churn.hosting import files as file_calls
 from churn.hosting.filestore import FileStore
-from churn.hosting.keystore import Quota, StoreFull
+from churn.hosting.keystore import Quota, StoreError, StoreFull
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX systems")
 
@@ -192,6 +192,26 @@ def test_a_nearly_full_disk_takes_a_part(tmp_path, monkeypatch):
     store = FileStore(tmp_path)
     put(store, A, key(1))
     assert read(store, A, digest_of(key(1))) == key(1)
+    store.close()
+
+
+def test_an_upload_ends_with_the_first_write_that_fails(tmp_path, monkeypatch):
+    """A part of the chunk may be in the file: to go on, or to try again, would keep other bytes than were hashed."""
+    store, data, honest = FileStore(tmp_path), key(1), os.write
+
+    def half(handle: int, chunk: bytes) -> int:
+        if len(chunk) < 3000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return honest(handle, chunk[:1500])
+
+    upload = store.receive(A, digest_of(data), len(data), kind="PUBLIC_KEY", params_digest=digest_of(b""))
+    with monkeypatch.context() as patch, pytest.raises(StoreFull):
+        patch.setattr(os, "write", half)
+        upload.write(data)
+    with pytest.raises(StoreError, match="ended"):
+        upload.write(data)
+    upload.discard()
+    assert files(tmp_path) == []
     store.close()
 
 
