@@ -105,7 +105,8 @@ def test_model_folders_that_cannot_be_hosted(run: Run, tmp_path: Path) -> None:
     run("train", "--rows", 200, "--out", "m/churn.json")
     folder = tmp_path / "m"
     good = (folder / "churn.json").read_text()
-    for text, words in (("{", "JSON"), ("[]", "other.json"), (good, "second model"), ("\xff", "JSON")):
+    other = json.dumps({**json.loads(good), "target": "gone"})
+    for text, words in (("{", "JSON"), ("[]", "other.json"), (other, "different models"), ("\xff", "JSON")):
         (folder / "other.json").write_text(text, encoding="latin-1")
         with pytest.raises(ModelError, match=words):
             server.load_models(folder)

@@ -224,7 +224,7 @@ def test_refusals_are_typed(service: Service, client: Client, portal: anyio.abc.
         remote.evaluate(described, "feature-major", b"x", longest=10)
     foreign = replace(described, params=insecure_params(7.5))
     with pytest.raises(ParameterMismatch, match="other parameters"):
-        remote.evaluate(foreign, "feature-major", b"x", None, longest=10)
+        remote.evaluate(foreign, "feature-major", b"x", longest=10)
     digest = client.prepare(model).evaluation
     with pytest.raises(RequestRefused, match="422"):
         remote.evaluate(described, "feature-major", b"x", keys=digest, longest=10)
