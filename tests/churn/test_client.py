@@ -15,10 +15,10 @@ import pytest
 from churn_kit import AppTransport, Service, employees, insecure_params, linear_model, score
 
 from churn.circuit import LOGIT, PROBABILITY, OutputKind
-from churn.client import Client
+from churn.client import Client, _plausible
 from churn.errors import CategoryError, ColumnError, DataError, ModelError
 from churn.hosting.limits import Limits
-from churn.hosting.model import Description
+from churn.hosting.model import Description, Output
 from churn.hosting.remote import (
     BadAnswer,
     MissingKeys,
@@ -33,7 +33,8 @@ from churn.hosting.remote import (
 from churn.keyfile import KeyFileError
 from churn.scoring import ScoringModel
 from ckks.errors import SerializationError
-from ckks.scheme.serialization import ciphertext_length
+from ckks.scheme import Encryptor
+from ckks.scheme.serialization import ciphertext_length, to_bytes
 
 CHUNK = 16  # slots at N = 32
 
@@ -74,9 +75,31 @@ def test_logits_become_exact_probabilities(portal: anyio.abc.BlockingPortal, ref
 
 
 @pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
-def test_one_record(portal: anyio.abc.BlockingPortal, reference_kernels: None, output: OutputKind) -> None:
+@pytest.mark.parametrize("rows", [1, CHUNK, 2 * CHUNK + 3])
+def test_flooded_answers_are_the_scores(
+    portal: anyio.abc.BlockingPortal, reference_kernels: None, output: OutputKind, rows: int
+) -> None:
+    hosted, records = score(output, flooded=True), employees(rows)
+    service = Service(portal, [hosted])
+    transport = service.transport()
+    with Client(service.remote(transport)) as client:
+        scores = client.score("toy", records)
+        client.score("toy", records)
+    x, sent = linear_model().schema.transform(records), transport.count("PUT")
+    assert sent == (2 if output == PROBABILITY else 1)  # the public key, and where it is needed the other; once
+    found, wanted = (
+        (scores.logits, linear_model().logits(x)) if output == LOGIT else (scores.probabilities, hosted.in_the_clear(x))
+    )
+    assert found is not None and np.abs(found - wanted).max() <= hosted.output.error
+
+
+@pytest.mark.parametrize("flooded", [False, True])
+@pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
+def test_one_record(
+    portal: anyio.abc.BlockingPortal, reference_kernels: None, output: OutputKind, flooded: bool
+) -> None:
     records = employees(5)
-    with Client(Service(portal, [score(output)]).remote()) as client:
+    with Client(Service(portal, [score(output, flooded=flooded)]).remote()) as client:
         table, single = client.score("toy", records), client.score_record("toy", records, 3)
         assert single.probabilities.shape == (1,)
         assert abs(single.probabilities[0] - table.probabilities[3]) < 1e-6
@@ -277,6 +300,50 @@ def test_damaged_answers_all_look_alike_and_change_no_request(service: Service) 
                 texts.add(str(caught.value))
         requests.add(tuple((one.method, one.length) for one in transport.seen))
     assert len(texts) == 1 and len(requests) == 1
+
+
+def test_what_cannot_be_an_answer_is_none() -> None:
+    """Of a logit within [-3, 3], off by 0.01 at most, in 5 of 8 slots."""
+    output = Output("logit", -3.0, 3.0, unused=0.5, error=0.01)
+    honest = np.array([3, -3, 0, 1, 2, 0.5, 0.509, 0.491]) + 0.009j * np.array([1, -1, 0, 1, 1, 0, 0, 0])
+    found = _plausible(honest, 5, output)
+    assert found is not None and found.tolist() == [3, -3, 0, 1, 2]
+    for slot, change in (
+        (0, 0.01),
+        (1, -0.01),
+        (2, 0.02j),
+        (5, 0.02),
+        (7, -0.02),
+        (6, 0.02j),
+        (3, np.nan),
+        (4, np.inf),
+    ):
+        damaged = honest.copy()
+        damaged[slot] += change
+        assert _plausible(damaged, 5, output) is None, (slot, change)
+
+
+@pytest.mark.parametrize("change", [{"level": 1}, {"scale": 2**30}, {"slots": 8}])
+def test_an_answer_of_another_form_is_refused(
+    portal: anyio.abc.BlockingPortal, reference_kernels: None, change: dict[str, int]
+) -> None:
+    """Zeros encrypted under the right key would pass for logits, but for their level, scale or slots."""
+    hosted = score(LOGIT, flooded=True)
+    service = Service(portal, [hosted])
+    transport = service.transport()
+    with Client(service.remote(transport)) as client:
+        described = client.model("toy")
+        client.prepare(described)
+        secret = client._secret(described.description)
+        form = {"level": 0, "scale": hosted.output.scale, "slots": hosted.params.slots} | change
+        for given in ({"level": 0, "scale": hosted.output.scale}, form):
+            zeros = Encryptor(hosted.params, secret).encrypt(np.zeros(3), bound=1.0, **given)  # type: ignore[arg-type]
+            transport.tamper = lambda _, zeros=zeros: to_bytes(zeros)  # type: ignore[misc]
+            if given is not form:
+                assert np.abs(client.score(described, employees(3)).probabilities - 0.5).max() < 1e-6
+                continue
+            with pytest.raises(BadAnswer):
+                client.score(described, employees(3))
 
 
 def test_an_answer_that_never_ends_is_cut_off(client: Client, transport: AppTransport) -> None:
