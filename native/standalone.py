@@ -3,7 +3,8 @@
     emulated   src/avx512 on scalar loops (tests/emulate_avx512.h), so that it can run on any CPU
     both       the same beside the AVX2 kernels, as a CPU with AVX-512 runs them
     checked    with CKKS_CHECK: every range contract in the comments is asserted
-    sanitized  checked, with the address and undefined-behaviour sanitizers (see check.py)
+
+Each of them is there as "sanitized ..." too, with the address and undefined-behaviour sanitizers (see check.py).
 
 `load(build(...))` gives the same (ffi, lib) pair that `ckks._native` has, for `NativeKernels(ffi, lib, variant)`.
 """
@@ -21,24 +22,24 @@ from cffi import FFI
 
 NATIVE = Path(__file__).resolve().parent
 
+SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+
 KINDS: dict[str, tuple[str, ...]] = {
     "emulated": ("-O2", "-DCKKS_EMULATE_AVX512", "-DCKKS_CHECK"),
     "both": ("-O1", "-DCKKS_EMULATE_AVX512", "-DCKKS_BESIDE_AVX2", "-DCKKS_CHECK"),
     "checked": ("-O2", "-DCKKS_CHECK"),
-    "sanitized": (
-        "-O1",
-        "-g",
-        "-DCKKS_CHECK",
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover=all",
-        "-fno-omit-frame-pointer",
-    ),
 }
+KINDS |= {f"sanitized {kind}": (*flags, "-O1", *SANITIZERS) for kind, flags in KINDS.items()}
 
 
 def compiler() -> str | None:
     """Return the C compiler, CC or cc, or None."""
     return shutil.which(os.environ.get("CC", "cc"))
+
+
+def is_clang(cc: str) -> bool:
+    """Tell clang from gcc, whatever its name."""
+    return "clang" in subprocess.run([cc, "--version"], capture_output=True, text=True, check=True).stdout
 
 
 def build(kind: str, folder: Path) -> Path:
@@ -47,10 +48,12 @@ def build(kind: str, folder: Path) -> Path:
     if cc is None:
         raise FileNotFoundError("no C compiler: neither CC nor cc names one")
     folder.mkdir(parents=True, exist_ok=True)
-    library = folder / f"libckks-{kind}.so"
+    library = folder / f"libckks-{kind.replace(' ', '-')}.so"
     include = [f"-I{NATIVE / part}" for part in ("include", "src", "tests")]
     sources = sorted(str(path) for path in (NATIVE / "src").rglob("*.c"))
     flags = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fPIC", "-shared", *KINDS[kind]]
+    if kind.startswith("sanitized") and is_clang(cc):
+        flags.append("-shared-libasan")  # what gcc does by itself: the library is loaded before Python
     subprocess.run([cc, *flags, *include, *sources, "-o", str(library)], check=True)
     return library
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from ckks.kernels import reference
 from ckks.kernels.interface import make_plan
 from ckks.kernels.native_backend import NativeKernels
 
+SANITIZED = "sanitized " if os.environ.get("CKKS_TEST_BUILD", "").startswith("sanitized") else ""
+"""native/check.py runs these tests under the sanitizers."""
+
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,13 +29,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ifma(folder: Path) -> NativeKernels:
     """Return the emulated variant."""
-    return native_builds.kernels("emulated", folder, "ifma")
+    return native_builds.kernels(f"{SANITIZED}emulated", folder, "ifma")
 
 
 @pytest.fixture
 def portable(folder: Path) -> NativeKernels:
     """Return the portable kernels of the same build."""
-    return native_builds.kernels("emulated", folder, "portable")
+    return native_builds.kernels(f"{SANITIZED}emulated", folder, "portable")
 
 
 def test_equals_reference(ifma: NativeKernels, values: np.random.Generator) -> None:
@@ -61,12 +65,14 @@ def test_every_prime_size(ifma: NativeKernels, portable: NativeKernels, bits: in
 @pytest.mark.parametrize("case", [SHAPES[2], SHAPES[6], SHAPES[7], COUNTS[2]], ids=lambda case: case.name)
 def test_switching_equals_reference(folder: Path, kind: str, case: Case) -> None:
     """Key switching beside portable kernels, and beside AVX2, whose doubles these transforms take as words."""
-    switching.switching(native_builds.kernels(kind, folder, "ifma"), replace(case, lean=True), 64, reference=True)
+    switching.switching(
+        native_builds.kernels(f"{SANITIZED}{kind}", folder, "ifma"), replace(case, lean=True), 64, reference=True
+    )
 
 
 def test_everything_beside_avx2(folder: Path, values: np.random.Generator) -> None:
     """The variant as a CPU with AVX-512 has it."""
-    both = native_builds.kernels("both", folder, "ifma")
+    both = native_builds.kernels(f"{SANITIZED}both", folder, "ifma")
     plan = compare.mixed_plan(64)
     assert both.rows(plan) == ("ifma",) * 6 + ("avx2-wide",) * 2
     compare.transforms(both, reference, plan, values)

@@ -231,12 +231,14 @@ def test_random_circuits_on_sparse_vectors(fastest):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("tree", [True, False], ids=["independent", "shared"])
 def test_many_random_circuits(tree, fastest, figure):
     """10^5 circuits more."""
     figure("L4", reached(780, 64, *run_circuits(insecure_small, 128, 780, 64, tree=tree, seed=3)))
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("count", "seed"), [(100, 9), *(pytest.param(10_000, seed, marks=pytest.mark.slow) for seed in range(10))]
 )
