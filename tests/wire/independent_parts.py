@@ -8,12 +8,13 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from functools import cache, cached_property
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 EXACT = Context(prec=40)  # rounds half to even
+WIDE = Context(prec=2000)  # enough for every double
 SECURE = {
     128: {10: 26, 11: 53, 12: 106, 13: 214, 14: 430, 15: 868, 16: 1747, 17: 3523},
     192: {11: 36, 12: 73, 13: 147, 14: 297, 15: 597, 16: 1199, 17: 2411},
@@ -208,18 +209,29 @@ def to_text(scale: Decimal) -> bytes:
 
 
 def number(x: float) -> str:
-    """The shortest text of a double: fewest digits first, then the layout of the page."""
+    """The shortest text of a double: fewest digits that read back, then the layout of the page."""
     sign = "-" if math.copysign(1, x) < 0 else ""
     if x == 0:
         return sign + "0.0"
-    short = next(t for t in (f"{abs(x):.{p}e}" for p in range(17)) if float(t) == abs(x))
-    mantissa, exponent = short.split("e")
-    digits, e = mantissa.replace(".", "").rstrip("0"), int(exponent)
+    exact = Decimal(abs(x))
+    found: list[tuple[Decimal, int, str, int]] = []
+    for count in range(1, 18):
+        unit = exact.adjusted() - count + 1
+        below = int(exact.scaleb(-unit, WIDE).to_integral_value(ROUND_FLOOR, WIDE))
+        for digits in (below, below + 1):
+            text = f"{digits}E{unit}"
+            if float(text) == abs(x):
+                off = WIDE.abs(WIDE.subtract(Decimal(text), exact))
+                found.append((off, digits % 2, str(digits), unit + len(str(digits)) - 1))
+        if found:
+            break
+    _, _, places, e = min(found)
+    places = places.rstrip("0")
     if not -4 <= e < 16:
-        return f"{sign}{digits[0]}{'.' + digits[1:] if digits[1:] else ''}e{'-' if e < 0 else '+'}{abs(e):02}"
+        return f"{sign}{places[0]}{'.' + places[1:] if places[1:] else ''}e{'-' if e < 0 else '+'}{abs(e):02}"
     if e < 0:
-        return f"{sign}0.{'0' * (-e - 1)}{digits}"
-    return f"{sign}{digits[: e + 1].ljust(e + 1, '0')}.{digits[e + 1 :] or '0'}"
+        return f"{sign}0.{'0' * (-e - 1)}{places}"
+    return f"{sign}{places[: e + 1].ljust(e + 1, '0')}.{places[e + 1 :] or '0'}"
 
 
 # ---- residues and seeds ---------------------------------------------------------------------------------------------

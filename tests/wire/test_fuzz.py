@@ -39,6 +39,10 @@ def test_a_million_changed_objects(name: str, figure: Any) -> None:
     figure("W1", done.stdout.strip().splitlines()[-1])
 
 
+def test_no_kind_is_forgotten() -> None:
+    assert set(fuzz.KINDS) == set(objects.CASES)
+
+
 def hog(*_: Any) -> Any:
     np.ones(3 * 2**20)  # 24 MiB
     return 0

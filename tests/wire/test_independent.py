@@ -186,7 +186,7 @@ def test_the_worked_example() -> None:
     assert scheme.seeded_to_bytes(ct, seed) == data[1] and ct.words.tolist() == found.items[0]
 
 
-@pytest.mark.parametrize("x", [0.0, -0.0, 1.0, 0.1, -2.5, 1e15, 9999999999999998.0, 1e16, 1.5e16, 1e-4, 9.9e-5, 5e-324, 2**-1022, 1.7976931348623157e308, 123456.75, 1e22, 1e23, 2**0.5])  # fmt: skip
+@pytest.mark.parametrize("x", [0.0, -0.0, 1.0, 0.1, -2.5, 1e15, 9999999999999998.0, 1e16, 1.5e16, 1e-4, 9.9e-5, 5e-324, 2**-1022, 1.7976931348623157e308, 123456.75, 1e22, 1e23, 2**-24, 5e-324 * 3, 2**0.5])  # fmt: skip
 def test_numbers_have_the_text_that_the_page_describes(x: float) -> None:
     assert independent_parts.number(x) == repr(x) == json.dumps(x)
 
