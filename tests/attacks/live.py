@@ -157,9 +157,17 @@ class Live:
 class Prepared:
     """One tenant's keys at the service, and a request that is answered as often as it gets a new nonce."""
 
-    def __init__(self, live: Live, tenant: str = "alice", model: str = "toy@2", *, layout: str = FEATURE_MAJOR) -> None:
+    def __init__(
+        self,
+        live: Live,
+        tenant: str = "alice",
+        model: str = "toy@2",
+        *,
+        layout: str = FEATURE_MAJOR,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.live, self.tenant, self.model, self.layout = live, tenant, model, layout
-        self.client = live.client(tenant)
+        self.client = live.client(tenant, transport=transport)
         name, _, version = model.partition("@")
         self.scoring: ScoringModel = self.client.model(name)
         assert self.scoring.description.version == int(version), "the latest version is the one that clients get"
