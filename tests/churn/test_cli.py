@@ -203,7 +203,8 @@ def test_a_live_service_survives_rude_clients(served: ServiceProcess) -> None:
             except OSError:
                 answer = b""
             assert b" 500 " not in answer[:20] and b"Traceback" not in answer
-    with httpx.Client(base_url=served.url) as http:  # an unread body must not spoil the connection for the next
+    token = {"Authorization": "Bearer local"}
+    with httpx.Client(base_url=served.url, headers=token) as http:  # an unread body must not spoil the connection for the next
         for _ in range(3):
             refused = http.put("/v1/keys/" + "0" * 64, content=bytes(300_000))
             assert refused.status_code == 409
@@ -261,7 +262,7 @@ def test_the_whole_comparison(tmp_path: Path, mode: str) -> None:
     assert told["params"]["security_bits"] == 128
     assert told["probability_error"]["encryption"] < 2**-18
     assert told["probability_error"]["polynomial"] <= (2**-9 if mode == "probability" else 0)
-    assert told["bytes"]["up"] > 0 and (told["bytes"]["keys"] > 0) == (mode == "probability")
+    assert told["bytes"]["up"] > 0 and told["bytes"]["keys"] > 0
     assert all(seconds >= 0 for seconds in told["seconds"].values())
     assert "security" in ended.stdout and (tmp_path / "report" / "index.html").stat().st_size > 10_000
 
