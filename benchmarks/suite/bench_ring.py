@@ -37,3 +37,6 @@ class Ring:
 
     def time_error(self, *_: object) -> None:
         ring.error(self.basis, self.rng)
+
+    def time_wide_gaussian(self, *_: object) -> None:
+        ring.wide_gaussian(self.basis, self.rng, 2.0**80)

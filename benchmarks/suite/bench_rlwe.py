@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ckks import CKKSParams, KeyGenerator, rlwe
+import numpy as np
+
+from ckks import CKKSParams, Encryptor, KeyGenerator, ring, rlwe
 
 from .common import BACKENDS, SETS, choose, world
 
@@ -75,3 +77,32 @@ class Keys:
 
     def track_relin_key_bytes(self, *_: object) -> int:
         return self.keygen.relin_key(self.secret).nbytes
+
+
+class Protection:
+    """What a result goes through before it is given away: three limbs, as before the last two rescales of a score."""
+
+    params = (BACKENDS, SETS)
+    param_names = ("backend", "set")
+    warmup_time = 0.2
+
+    def setup(self, backend: str, name: str) -> None:
+        self.context = choose(backend)
+        params = CKKSParams.preset(name)
+        keygen = KeyGenerator(params)
+        self.key = keygen.public_key(keygen.secret_key())
+        self.ct = Encryptor(params, self.key).encrypt(np.cos(np.arange(params.slots)), level=2, scale=2.0**80)
+        self.bound, self.rng = 2.0**50, ring.Rng()
+        self.std = rlwe.flooding_std(self.bound, queries=1024)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_rerandomise(self, *_: object) -> None:
+        rlwe.rerandomise(self.ct, self.key, self.rng)
+
+    def time_flood(self, *_: object) -> None:
+        rlwe.flood(self.ct, self.std, self.rng)
+
+    def time_protect(self, *_: object) -> None:
+        rlwe.protect(self.ct, self.key, self.rng, bound=self.bound)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ckks import Decryptor
+
 from .common import BACKENDS, SETS, choose, world
 
 BATCH = 4
@@ -33,6 +35,11 @@ class _Operations:
 class Client(_Operations):
     """What the owner of the data does."""
 
+    def setup(self, backend: str, name: str) -> None:
+        super().setup(backend, name)
+        self.decryptor = Decryptor(self.world.params, self.world.secret, public_queries=2**20)
+        self.precise = self.encryptor.encrypt(self.values, scale=2.0**55)
+
     def time_encode(self, *_: object) -> None:
         self.encoder.encode(self.values)
 
@@ -50,6 +57,9 @@ class Client(_Operations):
 
     def time_decrypt_and_decode(self, *_: object) -> None:
         self.decryptor.decrypt(self.ct)
+
+    def time_decrypt_public(self, *_: object) -> None:
+        self.decryptor.decrypt_public(self.precise)
 
     def track_precision_bits_fresh(self, *_: object) -> float:
         return float(-np.log2(np.abs(self.decryptor.decrypt(self.ct) - self.values).max()))

@@ -69,6 +69,10 @@ def test_every_fused_kernel_has_a_benchmark() -> None:
     assert wanted <= {method for owner, method in CALLS if owner == "kernels"}
 
 
+def test_what_protects_a_result_has_a_benchmark() -> None:
+    assert {("rlwe", "flood"), ("rlwe", "rerandomise"), ("rlwe", "protect"), ("ring", "wide_gaussian")} <= CALLS
+
+
 def test_every_way_to_bytes_and_back_has_a_benchmark() -> None:
     wanted = {name for name in serialization.__all__ if name.endswith("_bytes")}
     assert wanted <= {method for owner, method in CALLS if owner == "wire"}
