@@ -12,8 +12,10 @@ import pytest
 from params import insecure_pairs, insecure_small
 from rlwe_kit import grouped
 
+from ckks import CKKSParams
 from ckks.errors import BasisMismatch, HEError, SerializationError
 from ckks.ring import Rng
+from ckks.rlwe import RLWEParams
 from ckks.rlwe.secret import (
     KeyGenerator,
     SecretKey,
@@ -145,6 +147,8 @@ def test_every_length_is_refused(data, sealed):
         ("flags", bytes([1, 0]), "needed exactly"),
         ("payload", bytes([255]), "outside"),
         ("payload", bytes([0b11]), "outside"),
+        ("salt", bytes([1]), "needed zeros"),
+        ("nonce", bytes(11) + bytes([128]), "needed zeros"),
     ],
 )
 def test_fields_with_a_right_checksum(data, field, value, text):
@@ -152,6 +156,24 @@ def test_fields_with_a_right_checksum(data, field, value, text):
     body = data[:start] + value + data[start + len(value) : -32]
     with pytest.raises(SerializationError, match=text):
         secret_key_from_bytes(with_checksum(body), PARAMS)
+
+
+def test_an_unsealed_key_has_one_form(secret, data):
+    assert secret_key_to_bytes(secret) == data
+    params = RLWEParams.insecure(ring_degree=2, levels=((5,),))
+    stored = secret_key_to_bytes(SecretKey(params, np.array([1, -1])))
+    assert stored[HEADER:-32] == bytes([0b0010])
+    for bit in range(4, 8):
+        with pytest.raises(SerializationError, match="behind the last coefficient"):
+            secret_key_from_bytes(with_checksum(stored[:HEADER] + bytes([0b0010 | 1 << bit])), params)
+
+
+def test_a_secret_that_is_not_uniform_is_refused():
+    params = CKKSParams.preset("S12")
+    data = secret_key_to_bytes(KeyGenerator(params, Rng(1)).secret_key())
+    all_zero = data[:HEADER] + b"\x55" * 1024  # every coefficient 0
+    with pytest.raises(SerializationError, match="far more or fewer zeros"):
+        secret_key_from_bytes(with_checksum(all_zero), params)
 
 
 def test_other_parameters(data, sealed):
