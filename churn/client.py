@@ -201,6 +201,7 @@ class Client:
                     description, layout, body, public_key=keys.public, keys=keys.evaluation, longest=longest
                 )
             self.usage.evaluate_server += answer.seconds.get("evaluate", 0.0)
+            self.usage.protect_server += answer.seconds.get("protect", 0.0)
             self.usage.bytes_up += len(body)
             self.usage.bytes_down += len(answer.data)
             answers.append(answer.data)

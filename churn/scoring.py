@@ -29,7 +29,8 @@ _LARGEST_ERROR = 0.25
 class Usage:
     """What it took so far: seconds by step, bytes by direction.
 
-    `evaluate` counts from request to answer, `evaluate_server` is what the service says of its own computing.
+    `evaluate` counts from request to answer; `evaluate_server` and `protect_server` are what the service says of its
+    own computing, and of re-randomising and flooding the result.
     """
 
     keygen: float = 0.0
@@ -37,6 +38,7 @@ class Usage:
     encrypt: float = 0.0
     evaluate: float = 0.0
     evaluate_server: float = 0.0
+    protect_server: float = 0.0
     decrypt: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
