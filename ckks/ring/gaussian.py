@@ -7,9 +7,9 @@ A coefficient is
 with B the number of ones among n fair bits (n even, 262 to 1042 unless the deviation is below 8) and U, U' uniform in
 [0, h). B alone is a binomial bell on a grid of spacing h; the two uniform integers fill the gaps, so that the
 probability of z runs **along straight lines** from one grid point to the next. It is symmetric, has every integer
-within about sqrt(n) deviations, and its kurtosis is 3 - 2/n (a Gaussian: 3).
+within about sqrt(n) deviations, and its kurtosis is 3 - 2/n, nearly (a Gaussian: 3).
 
-There is no table, no rejection and no floating point: the same operations on every draw, whatever comes out.
+There is no table, no rejection and no floating point: the same operations for every draw, whatever comes out.
 
 What flooding needs of a noise is that a shift hides in it. Let D(d) be the divergence KL(z || z + d) of z from itself
 shifted by an integer d. For a Gaussian of deviation s it is d^2 / (2 s^2). Claim: with s = `std` as asked for,
@@ -19,26 +19,25 @@ shifted by an integer d. For a Gaussian of deviation s it is d^2 / (2 s^2). Clai
 up to a statistical distance of 2^-100 for each coefficient. Independent coefficients add up, hence for a polynomial
 shifted by d: D <= ||d||^2 / (2 s^2).
 
-Proof. Let p(x) be the probability of z = x, l = ln p, and F(t) = sum_x p(x) (2 l(x-t) - l(x-t-1) - l(x-t+1)), what the
-second difference of D is at t. As D(0) = 0 and D(1) = D(-1), D(d) = d F(0)/2 + sum_{0<t<d} (d - t) F(t), which is at
-most (d^2 / 2) max F(t) over 0 <= t < d.
+Proof. Let p(x) be the probability of z = x, l = ln p, and F(t) = sum_x p(x) (2 l(x-t) - l(x-t-1) - l(x-t+1)), which is
+D(t+1) - 2 D(t) + D(t-1). As D(0) = 0 and D(1) = D(-1), D(d) = d F(0)/2 + sum_{0<t<d} (d - t) F(t), which is at most
+(d^2 / 2) max F(t) over 0 <= t < d.
 
-F(0) is exact. Summed by parts it is sum_x (p(x+1) - p(x)) (l(x+1) - l(x)). Let b_j be the probability that B = j. At
-the last point of line j, p is b_j / h, at that of the line before b_{j-1} / h, and between them p(x+1) - p(x) is
-(b_j - b_{j-1}) / h^2 all along; so the logarithms telescope, and
+F(0) is exact. Summed by parts it is sum_x (p(x+1) - p(x)) (l(x+1) - l(x)). Let b_j be the probability that B = j. Line
+j leads from p = b_{j-1} / h to b_j / h in h steps of (b_j - b_{j-1}) / h^2 each, so its logarithms telescope, and
 
     F(0) = (1/h^2) sum_j (b_j - b_{j-1}) ln(b_j / b_{j-1}) = (4/h^2) E[y artanh y],
 
-with y = 2J/(n+1) - 1 and J the number of ones among n + 1 fair bits. From E y^2 = 1/(n+1) and the moments after it,
+with y = 2 J/(n+1) - 1 and J the number of ones among n + 1 fair bits. From E y^2 = 1/(n+1) and the moments after it,
 E[y artanh y] = (1 + 1/(n+1) + 7/3/(n+1)^2 + ...)/(n+1) <= 1/(n-1), so that F(0) <= 4 / (h^2 (n-1)).
 
 F(t) for t > 0: binomials and uniforms are log-concave, hence so is z, and no term of F is negative. Shifting the sum,
-F(t) = sum_x p(x+t) (2 l(x) - l(x-1) - l(x+1)), which exceeds F(0) at most by the factor max p(x+t) / p(x). For t < h, p
-grows along the lines by at most t/h^2 max(b_{j+1} - b_j, b_j - b_{j-1}) from a value of at least b_{j-1} / h (on the
-falling side; the rising side mirrors it). Within 12 deviations, n >= 262 gives b_{j-1} <= 49 b_{j+1}. As std < 16 h,
-t <= std / 2^16 means t/h < 2^-12, and the factor is at most 1 + 48/2^12 < 1 + 1/64. Beyond 12 deviations, which z
-exceeds with a probability of at most 2 e^-72 < 2^-102 (a sum of independent symmetric bounded terms), let the b_j go on
-as a geometric sequence: the law stays log-concave, and F changes by less than 2^-90 of itself.
+F(t) = sum_x p(x+t) (2 l(x) - l(x-1) - l(x+1)), which exceeds F(0) at most by the factor max p(x+t) / p(x). It is above 1
+on the rising side only. There, with x on line j and t < h, p(x) >= b_{j-1} / h and x + t is on line j or j + 1, so
+p(x+t) - p(x) <= t/h^2 (b_{j+1} - b_{j-1}). Within 12 deviations and n >= 262, b_{j+1} <= 64 b_{j-1}; as std < 16 h,
+t <= std / 2^16 means t/h < 2^-12; the factor is less than 1 + 1/64. Beyond 12 deviations, which z exceeds with a
+probability of at most 2 e^-72 < 2^-102 (a sum of independent symmetric bounded terms), let the b_j go on as a geometric
+sequence: the law stays log-concave, and F changes by less than 2^-80 of itself.
 
 So n is chosen as the least even number with (n-1)/4 h^2 >= (1 + 1/64) std^2. The deviation of z is
 sqrt(n/4 h^2 + (h^2-1)/6): never below the one asked for, and at most 1.5 % above it (from 8 on; small ones have few n
@@ -48,10 +47,8 @@ to choose from).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +59,8 @@ from ckks.kernels import Words
 from ckks.ring.basis import RNSBasis
 from ckks.ring.csprng import Keystream, Rng
 from ckks.ring.poly import Domain, RingPoly
+
+Integers = NDArray[np.int64]
 
 LARGEST_STD = 2.0**104
 """What two words of 52 bits and a sign have room for, with all deviations there are."""
@@ -141,41 +140,37 @@ def wide_gaussian(
     return RingPoly.of(basis, words if out is None else words[...], domain)
 
 
-def _draw(bell: Bell, rng: Rng, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return z as (low, high), high 2^52 + low, int64 of this shape (high: None for 0); call it inside `wiping()`."""
+def _draw(bell: Bell, rng: Rng, shape: tuple[int, ...]) -> tuple[Integers, Integers | None]:
+    """Return z as (low, high), high 2^52 + low, of this shape (high: None for 0); to be called inside `wiping()`."""
     n, k = shape[-1], bell.log2_step
-    stream = Keystream(rng.secret_seed(), "gaussian")
-    low = _integers(shape)
-    high = _integers(shape) if k > _LOW else None
-    row, ones = kernels.empty((n,)), kernels.empty((-(-n // 8),)).view(np.uint8)[:n]
+    k_low, k_high = min(k, _LOW), max(0, k - _LOW)
+    low, high = _integers(shape), _integers(shape) if k_high else None
+    grid = low if high is None else high
     counted = [64] * (bell.bits // 64) + [bell.bits % 64] * (bell.bits % 64 > 0)
+    uniform = [(low, k_low)] * (2 * (k_low > 0)) + [(grid, k_high)] * (2 * (k_high > 0))
 
+    stream, row = Keystream(rng.secret_seed(), "gaussian"), kernels.empty((n,))
+    ones = kernels.empty((-(-n // 8),)).view(np.uint8)[:n]
+
+    def read(b: int, r: int, bits: int) -> Words:
+        stream.restart(batch=b, limb=r)
+        stream.read_words(row)
+        return np.bitwise_and(row, np.uint64(2**bits - 1), out=row) if bits < 64 else row
+
+    low.fill(0)
+    grid.fill(-(bell.bits // 2))
     for b, item in enumerate(np.ndindex(shape[:-1])):
-        rows = count()
-
-        def read(bits: int, b: int = b, rows: Iterator[int] = rows) -> None:
-            """Put the lowest bits of the next row of the stream into `row`."""
-            stream.restart(batch=b, limb=next(rows))
-            stream.read_words(row)
-            if bits < 64:
-                np.bitwise_and(row, np.uint64(2**bits - 1), out=row)
-
-        z = low[item] if high is None else high[item]
-        z.fill(-(bell.bits // 2))
-        for bits in counted:
-            read(bits)
-            z += np.bitwise_count(row, out=ones)
-        z <<= k if high is None else k - _LOW
-        if high is not None:
-            low[item].fill(0)
-        for part, bits in ((low[item], min(k, _LOW)), (z, k - _LOW)):
-            if bits > 0:
-                part -= 2**bits - 1
-                for _ in ("U", "U'"):
-                    read(bits)
-                    part += row.view(np.int64)
+        z = grid[item]
+        for r, bits in enumerate(counted):
+            z += np.bitwise_count(read(b, r, bits), out=ones)
+        z <<= k_high or k_low
+        for r, (part, bits) in enumerate(uniform, len(counted)):
+            part[item] += read(b, r, bits).view(np.int64)
+    low -= 2**k_low - 1
+    if high is not None:
+        high -= 2**k_high - 1
     return low, high
 
 
-def _integers(shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _integers(shape: tuple[int, ...]) -> Integers:
     return kernels.empty(shape).view(np.int64)

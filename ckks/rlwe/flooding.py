@@ -7,15 +7,20 @@ with a plaintext is that plaintext times c_1 of the input. `protect` takes both 
     flood          an error of deviation sqrt(12 tau) 2^(s/2) B is added to c_0, in which any error of l2 norm up to B
                    over the N coefficients disappears ([LMSS22]): in each of tau results, for s statistical bits.
 
-Sizes. `Noise.bound` bounds |e(zeta)| at every primitive 2N-th root of unity zeta. By Parseval, the squares of the N
+Sizes. `Noise.bound` bounds |e(zeta)| at every primitive 2N-th root of unity zeta. By Parseval, the squares of these N
 values have the sum N ||e||^2 (the transform is sqrt(N) times a unitary one), so ||e||_2 <= max |e(zeta)| <= bound: it
-is a bound on the l2 norm, and flooding takes it as it is. The noise that is added diverges from itself shifted by e by
-at most ||e||^2 / (2 sigma^2) <= 2^-s / (24 tau) (`ring.gaussian`); divergences of tau results add up to 2^-s / 24,
-whatever the receiver chooses in between.
+is a bound on the l2 norm, and flooding takes it as it is. A result that was exact would still be rounded to integers,
+so B has to leave room for sqrt(N)/2 besides; the error of any encryption is far larger.
 
-What this needs. The bound has to hold: for inputs that the receiver made as declared, and for the circuit that was
-evaluated. The keys have to be honest ones: under a public key of zeros, an encryption of zero hides nothing. And only
-the *error* disappears: the message itself says about the computation what it says.
+What holds then. The noise diverges from itself shifted by e by at most ||e||^2 / (2 sigma^2) <= 2^-s / (24 tau)
+(`ring.gaussian`). Divergences add up over the tau results, whatever the receiver chooses in between, to 2^-s / 24.
+These are the s bits of [LMSS22]; as a statistical distance (Pinsker) it is 2^-(s/2 + 2.8), over all results of a key.
+c_1 is covered by RLWE, to the receiver as well: what the decrypted zero tells about its own randomness is flooded too.
+
+What this needs. The bound has to hold, for inputs that the receiver made as declared and for the circuit that was
+evaluated; the carried one does except with probability 2^-40 for each source of noise. The keys have to be honest
+ones: under a public key of zeros, an encryption of zero hides nothing. And only the *error* disappears: the message
+says about the computation what it says.
 
 Flooding belongs before the last rescales, where the message is large; they are then part of what anybody could do.
 """
