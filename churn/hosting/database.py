@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
-from churn.hosting.keystore import StoreError, store_full
+from churn.hosting.keystore import StoreFailed, store_full
 
 __all__ = ["Database"]
 
@@ -35,7 +35,7 @@ class Database:
             with self.durable() as connection:
                 (found,) = connection.execute("PRAGMA user_version").fetchone()
                 if found not in (0, _FORMAT):
-                    raise StoreError(
+                    raise StoreFailed(
                         f"{path} has format {found}",
                         f"format {_FORMAT} is needed",
                         "Use the version that wrote it, or another folder",
@@ -69,7 +69,7 @@ class Database:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             connection.close()
-            raise StoreError(
+            raise StoreFailed(
                 f"{self._path} cannot be written ahead (mode {mode})",
                 "a local disk is needed",
                 "Name a folder that is not on a network share",
@@ -94,7 +94,7 @@ class Database:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what SQLite raises into StoreFull and StoreError."""
+        """Turn what SQLite raises into StoreFull and StoreFailed."""
         try:
             yield
         except MemoryError as error:
@@ -102,7 +102,7 @@ class Database:
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _EXHAUSTED:
                 raise store_full("keeping a record", str(error)) from error
-            raise StoreError(
+            raise StoreFailed(
                 f"{self._path} cannot be used ({error})",
                 "a database of this service is needed, and nobody else writing to it",
                 "Check the file; if it is damaged, move the store's folder away and start with a new one",

@@ -43,6 +43,7 @@ __all__ = ["KEEP_SECONDS", "FileStore", "TemporaryStore"]
 
 KEEP_SECONDS = 30 * 86400.0
 _TOUCH_SECONDS = 60.0
+_SWEEP_SECONDS = 3600.0
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS keys (
@@ -83,6 +84,7 @@ class FileStore:
         self._changing = RLock()  # held while rows and files change together
         self._live: dict[Path, tuple[str, int]] = {}  # uploads under way: tenant, bytes held ready
         self._touched: dict[tuple[str, str], float] = {}
+        self._swept = -math.inf
         with ExitStack() as stack, full_when_exhausted("opening the store"):
             private_folder(self._folder)
             stack.callback(_lock(self._folder).close)
@@ -91,7 +93,7 @@ class FileStore:
             self._blobs = Blobs(self._folder)
             with self.database.durable() as rows:
                 rows.execute(_TABLE)
-            self._repair()
+            self.sweep()
             self._close = weakref.finalize(self, stack.pop_all().close)
 
     def close(self) -> None:
@@ -107,6 +109,8 @@ class FileStore:
         if length < 1:
             raise StoreError(f"{length} bytes are announced", "one at least is needed", "Send a key")
         with self._changing, full_when_exhausted("storing the key"):
+            if abs(self._clock() - self._swept) >= _SWEEP_SECONDS:
+                self.sweep()  # here, where the disk is about to fill further
             known = self.find(tenant, digest) is not None
             if not known:
                 self._check_quota(tenant, length)
@@ -153,10 +157,9 @@ class FileStore:
     def sweep(self) -> int:
         """Remove what has expired and what nobody can find; see `KeyStore`."""
         with self._changing:
+            self._swept = self._clock()
             with self.database.reading() as rows:
-                expired = rows.execute(
-                    "SELECT tenant, digest FROM keys WHERE expires <= ?", (self._clock(),)
-                ).fetchall()
+                expired = rows.execute("SELECT tenant, digest FROM keys WHERE expires <= ?", (self._swept,)).fetchall()
             self._remove(expired)
             return len(expired) + self._repair()
 

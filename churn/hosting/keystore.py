@@ -3,6 +3,7 @@
     StoreError          (ChurnError)
     |-- QuotaExceeded   a tenant has as much as a tenant may have
     |-- StoreFull       the disk, the file handles or the memory of this machine do not suffice
+    |-- StoreFailed     the store itself is damaged, or someone else is changing it
     `-- StoreInUse      another service has this folder
 
 `KeyStore` has six methods. `hosting.filestore` stands behind it with files and SQLite; a database that several machines
@@ -28,6 +29,7 @@ __all__ = [
     "Quota",
     "QuotaExceeded",
     "StoreError",
+    "StoreFailed",
     "StoreFull",
     "StoreInUse",
     "StoredKey",
@@ -53,6 +55,10 @@ class QuotaExceeded(StoreError):
 
 class StoreFull(StoreError):
     """This machine has no room left: disk, file handles or memory. What was stored before is still there."""
+
+
+class StoreFailed(StoreError):
+    """The store itself is damaged, or someone else is changing it: for whoever runs the service, not for clients."""
 
 
 class StoreInUse(StoreError):
@@ -140,7 +146,10 @@ class KeyStore(Protocol):
         """Return how much a tenant has stored."""
 
     def sweep(self) -> int:
-        """Remove what has expired and what nobody can find any more; return how many files that were."""
+        """Remove what has expired and what nobody can find any more; return how many files that were.
+
+        A store does so by itself before it grows. Nobody finds an expired key before that either.
+        """
 
 
 @contextmanager

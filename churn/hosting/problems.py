@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from churn.hosting.keystore import QuotaExceeded, StoreError, StoreFull
+from churn.hosting.keystore import QuotaExceeded, StoreError, StoreFailed, StoreFull
 from churn.hosting.protocol import Problem
 from ckks.errors import BasisMismatch, HEError, MissingKey, ParameterError
 
@@ -18,6 +18,10 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(429, "quota reached", str(error))
         case StoreFull():
             return Problem(507, "store full", str(error), headers={"Retry-After": "30"})
+        case StoreFailed():
+            return Problem(
+                503, "store unavailable", "the store cannot be used now; try again later", headers={"Retry-After": "30"}
+            )
         case StoreError():
             return Problem(422, "not stored", str(error))
         case MissingKey():

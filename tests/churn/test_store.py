@@ -28,7 +28,7 @@ from store_kit import PARAMS, Clock, digest_of, files, key, put, read
 
 from churn.hosting.blobs import mapped
 from churn.hosting.filestore import KEEP_SECONDS, FileStore, TemporaryStore
-from churn.hosting.keystore import Quota, QuotaExceeded, StoreError, StoreInUse, Usage
+from churn.hosting.keystore import Quota, QuotaExceeded, StoreError, StoreFailed, StoreInUse, Usage
 
 A, B = "acme", "bolt"
 DATA = key(0, 17_000)
@@ -191,6 +191,18 @@ def test_keys_expire_when_they_are_not_used(store, tmp_path, clock):
     assert files(tmp_path / "keys") == [f"tenants/{A}/{used}"]
 
 
+def test_a_store_sweeps_before_it_grows(store, tmp_path, clock):
+    """At its start, and every hour in which keys arrive: no timer is needed."""
+    put(store, A, key(0))
+    clock.now += KEEP_SECONDS
+    put(store, B, key(1))
+    assert [Path(name).name for name in files(tmp_path / "keys")] == [digest_of(key(1))]
+    clock.now += KEEP_SECONDS
+    store.close()
+    FileStore(tmp_path / "keys", clock=clock).close()
+    assert files(tmp_path / "keys") == []
+
+
 def test_what_has_expired_may_come_again(store, clock):
     put(store, A, DATA)
     clock.now += KEEP_SECONDS
@@ -288,14 +300,14 @@ def test_one_service_per_folder(tmp_path, store):
 
 def test_a_database_of_someone_else_is_refused(tmp_path):
     (tmp_path / "store.db").write_bytes(b"no database at all" * 1000)
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreFailed, match="cannot be used"):
         FileStore(tmp_path)
     (tmp_path / "store.db").unlink()
     store = FileStore(tmp_path)
     with store.database.durable() as rows:
         rows.execute("PRAGMA user_version = 7")
     store.close()
-    with pytest.raises(StoreError, match="format 7"):
+    with pytest.raises(StoreFailed, match="format 7"):
         FileStore(tmp_path)
 
 
@@ -397,7 +409,10 @@ def test_a_foreign_key_takes_as_long_as_none(tmp_path, figure: Figure):
     worst = max(min(difference(call) for _ in range(5)) for call in (store.find, store.path, store.delete))
     store.close()
     assert worst <= 0.05
-    figure("S10", f"store: foreign and unknown keys answered within {100 * worst:.1f} % of each other's time (best of 5 medians)")
+    figure(
+        "S10",
+        f"store: foreign and unknown keys answered within {100 * worst:.1f} % of each other's time (best of 5 medians)",
+    )
 
 
 # ---- against a model -------------------------------------------------------------------------------------------------
@@ -418,6 +433,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self):
+        self.swept()
         self.store = FileStore(self.folder.name, quota=QUOTA, keep_seconds=1000, clock=self.clock)
 
     def current(self, tenant=None):
@@ -435,6 +451,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(tenant=TENANT, number=NUMBER)
     def begin_upload(self, tenant, number):
         data = key(number, SIZES[number])
+        if self.clock.now - self.last_swept >= 3600:
+            self.swept()
         known = (tenant, digest_of(data)) in self.current()
         if known or self.fits(tenant, data):
             self.live.append((tenant, data, begin(self.store, data, tenant), 0 if known else len(data)))
@@ -491,7 +509,10 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self):
         assert self.store.sweep() == len(self.model) - len(self.current())
-        self.model = self.current()
+        self.swept()
+
+    def swept(self):
+        self.model, self.last_swept = self.current(), self.clock.now
 
     @rule()
     def restart(self):

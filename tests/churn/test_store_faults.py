@@ -43,7 +43,7 @@ def start(mode: str, folder: Path, seed: int = 0) -> subprocess.Popen[str]:
 def kill_at(folder: Path, step: str, dice: random.Random) -> list[list[str]]:
     """Run a process that uploads; kill it some random time after it announced a step; return all it said."""
     child = start("crash", folder, dice.randrange(1 << 30))
-    said, waits = [], dice.randint(1, 5)
+    said, waits = [], dice.randint(1, 3)
     for line in child.stdout:
         said.append(line.split())
         waits -= ["ready"] in said and step in said[-1][:2]
