@@ -52,13 +52,14 @@ def lag_correlation(x: np.ndarray) -> float:
 # ---- ternary ---------------------------------------------------------------------------------------------------
 
 
-def test_ternary_distribution(rng):
+def test_ternary_distribution(rng, figure):
     x = ternary_coefficients(rng, (DRAWS,))
     assert x.dtype == np.int64 and set(np.unique(x)) == {-1, 0, 1}
     assert chi_square(np.bincount(x + 1), DRAWS / 3) > LEAST
     assert abs(lag_correlation(x)) < 5 / sqrt(DRAWS)
     pairs = np.bincount((x[::2] + 1) * 3 + x[1::2] + 1)  # neighbours within a byte of the stream
     assert chi_square(pairs, DRAWS / 18) > LEAST
+    figure("L7", f"ternary, 2^20 draws: chi-square p {chi_square(np.bincount(x + 1), DRAWS / 3):.3f}")
 
 
 def test_ternary_by_definition(rng):
@@ -72,7 +73,7 @@ def test_ternary_by_definition(rng):
 # ---- errors ----------------------------------------------------------------------------------------------------
 
 
-def test_error_distribution(rng):
+def test_error_distribution(rng, figure):
     """Centred binomial of 42 bits: P(k) = C(42, 21 + k) / 2^42, variance 10.5, |k| <= 21."""
     x = error_coefficients(rng, (DRAWS,))
     assert x.dtype == np.int64 and np.abs(x).max() <= ERROR_BOUND == 21
@@ -87,7 +88,14 @@ def test_error_distribution(rng):
     tails = np.array([counts[~common].sum()]), np.array([expected[~common].sum()])
     pooled = np.concatenate([counts[common], tails[0]]), np.concatenate([expected[common], tails[1]])
     assert chi_square(*pooled) > LEAST
-    assert (np.abs(x) > 4 * ERROR_STD).sum() > 0  # about 73 are expected beyond 4 deviations
+    beyond = int((np.abs(x) > 4 * ERROR_STD).sum())
+    assert 30 < beyond < 130  # about 73 are expected beyond 4 deviations, itself with a deviation of 8.5
+    figure(
+        "L7",
+        f"errors, 2^20 draws: mean {abs(x.mean()) * sqrt(DRAWS) / ERROR_STD:.1f} sigma/sqrt(n), variance off by "
+        f"{abs(x.var() / 10.5 - 1):.2%}, none beyond 21, {beyond} beyond 4 sigma, chi-square p "
+        f"{chi_square(*pooled):.3f}",
+    )
 
 
 def test_errors_reach_their_bound():
@@ -132,12 +140,16 @@ just above a power of two, where half of the candidates are rejected; just below
 
 
 @pytest.mark.parametrize("q", PRIMES)
-def test_uniform_distribution(q):
+def test_uniform_distribution(q, figure):
     x = expand_uniform(RNSBasis(N, (q,)), SEED, shape=(DRAWS // N,)).residues.ravel()
     assert int(x.max()) < q
     assert chi_square(slices(x, q), DRAWS / 256) > LEAST
     assert chi_square(np.bincount((x & np.uint64(255)).astype(np.int64), minlength=256), DRAWS / 256) > LEAST
     assert abs(lag_correlation(x.astype(np.float64))) < 5 / sqrt(DRAWS)
+    low = chi_square(np.bincount((x & np.uint64(255)).astype(np.int64), minlength=256), DRAWS / 256)
+    figure(
+        "L7", f"uniform below {q}, 2^20 draws: p {chi_square(slices(x, q), DRAWS / 256):.3f} high, {low:.3f} low byte"
+    )
 
 
 def slices(x: np.ndarray, q: int) -> np.ndarray:

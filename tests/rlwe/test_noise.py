@@ -219,14 +219,16 @@ def slot_spread(params: RLWEParams, keys: int, ciphertexts: int) -> float:
 
 
 @pytest.mark.parametrize("n", [2**10, 2**11, 2**12])
-def test_no_slot_is_hot(n):
+def test_no_slot_is_hot(n, figure):
     """Within a factor of 2 of the median, over 10 keys.
 
     For a fixed key and secret the power of a slot follows |e(zeta)|^2 (one dominant digit) or |s(zeta)|^2 (rounding),
     both exponential over the slots; their mean over 10 is Gamma(10)/10, of median 0.967.
     P(Gamma(10) > 4 * 9.67) = e^-38.7 sum_(i<10) 38.7^i / i! = 1.1e-8, times at most 2^11 slots: 2e-5.
     """
-    assert slot_spread(insecure_single_digit(n), 10, 4) <= 2
+    found = slot_spread(insecure_single_digit(n), 10, 4)
+    figure("L14", f"N = {n}, 10 keys x 4 ciphertexts: largest/median rms of a slot {found:.2f}")
+    assert found <= 2
 
 
 @pytest.mark.parametrize("n", [2**10, 2**12])
@@ -239,8 +241,14 @@ def test_uncentred_digits_make_a_hot_slot(n):
 
 
 @pytest.mark.slow
-def test_no_slot_is_hot_over_many_keys():
-    """32 keys, 32 ciphertexts, N = 2^13."""
-    assert slot_spread(insecure_single_digit(2**13), 32, 32) <= 2
-    assert slot_spread(insecure_small(2**13), 32, 32) <= 2
-    assert slot_spread(insecure_single_digit(2**13, centred=False), 32, 32) > 10
+@pytest.mark.timeout(1800)
+def test_no_slot_is_hot_over_many_keys(figure):
+    """32 keys, 32 ciphertexts, N = 2^13; and uncentred digits, which have a hot slot."""
+    single, pairs = (slot_spread(params, 32, 32) for params in (insecure_single_digit(2**13), insecure_small(2**13)))
+    control = slot_spread(insecure_single_digit(2**13, centred=False), 32, 32)
+    figure(
+        "L14",
+        f"N = 2^13, 32 keys x 32 ciphertexts: largest/median rms of a slot {single:.2f} and {pairs:.2f} (digits of one "
+        f"and of two primes); uncentred digits, which no parameters here use, {control:.0f}",
+    )
+    assert single <= 2 and pairs <= 2 and control > 10

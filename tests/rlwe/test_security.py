@@ -14,12 +14,13 @@ CELLS = [(security, log_n, cap) for security, row in LARGEST_LOG2_QP.items() for
 cells = pytest.mark.parametrize(("security", "log_n", "cap"), CELLS, ids=[f"{s}-bit/N=2^{n}" for s, n, _ in CELLS])
 
 
-def test_the_promised_caps():
+def test_the_promised_caps(figure):
     """The 128-bit row by heart: it is what the library promises, not whatever the table says."""
     assert LARGEST_LOG2_QP[128] == dict(zip(range(10, 18), (26, 53, 106, 214, 430, 868, 1747, 3523), strict=True))
     for stronger, weaker in ((192, 128), (256, 192)):
         for log_n, cap in LARGEST_LOG2_QP[stronger].items():
             assert cap < LARGEST_LOG2_QP[weaker][log_n]
+    figure("L5", f"{len(CELLS)} limits, 2^10 to 2^17: accepted at the limit, refused at one more (next tests)")
 
 
 @cells

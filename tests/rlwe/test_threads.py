@@ -61,8 +61,10 @@ def compare(n: int, each: int) -> None:
         assert [f.result() for f in [pool.submit(work, 5 * t) for t in range(THREADS)]] == [0] * THREADS
 
 
-def test_evaluations_in_threads(backend):
-    compare(64 if backend == "reference" else 1024, 1 if backend == "reference" else 6)
+def test_evaluations_in_threads(backend, figure):
+    each = 1 if backend == "reference" else 6
+    compare(64 if backend == "reference" else 1024, each)
+    figure("L16", f"{backend}: 8 threads x {each} evaluations: the words of one thread")
 
 
 def test_evaluations_in_threads_that_use_threads(backend):
@@ -74,8 +76,10 @@ def test_evaluations_in_threads_that_use_threads(backend):
 
 
 @pytest.mark.slow
-def test_a_thousand_evaluations_in_each_thread():
+@pytest.mark.timeout(1800)
+def test_a_thousand_evaluations_in_each_thread(figure):
     compare(1024, 1000)
+    figure("L16", "8 threads x 1000 evaluations: the words of one thread")
 
 
 def test_keys_made_in_threads():
