@@ -18,6 +18,7 @@ import hashlib
 import itertools
 import os
 import sys
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -108,6 +109,12 @@ class Rng:
         if self._seed is None:
             return os.urandom(SEED_BYTES)
         return hashlib.sha256(self._seed + kind + next(self._counter).to_bytes(8, "big")).digest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the operating system's generator, which has no state; refuse a chain that would repeat."""
+        if self.deterministic:
+            raise TypeError("a deterministic Rng is neither pickled nor copied: both would draw the same secrets")
+        return Rng, ()
 
     def __repr__(self) -> str:
         """Name the source; never the seed."""

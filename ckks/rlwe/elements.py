@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ckks.errors import BasisMismatch, ParameterError
 from ckks.kernels import Words
@@ -14,6 +14,7 @@ from ckks.ring import Domain, RingPoly, RNSBasis
 from ckks.ring.poly import checked_words
 from ckks.rlwe.noise import EXACT, Noise
 from ckks.rlwe.params import RLWEParams
+from ckks.rlwe.pickling import rebuild
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -40,6 +41,11 @@ class _Element:
         """Validate and copy."""
         if not isinstance(self.params, RLWEParams):
             raise ParameterError(f"params of type {type(self.params).__name__}; needed RLWEParams")
+        if not isinstance(self.level, int | np.integer) or not isinstance(self.noise, Noise):
+            raise ParameterError(
+                f"level of type {type(self.level).__name__}, noise of type {type(self.noise).__name__}; "
+                "needed an integer and a Noise"
+            )
         object.__setattr__(self, "words", checked_words(self.params.basis(self.level), self.words))
         self.words.flags.writeable = False
         self._check_shape()
@@ -76,14 +82,19 @@ class _Element:
         raise TypeError(f"{type(self).__name__} is not an array of values; decode or decrypt it, or use .words")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle through the validating constructor."""
-        return _rebuild, (type(self), self.params, np.ascontiguousarray(self.words), self.level, self.meta, self.noise)
+        """Pickle through the validating constructor, the words as they are (out of band in protocol 5, uncopied)."""
+        arguments = dict(
+            params=self.params,
+            words=np.ascontiguousarray(self.words),
+            level=self.level,
+            meta=self.meta,
+            noise=self.noise,
+        )
+        return rebuild, (type(self), arguments)
 
-
-def _rebuild(
-    kind: type[_Element], params: RLWEParams, words: ArrayLike, level: int, meta: Any, noise: Noise
-) -> _Element:
-    return kind(params=params, words=np.asarray(words), level=level, meta=meta, noise=noise)
+    def __copy__(self) -> Self:
+        """Return the object itself: nothing in it changes."""
+        return self
 
 
 class Plaintext(_Element):

@@ -12,8 +12,10 @@ import numpy as np
 from ckks.errors import BasisMismatch, MissingKey, ParameterError
 from ckks.kernels import Words
 from ckks.ring import RNSBasis, check_galois_element
+from ckks.ring.csprng import SEED_BYTES
 from ckks.ring.poly import checked_words
 from ckks.rlwe.params import RLWEParams
+from ckks.rlwe.pickling import rebuild
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,6 +34,10 @@ class _Key:
         """Validate and copy."""
         if not isinstance(self.params, RLWEParams):
             raise ParameterError(f"params of type {type(self.params).__name__}; needed RLWEParams")
+        if not isinstance(self.level, int | np.integer):
+            raise ParameterError(f"level of type {type(self.level).__name__}; needed an integer")
+        if self.seed is not None and (not isinstance(self.seed, bytes) or len(self.seed) != SEED_BYTES):
+            raise ParameterError(f"a seed that is not {SEED_BYTES} bytes; needed that, or None where it is not known")
         words = checked_words(self.params.extended_basis(self.level), self.words)
         if words.shape[:-2] != self._leading():
             raise BasisMismatch(f"{type(self).__name__} words of shape {words.shape}; needed {self._leading()} leading")
@@ -61,8 +67,13 @@ class _Key:
         return self.words.nbytes
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle through the validating constructor."""
-        return type(self), (self.params, np.ascontiguousarray(self.words), self.level, self.seed)
+        """Pickle through the validating constructor, the words as they are (out of band in protocol 5, uncopied)."""
+        words = np.ascontiguousarray(self.words)
+        return rebuild, (type(self), dict(params=self.params, words=words, level=self.level, seed=self.seed))
+
+    def __copy__(self) -> Self:
+        """Return the object itself: nothing in it changes."""
+        return self
 
     def __repr__(self) -> str:
         """Return a one-line summary."""
@@ -106,6 +117,11 @@ class EvaluationKeys:
 
     def __post_init__(self) -> None:
         """Check that every key belongs to these parameters."""
+        if not isinstance(self.params, RLWEParams) or not isinstance(self.galois, Mapping):
+            raise ParameterError("params or Galois keys of the wrong type; needed RLWEParams, and keys by element")
+        for each in (*self.galois.values(), *(() if self.relin is None else (self.relin,))):
+            if not isinstance(each, SwitchingKey):
+                raise ParameterError(f"an evaluation key of type {type(each).__name__}; needed SwitchingKey")
         n = self.params.ring_degree
         galois = {check_galois_element(n, g): key for g, key in self.galois.items()}
         object.__setattr__(self, "galois", MappingProxyType(galois))
@@ -141,7 +157,11 @@ class EvaluationKeys:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle through the validating constructor."""
-        return EvaluationKeys, (self.params, self.relin, dict(self.galois))
+        return rebuild, (EvaluationKeys, dict(params=self.params, relin=self.relin, galois=dict(self.galois)))
+
+    def __copy__(self) -> Self:
+        """Return the object itself: nothing in it changes."""
+        return self
 
     def __repr__(self) -> str:
         """Return a one-line summary."""

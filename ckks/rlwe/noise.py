@@ -14,7 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import hypot, log, prod, sqrt
+from typing import Any
 
+from ckks.errors import SerializationError
 from ckks.ring import ERROR_STD
 from ckks.rlwe.params import RLWEParams
 
@@ -43,6 +45,16 @@ class Noise:
     def times(self, other: Noise) -> Noise:
         """Size of a product of two values of these sizes."""
         return Noise(self.std * other.std, self.bound * other.bound)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as two numbers that are looked at on the way back."""
+        return _unpickled, (self.std, self.bound)
+
+
+def _unpickled(std: float, bound: float) -> Noise:
+    if not all(isinstance(size, int | float) and size >= 0 for size in (std, bound)):
+        raise SerializationError(f"pickled noise {std!r}, {bound!r}; needed two numbers from 0 up")
+    return Noise(std, bound)
 
 
 EXACT = Noise()

@@ -14,6 +14,7 @@ from typing import Any, Self
 from ckks.arith.primes import check_ring_degree
 from ckks.errors import LevelError, ParameterError
 from ckks.ring import RNSBasis
+from ckks.rlwe.pickling import rebuild
 from ckks.rlwe.security import check_secure
 
 
@@ -99,7 +100,11 @@ class RLWEParams:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle through the validating constructor."""
-        return _rebuild, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+        return rebuild, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+
+    def __copy__(self) -> Self:
+        """Return the object itself: nothing in it changes."""
+        return self
 
     @property
     def _digits(self) -> Sequence[int]:
@@ -221,7 +226,3 @@ class RLWEParams:
             f"N=2^{self.ring_degree.bit_length() - 1}, {self.top_level} levels, {len(self.moduli)}+{self.num_special} "
             f"primes, log2(QP)={self.log2_qp:.1f}, {mark}"
         )
-
-
-def _rebuild(kind: type[RLWEParams], arguments: dict[str, Any]) -> RLWEParams:
-    return kind(**arguments)

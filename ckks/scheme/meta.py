@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from math import hypot, log2, sqrt
+from typing import Any
 
+from ckks.errors import SerializationError
 from ckks.rlwe import Noise
 from ckks.rlwe.elements import Ciphertext, Plaintext
 
@@ -49,6 +51,10 @@ class Meta:
             self.rms if rms is None else rms,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as fields that are looked at on the way back."""
+        return _unpickled, (self.scale, self.slots, self.length, self.real, self.bound, self.rms)
+
     @property
     def message(self) -> Noise:
         """Size of the encoded values, in units of the polynomial."""
@@ -79,6 +85,17 @@ class Meta:
         bits = precision_bits(value)
         shown = "exact" if bits == float("inf") else f"~{bits:.0f} bits"
         return f"{self.length} values, scale 2^{log2(float(self.scale)):.1f}, {shown}"
+
+
+def _unpickled(scale: Decimal, slots: int, length: int, real: bool, bound: float, rms: float) -> Meta:
+    """Return the metadata of a pickle; raise SerializationError for what no value has."""
+    if not (isinstance(scale, Decimal) and scale.is_finite() and scale > 0):
+        raise SerializationError(f"pickled metadata: scale {scale!r}; needed a positive finite Decimal")
+    if not all(isinstance(count, int) for count in (slots, length)) or not 0 <= length <= slots or slots < 1:
+        raise SerializationError(f"pickled metadata: {length!r} values in {slots!r} slots; needed no more than slots")
+    if not isinstance(real, bool) or not all(isinstance(size, int | float) and size >= 0 for size in (bound, rms)):
+        raise SerializationError(f"pickled metadata: bound {bound!r}, rms {rms!r}; needed numbers from 0 up")
+    return Meta(scale, slots, length, real, bound, rms)
 
 
 def precision_bits(value: Ciphertext | Plaintext) -> float:
