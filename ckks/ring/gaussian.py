@@ -32,8 +32,8 @@ with y = 2 J/(n+1) - 1 and J the number of ones among n + 1 fair bits. From E y^
 E[y artanh y] = (1 + 1/(n+1) + 7/3/(n+1)^2 + ...)/(n+1) <= 1/(n-1), so that F(0) <= 4 / (h^2 (n-1)).
 
 F(t) for t > 0: binomials and uniforms are log-concave, hence so is z, and no term of F is negative. Shifting the sum,
-F(t) = sum_x p(x+t) (2 l(x) - l(x-1) - l(x+1)), which exceeds F(0) at most by the factor max p(x+t) / p(x). It is above 1
-on the rising side only. There, with x on line j and t < h, p(x) >= b_{j-1} / h and x + t is on line j or j + 1, so
+F(t) = sum_x p(x+t) (2 l(x) - l(x-1) - l(x+1)), which exceeds F(0) at most by the factor max p(x+t) / p(x): above 1 only
+on the rising side. There, with x on line j and t < h, p(x) >= b_{j-1} / h and x + t is on line j or j + 1, so
 p(x+t) - p(x) <= t/h^2 (b_{j+1} - b_{j-1}). Within 12 deviations and n >= 262, b_{j+1} <= 64 b_{j-1}; as std < 16 h,
 t <= std / 2^16 means t/h < 2^-12; the factor is less than 1 + 1/64. Beyond 12 deviations, which z exceeds with a
 probability of at most 2 e^-72 < 2^-102 (a sum of independent symmetric bounded terms), let the b_j go on as a geometric
