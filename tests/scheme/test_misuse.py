@@ -547,3 +547,59 @@ def test_scales_of_the_result_are_never_guessed():
     total = kit.evaluator.add(w.good, other)
     want = np.stack([ONES, -ONES])
     assert kit.error(total, want + want / 1.5) < 2.0**-20
+
+
+# ---- pairs of operations ---------------------------------------------------------------------------------------------
+
+
+LEVEL_TAKERS = ("square", "rescale", "weighted_sum", "multiply", "dot")
+KEY_TAKERS = (
+    "square",
+    "multiply",
+    "multiply without rescale",
+    "dot",
+    "rotate",
+    "rotate_many",
+    "conjugate",
+    "sum_slots",
+)
+
+
+def misuses(first: str, second: str) -> dict[str, tuple[Callable[[], Any], Any]]:
+    """What can go wrong with the second operation on a result of the first: (action, errors that may be raised)."""
+    w = world()
+    here, there = w.here.evaluator, w.there.evaluator
+    made = FIRST_OPERAND[first](here, w.good)
+    y = made[0] if isinstance(made, list) else made
+    use = FIRST_OPERAND[second]
+    found: dict[str, tuple[Callable[[], Any], Any]] = {"other parameters": (lambda: use(there, y), BasisMismatch)}
+    if second in BINARY:
+        both = BINARY[second]
+        found["first of other parameters"] = lambda: both(here, w.foreign, y), (BasisMismatch, SlotError)
+        found["second of other parameters"] = lambda: both(here, y, w.foreign), (BasisMismatch, SlotError)
+        found["nothing as second"] = lambda: both(here, y, None), (TypeError, SlotError, LevelError)
+    if second in TAKES_PLAIN:
+        for kind in NASTY:
+            if kind != "no axes" or y.shape:  # a batch of three and a single ciphertext are a batch of three
+                found[kind] = lambda kind=kind: BINARY[second](here, y, nasty(kind)), HEError
+    if second in LEVEL_TAKERS and y.parts == 2:
+        settled = here.bring(y, 0) if y.level else y
+        found["no level left"] = lambda: use(here, settled), (LevelError, SlotError)
+    if second in KEY_TAKERS:
+        found["no key"] = lambda: use(w.keyless, y), (MissingKey, BasisMismatch, SlotError, LevelError)
+    return found
+
+
+def test_every_pair_of_operations(figure):
+    """Each operation on the results of each: refused with a typed error, and the operands are as they were."""
+    count = 0
+    for first in FIRST_OPERAND:
+        for second in FIRST_OPERAND:
+            for what, (action, wanted) in misuses(first, second).items():
+                try:
+                    refused(action, wanted, world().good, world().foreign)
+                except BaseException as error:
+                    raise AssertionError(f"{second} after {first}: {what}") from error
+                count += 1
+    figure("L6", f"{len(FIRST_OPERAND)}^2 pairs of operations, {count:,} misuses: every one raises a typed error")
+    assert count > 1000
