@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from itertools import product as pairs
 
@@ -202,7 +203,7 @@ def test_with_bound_is_the_callers_promise(backend):
 
 
 @pytest.mark.parametrize("kind", ["real", "complex"])
-def test_eight_squarings(kind, backend):
+def test_eight_squarings(kind, backend, figure):
     """L15: depth 8, against exact arithmetic, within the bound that the ciphertext states."""
     kit = kit_for(backend, depth=8)
     x = draw((kit.params.slots,), kind, 1)
@@ -213,6 +214,15 @@ def test_eight_squarings(kind, backend):
         assert meta_of(ct).scale == kit.params.scale_at(ct.level)
         ct = kit.evaluator.with_bound(ct, 1.0)
     assert ct.level == 0
+    # The scale is the true quotient of the scales and primes on the way, to the 40 digits it is carried in.
+    exact = Fraction(kit.params.scale_at(8))
+    for level in range(8, 0, -1):
+        exact = exact * exact / kit.params.level_factor(level).as_integer_ratio()[0]
+    assert abs(Fraction(meta_of(ct).scale) / exact - 1) < Fraction(2**8, 10**38)
+    assert meta_of(ct).scale != 2**40
+    figure(
+        "L15", f"{backend}, {kind}: 8 squarings off by {kit.error(ct, power):.1e}, stated bound {error_bound(ct):.1e}"
+    )
     assert error_bound(ct) < 2.0**-10  # 2^8 times the relative error of one product, 2^-20 at the very worst
 
 
