@@ -32,6 +32,9 @@ class Serialization:
             self.stored_relin,
         ) = (wire.to_bytes(item) for item in (self.own, w.ct, self.plain, self.public, self.keys, self.relin))
         self.stored_pair = wire.seeded_to_bytes(*self.pair)
+        layout = {"slots": w.params.slots, "rotations": [1, 2, 4, 8], "scale": str(w.params.scale)}
+        self.description = {"name": "a model", "version": 1, "layout": layout, "weights": w.values[:30].tolist()}
+        self.stored_model = wire.model_to_bytes(self.description, self.own)
         self.stored_secret = secret_key_to_bytes(w.secret)
 
     def teardown(self, *_: object) -> None:
@@ -67,6 +70,12 @@ class Serialization:
     def time_load_switching_key(self, *_: object) -> None:
         wire.switching_key_from_bytes(self.stored_relin, self.own)
 
+    def time_store_model(self, *_: object) -> None:
+        wire.model_to_bytes(self.description, self.own)
+
+    def time_load_model(self, *_: object) -> None:
+        wire.model_from_bytes(self.stored_model, self.own)
+
     def time_store_secret_key(self, *_: object) -> None:
         secret_key_to_bytes(self.world.secret)
 
@@ -78,6 +87,9 @@ class Serialization:
 
     def track_seeded_ciphertext_bytes(self, *_: object) -> int:
         return len(self.stored_pair)
+
+    def track_public_key_bytes(self, *_: object) -> int:
+        return len(self.stored_public)
 
     def track_evaluation_key_bytes(self, *_: object) -> int:
         return len(self.stored_keys)

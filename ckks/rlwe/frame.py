@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ckks import kernels
 from ckks.errors import SerializationError
 from ckks.rlwe.packing import Bytes
 
@@ -108,10 +109,11 @@ def write_frame(
     length: int,
     fill: Callable[[Bytes], None],
 ) -> bytes:
-    """Return a frame whose body of `length` bytes is written by `fill` into a zeroed array."""
+    """Return a frame whose body is written by `fill`, all `length` bytes of it."""
     if len(scheme) != SCHEME_BYTES:
         raise SerializationError(f"scheme field of {len(scheme)} bytes; needed {SCHEME_BYTES}")
-    frame = np.zeros(HEAD_BYTES + length + CHECKSUM_BYTES, dtype=np.uint8)
+    total = HEAD_BYTES + length + CHECKSUM_BYTES
+    frame = kernels.empty((-(-total // 8),)).view(np.uint8)[:total]  # kept for the next one: no new pages each time
     head = _HEAD.pack(MAGIC, VERSION, kind, digest, fields, scheme, length)
     frame[:HEAD_BYTES] = np.frombuffer(head, dtype=np.uint8)
     fill(frame[HEAD_BYTES:-CHECKSUM_BYTES])
