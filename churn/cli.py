@@ -6,7 +6,9 @@ scikit-learn nor anything that could decrypt.
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -215,35 +217,41 @@ def serve(
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> None:
     """Host every model of a folder until interrupted. This process cannot decrypt."""
-    from churn.hosting.limits import Limits
-    from churn.server import Settings
-    from churn.server import serve as run
+    from churn.launch import launch
 
-    settings = Settings(
-        models=models,
-        keys=keys,
-        output=mode.value,
-        flooded=not unflooded,
-        answers=answers,
-        host=host,
-        port=port,
-        tenants=tenants,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        plain_http=plain_http,
-        as_root=as_root,
-        workers=workers,
-        threads=threads,
-        limits=Limits().with_(limit or []),
-    )
+    with ExitStack() as stack:
+        # First of all a worker, which takes as long to load as what is imported next.
+        alone = workers == 0 or os.name == "nt"
+        launcher = None if alone else stack.enter_context(launch(models, mode.value, not unflooded, answers))
+        from churn.hosting.limits import Limits
+        from churn.server import Settings
+        from churn.server import serve as run
 
-    def announce(url: str, hosted: Iterable[Versioned]) -> None:
-        for name, value, meaning in settings.limits.describe():
-            print(f"limit {name:20} {value:>8}  {meaning}")
-        names = ", ".join(f"{model.name}@{model.version}" for model in hosted)
-        print(f"serving {names} at {url} (Ctrl-C ends it)", flush=True)
+        settings = Settings(
+            models=models,
+            keys=keys,
+            output=mode.value,
+            flooded=not unflooded,
+            answers=answers,
+            host=host,
+            port=port,
+            tenants=tenants,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            plain_http=plain_http,
+            as_root=as_root,
+            workers=workers,
+            threads=threads,
+            limits=Limits().with_(limit or []),
+        )
 
-    run(settings, ready=announce, until_stdin_closes=until_stdin_closes)
+        def announce(url: str, hosted: Iterable[Versioned]) -> None:
+            for name, value, meaning in settings.limits.describe():
+                print(f"limit {name:20} {value:>8}  {meaning}")
+            names = ", ".join(f"{model.name}@{model.version}" for model in hosted)
+            print(f"serving {names} at {url} (Ctrl-C ends it)", flush=True)
+
+        run(settings, launcher=launcher, ready=announce, until_stdin_closes=until_stdin_closes)
 
 
 TenantsFile = Annotated[Path, typer.Option("--file", help="The file of tenants.")]

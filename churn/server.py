@@ -25,13 +25,17 @@ from churn.circuit import LOGIT, OutputKind, Score
 from churn.errors import ModelError
 from churn.hosting import logs
 from churn.hosting.app import create_app
+from churn.hosting.child import Launcher
 from churn.hosting.evaluation import Engine
 from churn.hosting.filestore import FileStore
 from churn.hosting.http import Gate
+from churn.hosting.inline import Inline
 from churn.hosting.keystore import Quota
 from churn.hosting.limits import Limits
 from churn.hosting.tenants import Tenants
-from churn.hosting.workers import Inline, Workers, WorkPlace
+from churn.hosting.workers import Workers
+from churn.hosting.workplace import WorkPlace
+from churn.launch import launch
 from churn.model import LinearModel
 from churn.offer import ANSWERS, load_models, offer
 
@@ -132,25 +136,28 @@ def build(
 def serve(
     settings: Settings,
     *,
+    launcher: Launcher | None = None,
     ready: Callable[[str, Iterable[Score]], None] | None = None,
     until_stdin_closes: bool = False,
 ) -> None:
     """Serve until interrupted. `ready` is given the URL and the models when the first request can come.
 
-    Workers start first, and load while this process does. With `until_stdin_closes` the service also ends when
-    whoever started it is gone. Raises ModelError, or another ChurnError, for what keeps it from starting.
+    A worker starts first, and loads while this process does; `launcher` may have started it already. With
+    `until_stdin_closes` the service also ends when whoever started it is gone. Raises ModelError, or another
+    ChurnError, for what keeps it from starting.
     """
     settings.check()
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        workers = stack.enter_context(_workers(settings)) if settings.workers != 0 and os.name != "nt" else None
+        if launcher is None and settings.workers != 0 and os.name != "nt":
+            launcher = stack.enter_context(launch(settings.models, settings.output, settings.flooded, settings.answers))
         tls = _tls(settings)
         tenants = Tenants.open_loopback() if settings.tenants is None else Tenants.load(settings.tenants)
         quota = Quota(settings.limits.key_objects, settings.limits.key_bytes)
         store = FileStore(settings.keys, quota=quota)
         stack.callback(store.close)
         models = offer(settings.models, settings.output, flooded=settings.flooded, queries=settings.answers)
-        work: WorkPlace = workers or Inline(Engine(models, settings.limits.resident_keys))
+        work = _workers(settings, launcher) or Inline(Engine(models, settings.limits.resident_keys))
         app = create_app(models, store, work, tenants, settings.limits)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"{'https' if tls else 'http'}://{host}:{listener.getsockname()[1]}"
@@ -207,23 +214,15 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _workers(settings: Settings) -> Workers:
+def _workers(settings: Settings, launcher: Launcher | None) -> Workers | None:
+    if launcher is None:
+        return None
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(processors, MOST_WORKERS) if settings.workers is None else settings.workers
-    command = [
-        *(sys.executable, "-P", "-m", "churn.worker"),
-        *("--models", str(settings.models), "--mode", settings.output),
-        *("--answers", str(settings.answers)),
-        *("--resident-keys", str(settings.limits.resident_keys // count)),
-    ]
-    command += [] if settings.flooded else ["--unflooded"]
-    # The packages of this process, wherever it found them.
-    package = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    count = settings.workers or min(processors, MOST_WORKERS)
     return Workers(
-        command,
+        launcher,
         count,
-        environment={**os.environ, "PYTHONPATH": path},
+        resident_keys=settings.limits.resident_keys // count,
         processors=processors,
         most_threads=settings.threads,
     )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from churn.circuit import LOGIT, PROBABILITY
-from churn.errors import ChurnError
 from churn.hosting.attend import attend
 from churn.offer import offer
-from ckks.errors import HEError
 
 __all__ = ["main"]
 
@@ -22,19 +19,14 @@ def main() -> None:
     parser.add_argument("--mode", choices=[LOGIT, PROBABILITY], required=True)
     parser.add_argument("--unflooded", action="store_true")
     parser.add_argument("--answers", type=int, required=True)
-    parser.add_argument("--resident-keys", type=int, required=True)
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--memory", type=int, required=True)
     given = parser.parse_args()
-    try:
-        attend(
-            lambda: offer(given.models, given.mode, flooded=not given.unflooded, queries=given.answers),
-            given.channel,
-            given.memory,
-            resident_keys=given.resident_keys,
-        )
-    except (ChurnError, HEError) as error:
-        sys.exit(str(error))
+    attend(
+        lambda: offer(given.models, given.mode, flooded=not given.unflooded, queries=given.answers),
+        given.channel,
+        given.memory,
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from churn.circuit import PROBABILITY, OutputKind, Score
 from churn.hosting.app import create_app
 from churn.hosting.evaluation import Engine
 from churn.hosting.filestore import FileStore, TemporaryStore
+from churn.hosting.inline import Inline
 from churn.hosting.limits import Limits
 from churn.hosting.mac import Exchange
 from churn.hosting.model import HostedModel
@@ -32,7 +33,6 @@ from churn.hosting.protocol import (
 )
 from churn.hosting.remote import Remote
 from churn.hosting.tenants import Tenant, Tenants, mac_key_of
-from churn.hosting.workers import Inline
 from churn.model import LinearModel, interval_for
 from churn.schema import CategoricalColumn, NumericColumn, Schema
 from ckks import CKKSParams

@@ -36,7 +36,7 @@ from churn.hosting.protocol import DIGEST, Problem
 from churn.hosting.registry import Registry
 from churn.hosting.replays import Replays
 from churn.hosting.tenants import Tenant, Tenants
-from churn.hosting.workers import WorkPlace
+from churn.hosting.workplace import WorkPlace
 from ckks.errors import HEError
 from ckks.scheme import CKKSParams
 from ckks.scheme.serialization import HEAD_BYTES, Kind, read_header
@@ -221,7 +221,7 @@ class _Service:
                 check_header(bytes(block.view[:HEAD_BYTES]), params, layout, length)
                 await body.into(block.view[HEAD_BYTES:length])
                 checksum = checksum_of(block.view[:length])
-                job = Evaluate(model.digest, layout_name, length, public=files[0], keys=files[1])
+                job = Evaluate(model.digest, layout_name, length, files[1], files[0], model.flooding)
                 reply = _done(await self.work.run(job, block, self.limits.seconds))
                 data = bytes(block.view[: reply.length])
             if model.flooding is not None:

@@ -9,36 +9,41 @@ import sys
 from collections.abc import Callable, Iterable
 from threading import Thread
 
+from churn.errors import ChurnError
 from churn.hosting.channel import Channel, ChannelClosed
 from churn.hosting.evaluation import Engine
 from churn.hosting.jobs import job_from_dict
 from churn.hosting.memory import whole
 from churn.hosting.model import HostedModel
 from ckks import kernels
+from ckks.errors import HEError
 
 __all__ = ["attend"]
 
 
-def attend(load: Callable[[], Iterable[HostedModel]], channel: int, memory: int, *, resident_keys: int) -> None:
+def attend(load: Callable[[], Iterable[HostedModel]], channel: int, memory: int) -> None:
     """Serve the process that started this one, and end with it.
 
     Args:
-        load: makes the models.
+        load: makes the models; what keeps it from doing so, the service is told.
         channel, memory: inherited handles, of the socket and of the shared blocks.
-        resident_keys: bytes of expanded keys to keep.
     """
     Thread(target=_end_with_the_service, daemon=True).start()
     _prefer_as_victim()
     service = Channel(socket.socket(fileno=channel))
     kernels.warmup()
-    engine = Engine(load(), resident_keys)
-    blocks: memoryview | None = None
     with contextlib.suppress(ChannelClosed):
-        service.send({"models": sorted(engine.models), "backend": kernels.active().name})
+        try:
+            models = list(load())
+        except (ChurnError, HEError) as error:
+            service.send({"failed": str(error)})
+            return
+        service.send({"models": [model.digest for model in models], "backend": kernels.active().name})
+        engine = Engine(models, service.receive()["resident_keys"])
+        blocks = whole(memory)
         while True:
             message = service.receive()
             offset, size = message.pop("offset"), message.pop("size")
-            blocks = whole(memory) if blocks is None else blocks
             reply = engine.handle(job_from_dict(message), blocks[offset : offset + size])
             service.send(vars(reply))
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from churn.hosting.jobs import Check, Evaluate, Job, Reply
 from churn.hosting.keyring import KeyRing, missing_keys
 from churn.hosting.logs import where
-from churn.hosting.model import HostedModel, Layout
+from churn.hosting.model import Flooding, HostedModel, Layout
 from churn.hosting.problems import problem_of
 from churn.hosting.protocol import Problem
 from churn.hosting.rehearsal import OwnNumbers, input_noise
@@ -55,16 +55,16 @@ class Engine:
         with clock("keys"):
             keys = self._ring.evaluation_keys(job.keys, params, layout) if job.keys is not None else None
             public = self._ring.public_key(job.public, params) if job.public is not None else None
-            evaluator = Evaluator(params, keys) if model.flooding is None else OwnNumbers(params, keys)
+            evaluator = Evaluator(params, keys) if job.flooding is None else OwnNumbers(params, keys)
         with clock("read"):
-            noise = None if model.flooding is None else input_noise(params)
+            noise = None if job.flooding is None else input_noise(params)
             x = ciphertext_from_bytes(block[: job.length], params, bound=layout.bound, noise=noise)
             _check_input(x, params, layout)
         with clock("evaluate"):
             y = model.evaluate(evaluator, x, job.layout)
-        if model.flooding is not None:
+        if job.flooding is not None:
             with clock("protect"):
-                y = _protected(model, y, public)
+                y = _protected(job.flooding, y, public)
         with clock("finish"):
             y = model.finish(evaluator, y)
         with clock("write"):
@@ -86,9 +86,7 @@ def check_header(head: bytes, params: CKKSParams, layout: Layout, length: int) -
     )
 
 
-def _protected(model: HostedModel, y: Ciphertext, public: PublicKey | None) -> Ciphertext:
-    flooding = model.flooding
-    assert flooding is not None
+def _protected(flooding: Flooding, y: Ciphertext, public: PublicKey | None) -> Ciphertext:
     if public is None:
         raise missing_keys("the request names no public key")
     try:

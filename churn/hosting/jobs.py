@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from churn.hosting.model import Flooding
 from churn.hosting.protocol import Problem
 
 __all__ = ["Check", "Evaluate", "Job", "KeyFile", "Reply", "job_from_dict", "job_to_dict"]
@@ -33,6 +34,7 @@ class Evaluate:
         length: bytes of the input.
         keys: evaluation keys, where the layout needs them.
         public: the client's public key, where the model floods.
+        flooding: how; the service says so, as finding out takes a worker longer than an evaluation.
         threads: how many to use.
     """
 
@@ -41,6 +43,7 @@ class Evaluate:
     length: int
     keys: KeyFile | None = None
     public: KeyFile | None = None
+    flooding: Flooding | None = None
     threads: int = 1
 
 
@@ -94,4 +97,6 @@ def job_from_dict(value: Mapping[str, Any]) -> Job:
     for name in ("keys", "public", "key"):
         if parts.get(name) is not None:
             parts[name] = KeyFile(**parts[name])
+    if parts.get("flooding") is not None:
+        parts["flooding"] = Flooding(**parts["flooding"])
     return Check(**parts) if kind == "check" else Evaluate(**parts)

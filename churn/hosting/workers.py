@@ -3,8 +3,6 @@
 A worker is a fresh Python of its own that was told its models on its command line. It inherits a socket, for messages,
 and the shared memory in which bodies lie. When one dies or takes too long, its request is refused, and another is
 started in its place. They end when the service does, in whatever way (`attend`).
-
-`Inline` does the same work in threads of this process, for tests and for systems on which handles are not inherited.
 """
 
 from __future__ import annotations
@@ -12,198 +10,138 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import subprocess
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Collection, Coroutine
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from churn.errors import ModelError
-from churn.hosting.channel import Channel, ChannelClosed
-from churn.hosting.evaluation import Engine
+from churn.hosting.channel import ChannelClosed
+from churn.hosting.child import Child, Launcher
 from churn.hosting.jobs import Evaluate, Job, Reply, job_to_dict
-from churn.hosting.memory import Block, Blocks, nameless_file
-from churn.hosting.protocol import Problem
-from ckks import kernels
+from churn.hosting.memory import Block, Blocks
+from churn.hosting.workplace import lost, overdue
 
-__all__ = ["Inline", "WorkPlace", "Workers"]
+__all__ = ["Workers"]
 
 _START_SECONDS = 240.0  # kernels that are compiled at run time take their time, once
-_END_SECONDS = 2.0
 _LONGEST_PAUSE = 30.0
 _log = logging.getLogger("churn.hosting")
-
-
-class WorkPlace(Protocol):
-    """Where jobs are done."""
-
-    @property
-    def count(self) -> int:
-        """How many jobs are done at once."""
-
-    def state(self) -> dict[str, object]:
-        """Return what anybody may know of it: kernels, workers that are ready."""
-
-    def prepare(self, models: Collection[str], size: int, places: int) -> None:
-        """Be told, before the start, the digests of the models, the bytes of a body, and how many there can be."""
-
-    async def start(self) -> None:
-        """Return when jobs can be done."""
-
-    async def stop(self) -> None:
-        """End everything."""
-
-    def block(self) -> contextlib.AbstractContextManager[Block]:
-        """Lend memory for a body and its answer."""
-
-    async def run(self, job: Job, block: Block | None, seconds: float) -> Reply:
-        """Do a job; Problem 503 when that takes too long or the worker is lost."""
 
 
 class Workers:
     """Processes that do jobs, one each at a time.
 
     Args:
-        command: starts a worker; `--channel HANDLE --memory HANDLE` are added to it.
+        launcher: starts them, and has started the first.
         count: how many.
-        environment: of the workers.
+        resident_keys: bytes of expanded keys that each keeps.
         processors: how many the kernels of all jobs share.
         most_threads: of one job.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        launcher: Launcher,
         count: int,
         *,
-        environment: Mapping[str, str],
+        resident_keys: int,
         processors: int,
         most_threads: int | None = None,
     ) -> None:
-        """Start the processes at once; they load while the service does. Call `stop` in any case."""
+        """Take over what the launcher has started; the others follow when that one is ready."""
         self.count, self._processors, self._most_threads = count, processors, most_threads or processors
-        self._command, self._environment, self._memory = list(command), dict(environment), nameless_file()
+        self._launcher, self._resident_keys = launcher, resident_keys
         self._blocks: Blocks | None = None
         self._models: frozenset[str] = frozenset()
-        self._backend = "none yet"
-        self._living: set[_Worker] = set()
-        self._idle: list[_Worker] = []
-        self._waiting: deque[asyncio.Future[_Worker]] = deque()
+        self._backend: str | None = None
+        self._idle: list[Child] = []
+        self._waiting: deque[asyncio.Future[Child]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        try:
-            for _ in range(count):
-                self._spawn()
-        except BaseException:
-            self._end_all()
-            raise
+        self._turns: CapacityLimiter | None = None
+        self._started = self._stopping = False
 
     # ---- life ------------------------------------------------------------------------------------
 
     def prepare(self, models: Collection[str], size: int, places: int) -> None:
         """See `WorkPlace`."""
         self._models = frozenset(models)
-        self._blocks = Blocks(self._memory, size, places, warm=self.count)
+        self._blocks = Blocks(self._launcher.memory, size, places, warm=self.count)
 
     async def start(self) -> None:
-        """Return when one worker is ready, the others follow; ModelError when none of them can be."""
-        if self._tasks or self._ready:
+        """Return when one worker is ready, the others follow; ModelError when it cannot be."""
+        if self._started:
             return
-        first = [self._task(self._bring_up(worker)) for worker in list(self._living)]
-        while first and not self._ready:
-            done, _ = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            first = [task for task in first if task not in done]
+        self._started = True
+        # One thread for each that works, one for each that is coming up, and some that come to nothing.
+        self._turns = CapacityLimiter(2 * self.count + 2)
+        await self._bring_up(next(iter(self._launcher.children), None))
         if not self._ready:
-            raise ModelError("no worker process could start", "one at least is needed", "See what they said above")
+            raise ModelError("no worker process could start", "one at least is needed", "See what it said above")
+        for _ in range(self.count - 1):
+            self._task(self._bring_up(None))
 
     async def stop(self) -> None:
         """See `WorkPlace`."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
-        for worker in self._idle:
-            self._unwatch(worker)
+        for child in self._idle:
+            self._unwatch(child)
         self._idle.clear()
-        await run_sync(self._end_all)
-
-    def __enter__(self) -> Workers:
-        """Return the workers themselves."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End everything, if `stop` has not."""
-        self._stopping = True
-        self._end_all()
-
-    @property
-    def pids(self) -> list[int]:
-        """The process ids of the living workers."""
-        return sorted(worker.process.pid for worker in self._living)
-
-    @property
-    def _ready(self) -> int:
-        return sum(worker.ready for worker in self._living)
+        await run_sync(self._launcher.close)
+        if self._blocks is not None:
+            self._blocks.close()
 
     def state(self) -> dict[str, object]:
         """See `WorkPlace`."""
         return {"backend": self._backend, "workers": self.count, "ready": self._ready}
 
-    def _spawn(self) -> _Worker:
-        worker = _Worker(self._command, self._environment, self._memory)
-        self._living.add(worker)
-        return worker
+    @property
+    def _ready(self) -> int:
+        return sum(child.ready for child in self._launcher.children)
 
-    async def _bring_up(self, worker: _Worker | None) -> None:
+    async def _bring_up(self, child: Child | None) -> None:
         """Wait until a worker is ready; start another one for it, again and again, unless none has ever been."""
         pause = 0.5
         while not self._stopping:
             try:
-                worker = await run_sync(self._spawn) if worker is None else worker
-                hello = await run_sync(worker.channel.receive, _START_SECONDS, abandon_on_cancel=True)
+                child = await run_sync(self._launcher.start, limiter=self._turns) if child is None else child
+                hello = await run_sync(
+                    child.channel.receive, _START_SECONDS, abandon_on_cancel=True, limiter=self._turns
+                )
+                if "failed" in hello:
+                    raise ModelError(hello["failed"], "models that a worker can load are needed", "Correct them")
                 if not self._models <= set(hello["models"]):
-                    _log.error("a worker found other models than the service; they must not change while it runs")
-                    raise ChannelClosed
-                self._backend, worker.ready = str(hello["backend"]), True
-                self._release(worker)
+                    raise ModelError(
+                        "a worker found other models than the service",
+                        "models must not change while they are hosted",
+                        "Start the service again",
+                    )
+                child.channel.send({"resident_keys": self._resident_keys})
+                self._backend, child.ready = str(hello["backend"]), True
+                self._release(child)
                 return
-            except (ChannelClosed, TimeoutError, OSError) as error:
-                _log.error("a worker did not start: %s", type(error).__name__)
-                if worker is not None:
-                    await self._end(worker)
-                worker = None
-                if not self._ready and self._backend == "none yet":
+            except (ChannelClosed, TimeoutError, OSError, ModelError) as error:
+                _log.error("a worker did not start: %s", error or type(error).__name__)
+                if child is not None:
+                    await self._end(child)
+                child = None
+                if self._backend is None:
                     return
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _end(self, worker: _Worker) -> None:
-        """Kill a worker; afterwards it writes to no block any more."""
-        self._living.discard(worker)
-        await asyncio.shield(run_sync(worker.kill))
+    async def _end(self, child: Child) -> None:
+        """Kill a worker, whatever happens to whoever wants it."""
+        await asyncio.shield(asyncio.ensure_future(run_sync(self._launcher.kill, child)))
 
-    def _end_all(self) -> None:
-        for worker in self._living:
-            worker.leave()
-        deadline = time.monotonic() + _END_SECONDS
-        for worker in self._living:
-            worker.wait(deadline - time.monotonic())
-        self._living.clear()
-        if self._blocks is not None:
-            self._blocks.close()
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._memory = -1
-
-    def _task(self, work: Any) -> asyncio.Task[None]:
+    def _task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     # ---- jobs ------------------------------------------------------------------------------------
 
@@ -215,183 +153,86 @@ class Workers:
     async def run(self, job: Job, block: Block | None, seconds: float) -> Reply:
         """See `WorkPlace`."""
         deadline = time.monotonic() + seconds
-        worker = await self._acquire(_keys_of(job), seconds)
-        running = sum(one.busy for one in self._living) + len(self._waiting)
-        threads = max(1, min(self._most_threads, self._processors // max(1, running)))
+        child = await self._acquire(_keys_of(job), seconds)
         offset, size = (block.offset, len(block.view)) if block is not None else (0, 0)
-        message = {**job_to_dict(job), "threads": threads, "offset": offset, "size": size}
+        message = {**job_to_dict(job), "threads": self._share(), "offset": offset, "size": size}
         try:
-            reply = await run_sync(worker.call, message, deadline - time.monotonic(), abandon_on_cancel=True)
+            reply = await run_sync(
+                child.call, message, deadline - time.monotonic(), abandon_on_cancel=True, limiter=self._turns
+            )
         except BaseException as error:
-            await self._end(worker)
+            await self._end(child)
             if not self._stopping:
                 self._task(self._bring_up(None))
             if isinstance(error, TimeoutError):
                 _log.error("a worker took longer than %g s; it is replaced", seconds)
-                raise _overdue(seconds) from None
+                raise overdue(seconds) from None
             if isinstance(error, ChannelClosed):
                 _log.error("a worker was lost; it is replaced")
-                raise _lost() from None
+                raise lost() from None
             raise
-        worker.keys |= _keys_of(job)
-        self._release(worker)
+        child.keys |= _keys_of(job)
+        self._release(child)
         return Reply(**reply)
 
-    async def _acquire(self, keys: frozenset[str], seconds: float) -> _Worker:
+    def _share(self) -> int:
+        """How many threads a job may use that begins now: its share of the processors."""
+        under_way = sum(child.busy for child in self._launcher.children) + len(self._waiting)
+        return max(1, min(self._most_threads, self._processors // max(1, under_way)))
+
+    async def _acquire(self, keys: frozenset[str], seconds: float) -> Child:
         """Return an idle worker, one that knows the keys if there is; wait for one in order of arrival."""
         if self._idle:
-            worker = next((one for one in reversed(self._idle) if keys <= one.keys), self._idle[-1])
-            self._idle.remove(worker)
-            self._unwatch(worker)
+            child = next((one for one in reversed(self._idle) if keys <= one.keys), self._idle[-1])
+            self._idle.remove(child)
+            self._unwatch(child)
         else:
-            place: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
-            try:
-                await asyncio.wait([place], timeout=seconds)
-            finally:
-                if not place.done():
-                    self._waiting.remove(place)
-                    place.cancel()
-                elif asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                    self._release(place.result())
-            if place.cancelled():
-                raise _overdue(seconds)
-            worker = place.result()
-        worker.busy = True
-        return worker
+            child = await self._wait(seconds)
+        child.busy = True
+        return child
 
-    def _release(self, worker: _Worker) -> None:
-        worker.busy = False
-        if self._waiting:
-            self._waiting.popleft().set_result(worker)
-        else:
-            self._idle.append(worker)
-            self._watch(worker)
-
-    def _watch(self, worker: _Worker) -> None:
-        """Notice when an idle worker ends: that is all that can come from it."""
-        with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_reader(worker.channel.socket, self._ended_idle, worker)
-
-    def _unwatch(self, worker: _Worker) -> None:
-        with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().remove_reader(worker.channel.socket)
-
-    def _ended_idle(self, worker: _Worker) -> None:
-        _log.error("an idle worker was lost; it is replaced")
-        self._unwatch(worker)
-        self._idle.remove(worker)
-        self._task(self._exchange(worker))
-
-    async def _exchange(self, worker: _Worker) -> None:
-        await self._end(worker)
-        await self._bring_up(None)
-
-
-class _Worker:
-    """A process, and our end of its channel."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], memory: int) -> None:
-        self.keys: frozenset[str] = frozenset()
-        self.ready = self.busy = False
-        ours, theirs = socket.socketpair()
-        self.channel = Channel(ours)
+    async def _wait(self, seconds: float) -> Child:
+        place: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
         try:
-            with theirs:
-                handles = (theirs.fileno(), memory)
-                # A session of its own: an interrupt at the terminal is for the service, which ends its workers itself.
-                self.process = subprocess.Popen(
-                    [*command, "--channel", str(handles[0]), "--memory", str(handles[1])],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=handles,
-                    env=environment,
-                    start_new_session=True,
-                )
+            await asyncio.wait([place], timeout=seconds)
         except BaseException:
-            self.channel.close()
+            if place.done():
+                self._release(place.result())
             raise
-
-    def call(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Have a job done; ChannelClosed or TimeoutError when it is not. Runs in a thread."""
-        self.channel.send(message)
-        return self.channel.receive(max(0.001, seconds))
-
-    def leave(self) -> None:
-        """Let it end by itself."""
-        if self.process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self.process.stdin.close()
-
-    def wait(self, seconds: float) -> None:
-        """Wait for its end, and insist after that time."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(max(0.0, seconds))
-        self.kill()
-
-    def kill(self) -> None:
-        """End it, and return when it has ended."""
-        self.process.kill()
-        self.process.wait()
-        self.leave()
-        self.channel.close()
-
-
-class Inline:
-    """Jobs in threads of this process. What takes too long is waited for all the same."""
-
-    def __init__(self, engine: Engine, count: int = 2) -> None:
-        """Do `count` jobs at once."""
-        self.engine, self.count, self._size = engine, count, 0
-        self._turns = asyncio.Semaphore(count)
-
-    def state(self) -> dict[str, object]:
-        """See `WorkPlace`."""
-        return {"backend": kernels.active().name, "workers": 0, "ready": self.count}
-
-    def prepare(self, models: Collection[str], size: int, places: int) -> None:
-        """See `WorkPlace`."""
-        self._size = size
-
-    async def start(self) -> None:
-        """Compile what is compiled at run time."""
-        await run_sync(kernels.warmup)
-
-    async def stop(self) -> None:
-        """Nothing to end."""
-
-    @contextmanager
-    def block(self) -> Iterator[Block]:
-        """See `WorkPlace`."""
-        yield Block(0, memoryview(bytearray(self._size)))
-
-    async def run(self, job: Job, block: Block | None, seconds: float) -> Reply:
-        """See `WorkPlace`."""
-        try:
-            await asyncio.wait_for(self._turns.acquire(), seconds)
-        except TimeoutError:
-            raise _overdue(seconds) from None
-        try:
-            return await run_sync(self.engine.handle, job, memoryview(b"") if block is None else block.view)
         finally:
-            self._turns.release()
+            if not place.done():
+                self._waiting.remove(place)
+        if not place.done():
+            raise overdue(seconds)
+        return place.result()
+
+    def _release(self, child: Child) -> None:
+        child.busy = False
+        if self._waiting:
+            self._waiting.popleft().set_result(child)
+        else:
+            self._idle.append(child)
+            self._watch(child)
+
+    def _watch(self, child: Child) -> None:
+        """Notice when an idle worker ends: nothing else can come from it."""
+        asyncio.get_running_loop().add_reader(child.channel.socket, self._ended_idle, child)
+
+    def _unwatch(self, child: Child) -> None:
+        asyncio.get_running_loop().remove_reader(child.channel.socket)
+
+    def _ended_idle(self, child: Child) -> None:
+        _log.error("an idle worker was lost; it is replaced")
+        self._unwatch(child)
+        self._idle.remove(child)
+        self._task(self._exchange(child))
+
+    async def _exchange(self, child: Child) -> None:
+        await self._end(child)
+        await self._bring_up(None)
 
 
 def _keys_of(job: Job) -> frozenset[str]:
     files = (job.keys, job.public) if isinstance(job, Evaluate) else (job.key,)
     return frozenset(file.name for file in files if file is not None)
-
-
-def _overdue(seconds: float) -> Problem:
-    return Problem(
-        503,
-        "busy",
-        f"the request was not done within {seconds:g} s; try again later",
-        headers={"Retry-After": "10"},
-    )
-
-
-def _lost() -> Problem:
-    return Problem(
-        503, "worker lost", "the process that worked on the request has ended; try again", headers={"Retry-After": "1"}
-    )
