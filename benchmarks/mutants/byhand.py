@@ -35,7 +35,11 @@ class ByHand:
 
 NATIVE = ("tests/kernels/test_native.py",)
 STREAMS = "(portable or avx2) and not checked and test_equals_reference"
-REFERENCE = ("tests/kernels/test_reference.py", "tests/kernels/test_front.py")
+REFERENCE = (
+    "tests/kernels/test_reference.py",
+    "tests/kernels/test_reference_streams.py",
+    "tests/kernels/test_front.py",
+)
 
 LIST = (
     ByHand(
@@ -136,7 +140,7 @@ LIST = (
         ("tests/scheme/test_encoder.py",),
     ),
     ByHand(
-        "random % q (reference and its callers' rows)",
+        "random % q (reference)",
         (
             Edit(
                 "ckks/kernels/reference.py",

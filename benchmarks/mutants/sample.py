@@ -38,8 +38,13 @@ def draw(target: Target, count: int, seed: int = SEED, root: Path = ROOT) -> lis
     order = sorted(kinds)
     while len(chosen) < count and any(kinds.values()):
         for kind in order:
-            if kinds[kind] and len(chosen) < count:
-                chosen.append(kinds[kind].pop())
+            while kinds[kind] and len(chosen) < count:
+                one = kinds[kind].pop()
+                if not one.path.endswith(".py") or python.parses(
+                    one.apply((root / one.path).read_text(encoding="utf-8"))
+                ):
+                    chosen.append(one)
+                    break
     return chosen
 
 

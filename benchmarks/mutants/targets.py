@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NO_NUMBA = "not numba and not checked and not emulated"
+NO_NUMBA = "not numba"
 """Left out where numba is not what is changed: compiling its kernels takes longer than all the rest."""
 
 
@@ -39,7 +39,12 @@ TARGETS: dict[str, Target] = {
     "arithmetic": Target(("ckks/arith/*.py",), ("tests/arith",), share=15),
     "kernels, reference": Target(
         ("ckks/kernels/reference.py",),
-        ("ckks/kernels/reference.py", "tests/kernels/test_reference.py", "tests/kernels/test_front.py"),
+        (
+            "ckks/kernels/reference.py",
+            "tests/kernels/test_reference.py",
+            "tests/kernels/test_reference_streams.py",
+            "tests/kernels/test_front.py",
+        ),
         "reference",
         share=30,
     ),
