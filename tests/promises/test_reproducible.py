@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import ckks
 
@@ -100,6 +101,22 @@ def test_the_page_lists_what_pyproject_asks_for():
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     listed = {licences.plain(name) for name in re.findall(r"^\| ([A-Za-z0-9._-]+) \|", page, re.MULTILINE)}
     assert required() <= listed, "run python -m benchmarks.licences --write"
+
+
+def test_pins_have_hashes_and_are_versions_that_pyproject_allows(figure):
+    """requirements.lock: one line a package, with the SHA-256 of the file that was tested."""
+    pattern = re.compile(r"([a-z0-9.-]+)==(\S+) --hash=sha256:[0-9a-f]{64}")
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("#")
+    matches = [pattern.fullmatch(line) for line in lines[1:]]
+    assert all(matches), "every line is name==version and one hash"
+    pinned = {match.group(1): match.group(2) for match in matches}
+    assert len(pinned) == len(lines) - 1
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for line in [*project["dependencies"], *project["optional-dependencies"]["churn"]]:
+        need = Requirement(line)
+        assert need.specifier.contains(pinned[licences.plain(need.name)]), line
+    figure("P4", f"{len(pinned)} packages pinned with hashes")
 
 
 def test_a_package_without_a_licence_would_be_found():
