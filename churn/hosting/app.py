@@ -7,6 +7,8 @@ Whatever a tenant names is looked up among what that tenant has: what is another
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -44,8 +46,10 @@ from ckks.scheme.serialization import HEAD_BYTES, Kind, read_header
 __all__ = ["create_app"]
 
 _CHUNK_BYTES = 1 << 20
+_SWEEP_SECONDS = 3600.0
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"[0-9]{1,12}")
+_log = logging.getLogger("churn.hosting")
 
 
 def create_app(
@@ -85,7 +89,7 @@ class _Service:
             (Problem, HEError, HTTPException, ChurnError, MemoryError, OSError), refuse
         )
         one, keys = protocol.MODELS + "/{name}", protocol.KEYS + "/{digest}"
-        return Starlette(
+        app = Starlette(
             routes=[
                 _route(protocol.HEALTH, self.health),
                 _route(protocol.MODELS, self.list_models),
@@ -99,14 +103,27 @@ class _Service:
             exception_handlers=handlers,
             lifespan=self.lifespan,
         )
+        app.router.redirect_slashes = False  # a path is one of ours, or it is not
+        return app
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.get_running_loop().create_task(self._sweep())
         try:
             await self.work.start()
             yield
         finally:
+            sweeping.cancel()
             await self.work.stop()
+
+    async def _sweep(self) -> None:
+        """Let expired keys go, every now and then."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await run_sync(self.store.sweep)
+            except (ChurnError, OSError) as error:
+                _log.error("expired keys could not be removed: %s", type(error).__name__)
 
     # ---- what is offered -------------------------------------------------------------------------
 
@@ -172,7 +189,7 @@ class _Service:
                 have=length,
                 need=header.frame_length(params),
             )
-        stated = params.digest.hex()
+        stated, seconds = params.digest.hex(), self.limits.seconds
         upload = await run_sync(
             lambda: self.store.receive(tenant.name, digest, length, kind=str(header.kind), params_digest=stated)
         )
@@ -189,7 +206,9 @@ class _Service:
                     "digest mismatch",
                     "the SHA-256 of the bytes is not the digest in the path; send the bytes again, unchanged",
                 )
-            _done(await self.work.run(Check(KeyFile(f"{tenant.name}/{digest}", str(upload.path)), stated), None, 60))
+            _done(
+                await self.work.run(Check(KeyFile(f"{tenant.name}/{digest}", str(upload.path)), stated), None, seconds)
+            )
             await run_sync(upload.commit)
         finally:
             await run_sync(upload.discard)

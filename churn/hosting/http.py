@@ -164,7 +164,8 @@ class Connection(asyncio.BufferedProtocol):
             self._h11.receive_data(data)
             event = self._h11.next_event()
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint, "bad request", "this is no HTTP/1.1 request that is understood")
+            status = error.error_status_hint if error.error_status_hint < 500 else 400  # 501: a transfer coding
+            self._refuse(status, "bad request", "this is no HTTP/1.1 request that is understood")
             return
         if isinstance(event, h11.Request):
             self._disarm()
@@ -175,12 +176,12 @@ class Connection(asyncio.BufferedProtocol):
         """Hand a request to the application."""
         headers = [(bytes(name), bytes(value)) for name, value in request.headers]
         named = dict(headers)
+        self._head = request.method == b"HEAD"
         if b"transfer-encoding" in named:
             self._refuse(411, "length required", "chunked bodies are not taken; send the body with a Content-Length")
             return
         self._left = int(named.get(b"content-length", b"0"))
         self._expects = named.get(b"expect", b"").lower() == b"100-continue"
-        self._head = request.method == b"HEAD"
         self._keep &= request.http_version == b"1.1" and b"close" not in named.get(b"connection", b"").lower()
         raw_path, _, query = bytes(request.target).partition(b"?")
         scope = {
@@ -331,7 +332,7 @@ class Connection(asyncio.BufferedProtocol):
         log.write()
         body = json.dumps(problem.as_dict()).encode()
         head = f"HTTP/1.1 {status} {title.title()}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\n"
-        self._transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self._transport.write(head.encode() + b"connection: close\r\n\r\n" + (b"" if self._head else body))
         self._busy = False
         self._linger()
 
