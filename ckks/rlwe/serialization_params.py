@@ -160,7 +160,7 @@ def load_params(
     )
     try:
         params = build(arguments, head.scheme)
-        same = params.digest == head.digest and store(params) == bytes(data)
+        same = store(params) == bytes(data)  # its digest among them
     except SerializationError:
         raise
     except (HEError, ArithmeticError) as error:

@@ -200,8 +200,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--plain", action="store_true", help="by chance, without coverage")
     chosen = parser.parse_args(arguments)
     if chosen.kind == "all":
+        options = ["--runs", str(chosen.runs), "--seed", str(chosen.seed), *(["--plain"] if chosen.plain else [])]
         codes = [
-            subprocess.run([sys.executable, "-m", "wire.fuzz", name, *arguments[1:]], check=False).returncode
+            subprocess.run([sys.executable, "-m", "wire.fuzz", name, *options], check=False).returncode
             for name in KINDS
         ]
         return max(codes)

@@ -137,7 +137,13 @@ def test_nesting_is_bounded_on_both_ways() -> None:
     for too_deep in ({"a": nested(MAX_DEPTH)}, nested(5000), endless):
         with pytest.raises(SerializationError, match=r"nested \d+ deep; needed at most 16"):
             model_to_bytes(too_deep, P)
-    for body in (b'{"a":' * 17 + b"1" + b"}" * 17, b"[" * MAX_BYTES, b'{"a":' * 200_000, b'{"\\"":' + b"[" * 17):
+    for body in (
+        b'{"a":' * 17 + b"1" + b"}" * 17,
+        b"[" * MAX_BYTES,
+        b'{"a":' * 200_000,
+        b'{"\\"":' + b"[" * 17,
+        b'{"a":"\\\\","b":' + b"[" * 17,
+    ):
         with pytest.raises(SerializationError, match="deep; needed at most 16"):
             load(body)
     brackets = {"a" * 5 + "[{" * 1000: '"[[' + "\\" * 7 + '"{{' * 50}  # within texts they nest nothing
