@@ -17,7 +17,7 @@ from attacks.models import numbers_model, random_rows, table, write_models
 from attacks.wire import Reply, Wire
 from numpy.typing import NDArray
 
-from churn.circuit import FEATURE_MAJOR
+from churn.circuit import FEATURE_MAJOR, RECORD
 from churn.client import Client
 from churn.hosting.remote import Remote, ServiceError
 from churn.hosting.tenants import add_tenant
@@ -173,10 +173,10 @@ class Prepared:
         assert self.scoring.description.version == int(version), "the latest version is the one that clients get"
         self.keys = self.client.prepare(self.scoring, layout)
         packing, params = self.scoring.layout(layout), self.scoring.description.params
-        self.rows = random_rows(100, packing.items, 1)
+        self.rows = random_rows(1 if layout == RECORD else 100, self.scoring.schema.width, 1)
         encryptor = Encryptor(params, self.client._secret(self.scoring.description))
         sealed = encryptor.encrypt_seeded(
-            np.ascontiguousarray(self.rows.T),
+            self.rows if layout == RECORD else np.ascontiguousarray(self.rows.T),
             level=packing.level,
             scale=packing.scale,
             slots=packing.slots,
@@ -228,7 +228,8 @@ class Prepared:
 
     def check(self) -> None:
         """Score the rows through the client, as anybody would; fail unless the scores are right."""
-        scores = self.client.score(self.scoring, table(self.rows))
+        ask = self.client.score_record if self.layout == RECORD else self.client.score
+        scores = ask(self.scoring, table(self.rows))
         error = self.scoring.description.output.error
         assert scores.logits is not None
         assert np.abs(scores.logits - self.live.logits(self.model, self.rows)).max() <= error
