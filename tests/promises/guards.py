@@ -17,10 +17,8 @@ PAGE = mmap.PAGESIZE
 
 
 def forbid(address: int) -> None:
-    """Take all rights to the page at this address."""
-    if LIBC.mprotect(
-        ctypes.c_void_p(address), ctypes.c_size_t(PAGE), mmap.PROT_NONE if hasattr(mmap, "PROT_NONE") else 0
-    ):
+    """Take all rights to the page at this address (PROT_NONE, which is 0)."""
+    if LIBC.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), 0):
         raise OSError(ctypes.get_errno(), "mprotect")
 
 
