@@ -31,6 +31,7 @@ class Target:
         return sorted(path for path in found if path.endswith((".py", ".c", ".h")))
 
 
+WIRE = tuple(f"tests/wire/test_{name}.py" for name in ("golden", "ranges", "mixing", "expansion", "damage"))
 NUMBA = "tests/kernels/test_numba.py"
 NATIVE = "tests/kernels/test_native.py"
 VARIANTS = "(portable or avx2 or ifma) and not checked and not largest_ring and not 8192 and not 16384"
@@ -115,12 +116,12 @@ TARGETS: dict[str, Target] = {
     "samplers, wide": Target(("ckks/ring/gaussian.py",), ("tests/ring/test_gaussian.py",), share=12),
     "codec": Target(
         tuple(f"ckks/rlwe/{n}.py" for n in ("frame", "header", "packing", "seeds", "serialization")),
-        ("tests/rlwe/test_serialization.py", "tests/scheme/test_serialization.py", "tests/wire/test_ranges.py"),
+        (*WIRE, "tests/rlwe/test_serialization.py", "tests/scheme/test_serialization.py"),
         share=35,
     ),
     "codec, parameters and scheme": Target(
         ("ckks/rlwe/serialization_params.py", "ckks/scheme/serialization*.py"),
-        ("tests/scheme/test_serialization.py", "tests/rlwe/test_serialization.py"),
+        (*WIRE, "tests/scheme/test_serialization.py", "tests/rlwe/test_serialization.py"),
         share=20,
     ),
     "checks, RLWE": Target(
