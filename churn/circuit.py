@@ -14,8 +14,8 @@ What comes back is the logit, to which the key holder applies the exact sigmoid:
 plain numbers, the smallest ring. Or the probability: the polynomial is evaluated encrypted.
 
 Answers are flooded before they leave (`hosting.model.Flooding`), and that wants the error far below
-the values at that moment. So features come at a scale of 2^80, weights at 2^32; the sum is flooded
-at 2^112, and two rescales afterwards bring it to one limb at 2^36: they only round, and what
+the values at that moment. So features come at a scale of 2^84, weights at 2^32; the sum is flooded
+at 2^116, and two rescales afterwards bring it to one limb at 2^36: they only round, and what
 flooding cost is gone in their rounding. Probabilities have levels of two primes and a scale of 2^80
 throughout. `flooded=False` leaves all of this out, scales as canonical and small as precision
 allows: then a single answer can give the weights away, to whoever has the secret key.
@@ -33,6 +33,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from churn.errors import ModelError
 from churn.hosting.model import Flooding, Layout, Output
@@ -66,11 +67,13 @@ MAX_ABS_ERROR = 2.0**-9
 PRECISION_BITS = 22
 """Of each product: four digits more than the polynomial has."""
 
-FEATURE_SCALE, WEIGHT_SCALE = Decimal(2**80), Decimal(2**32)
-"""Of logits that are flooded: at 2^112 the flooding is 2^-37 of a logit, and 2^112 |logit| fits 124 bits."""
+FEATURE_SCALE, WEIGHT_SCALE = Decimal(2**84), Decimal(2**32)
+"""Of logits that are flooded: at 2^116 the flooding is 2^-28 of a logit, and 2^116 |logit| fits 128 bits."""
 
 PROBABILITY_SCALE_BITS = 80
-"""Of probabilities that are flooded, throughout: the deviation left is 2^-24."""
+"""Of probabilities that are flooded, throughout."""
+
+_FINEST_WEIGHT = 2.0**-60
 
 _MARGIN = 0.05  # of unflooded answers: damage is off by a factor of 10^5 at least, not by a twentieth
 _SPARE = 8.0  # `for_depth` leaves so much room above value_range in the last modulus
@@ -97,7 +100,7 @@ def parameters_for(model: LinearModel, polynomial: Polynomial | None, *, flooded
 
     The value range is a power of two that covers features and results, and lets the declared size
     of the sum, sum |w| max |x|, fit the last modulus. Logits that are flooded have a chain of their own: 48 bits for
-    the answer, two rescales of 38.
+    the answer, two rescales of 40.
     """
     depth = 1 + (0 if polynomial is None else math.ceil(math.log2(polynomial.degree + 1)))
     divisor, bound = _divisor(model, polynomial), _bound(model)
@@ -109,7 +112,7 @@ def parameters_for(model: LinearModel, polynomial: Polynomial | None, *, flooded
     if polynomial is not None:
         return CKKSParams.for_scale(depth, scale_bits=PROBABILITY_SCALE_BITS, value_range=value_range)
     return CKKSParams.generate(
-        ring_degree=2**13, depth=2, scale_bits=38, base_bits=48, special_bits=50, value_range=value_range
+        ring_degree=2**13, depth=2, scale_bits=40, base_bits=48, special_bits=50, value_range=value_range
     )
 
 
@@ -152,11 +155,9 @@ class Score:
         x is a batch: (d,) ciphertexts of up to N/2 rows each, or (1,) of d features in d' slots.
         Its rows are taken to come from the schema: only then does |u| <= 1 hold.
         """
-        weights, bias = self.model.weights / self.divisor, self.model.bias / self.divisor
+        weights, bias = self.weights, self.model.bias / self.divisor
         reach = self.model.logit_interval / self.divisor
         scale = WEIGHT_SCALE if self._raw else None
-        if self._raw:  # exactly as they are encoded
-            weights = np.rint(weights * float(WEIGHT_SCALE)) / float(WEIGHT_SCALE)
         if layout == FEATURE_MAJOR:
             u = evaluator.weighted_sum(x, weights, scale=scale, rescale=not self._raw)
         else:
@@ -193,6 +194,18 @@ class Score:
         return np.asarray(self.polynomial(self.model.logits(x)), np.float64)
 
     @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """The weights of u, (d,); where answers are flooded, exactly as they are encoded."""
+        weights = self.model.weights / self.divisor
+        if not self.flooded:
+            return weights
+        return np.asarray(np.rint(weights / self._weight_step) * self._weight_step)
+
+    @property
+    def _weight_step(self) -> float:
+        return 1 / float(WEIGHT_SCALE) if self._raw else _FINEST_WEIGHT
+
+    @property
     def _raw(self) -> bool:
         """Whether scales are those of a flooded logit, not the canonical ones."""
         return self.flooded and self.polynomial is None
@@ -218,14 +231,18 @@ class Score:
 
     @cached_property
     def flooding(self) -> Flooding | None:
-        """Sized by the largest error that any layout leads to; rehearsed, without keys."""
+        """Sized by the largest error that any model of this schema and interval can have, in any layout."""
         if not self.flooded:
             return None
         return Flooding(max(one.log2_bound for one in self._rehearsals), self.queries)
 
     @cached_property
     def _rehearsals(self) -> list[Rehearsal]:
-        return [Rehearsal(self, name) for name in self.layouts]
+        return [Rehearsal(self._heaviest, name) for name in self.layouts]
+
+    @cached_property
+    def _heaviest(self) -> Score:
+        return _Heaviest(self.model, self.polynomial, self.params, self.flooded, self.queries)
 
     # ---- what is said about it -------------------------------------------------------------------
 
@@ -247,9 +264,11 @@ class Score:
             answers = [one.answer(self.flooding) for one in self._rehearsals]
             (level, scale), *others = {(level, scale) for level, scale, _ in answers}
             assert not others, "all layouts lead to one level and scale"
-            # The sigmoid is nowhere steeper than 1/4, nor is its polynomial much.
-            encoding = max(one.encoding_error for one in self._rehearsals) * float(np.abs(self.model.weights).sum())
-            error = max(error for _, _, error in answers) + encoding
+            # Encoding features and rounding weights move a logit by no more than this, and a probability by less.
+            steepest = float(self._heaviest.weights.sum()) * self.divisor
+            moved = max(one.encoding_error for one in self._rehearsals) * steepest
+            moved += self.model.schema.width * _bound(self.model) * self._weight_step / 2 * self.divisor
+            error = max(error for _, _, error in answers) + moved
         if self.polynomial is None:
             reach = self.model.logit_interval + error
             return Output(LOGIT, -reach, reach, 0.0, error, level, scale)
@@ -278,6 +297,21 @@ class Score:
         flooded = self.queries if self.flooded else 0
         text = json.dumps([self.model.to_dict(), self.about(), self.params.digest.hex(), flooded], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Heaviest(Score):
+    """Stands for every model of this schema, interval and polynomial, which are public: its errors are the largest.
+
+    Some record goes through the whole range of feature k while the others stay, and no two logits differ by more than
+    2 B: so |w_k| <= 2 B / range. (Of a feature that cannot move nothing follows; its own weight is taken.)
+    """
+
+    @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        own = np.abs(super().weights)
+        ranges = np.ptp(self.model.schema.encoded_ranges(), axis=1)
+        largest = 2 * self.model.logit_interval / self.divisor / np.where(ranges > 0, ranges, np.inf)
+        return np.asarray(np.maximum(own, np.ceil(largest / self._weight_step) * self._weight_step))
 
 
 def _divisor(model: LinearModel, polynomial: Polynomial | None) -> float:

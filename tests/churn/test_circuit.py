@@ -81,12 +81,17 @@ def test_a_record_is_scored_in_every_slot_alike(output: OutputKind, flooded: boo
 
 
 @pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
-def test_flooding_is_sized_by_the_circuit(output: OutputKind) -> None:
-    """The public bound covers the error before flooding in every layout, and is not generous by more than a bit."""
-    hosted = score(output, flooded=True)
-    before = [Rehearsal(hosted, layout).log2_bound for layout in hosted.layouts]
-    assert hosted.flooding is not None and hosted.flooding.log2_bound == max(before)
-    assert score(output).flooding is None
+def test_flooding_covers_every_model_of_the_schema_and_tells_none_apart(output: OutputKind) -> None:
+    """Bound and stated error follow from public things; no weights that fit the interval lead to a larger error."""
+    hosted, model = score(output, flooded=True), linear_model()
+    assert hosted.flooding is not None and score(output).flooding is None
+    for weights in ([0.0] * 4, [-1.0, 0.0, 0.0, 0.0], [0.0, 0.1, -1.2, 0.9], [1e-9, -1e-12, 1e-300, 0.5]):
+        other = replace(hosted, model=replace(model, weights=np.array(weights), bias=0.1))
+        assert (other.flooding, other.output) == (hosted.flooding, hosted.output)
+        for layout in hosted.layouts:
+            assert Rehearsal(other, layout).log2_bound <= hosted.flooding.log2_bound
+    heaviest = replace(hosted, model=replace(model, weights=model.weights, logit_interval=20.0))
+    assert heaviest.flooding is not None and heaviest.flooding.log2_bound > hosted.flooding.log2_bound
 
 
 def test_the_default_answer_is_a_flooded_logit_in_one_limb() -> None:
