@@ -206,9 +206,8 @@ class _Service:
                     "digest mismatch",
                     "the SHA-256 of the bytes is not the digest in the path; send the bytes again, unchanged",
                 )
-            _done(
-                await self.work.run(Check(KeyFile(f"{tenant.name}/{digest}", str(upload.path)), stated), None, seconds)
-            )
+            file = KeyFile(f"{tenant.name}/{digest}", str(upload.path))
+            _done(await self.work.run(Check(file, stated), None, seconds))
             await run_sync(upload.commit)
         finally:
             await run_sync(upload.discard)

@@ -77,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         self._gone = asyncio.Event()
         self._keep = True  # whether another request may follow
         self._busy = False  # whether the application has a request
+        self._turn = 0  # which one
         self._lingering = -1  # bytes still thrown away before the end; -1 before that
         self._begin()
 
@@ -170,7 +171,10 @@ class Connection(asyncio.BufferedProtocol):
         if isinstance(event, h11.Request):
             self._disarm()
             self._rest, _ = self._h11.trailing_data
-            self._start(event)
+            if event.http_version in (b"1.0", b"1.1"):
+                self._start(event)
+            else:
+                self._refuse(400, "bad request", "this is no version of HTTP that is understood; use HTTP/1.1")
 
     def _start(self, request: h11.Request) -> None:
         """Hand a request to the application."""
@@ -200,21 +204,22 @@ class Connection(asyncio.BufferedProtocol):
             "state": self._state.copy(),
             "extensions": {"connection": self},
         }
-        self._busy = True
+        self._busy, self._turn = True, self._turn + 1
         self._transport.pause_reading()  # until somebody wants the body, or the next request
         task = self._loop.create_task(self._run(scope))
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 
     async def _run(self, scope: dict[str, Any]) -> None:
+        turn = self._turn
         try:
             await cast(Any, self._app)(scope, self._receive, self._send)
         except Exception as error:
             _log.error("failed: %s", where(error))
-            if not self._started:
+            if self._busy and self._turn == turn and not self._started:
                 self._refuse(500, "internal error", "the service failed; its log says more")
         finally:
-            if self._busy:  # cancelled, or no whole answer was given
+            if self._busy and self._turn == turn:  # cancelled, or no whole answer was given
                 self._transport.abort()
 
     # ---- body ------------------------------------------------------------------------------------
