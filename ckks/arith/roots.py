@@ -25,15 +25,8 @@ def is_primitive_root(psi: int, n: int, q: int) -> bool:
     return 0 < psi < q and pow(psi, n, q) == q - 1
 
 
-@lru_cache(maxsize=4096)
-def least_root(n: int, q: int) -> int:
-    """Return the least primitive 2n-th root of unity modulo the prime q = 1 mod 2n.
-
-    All primitive roots are the odd powers of one of them, so the least is found by walking n powers.
-
-    >>> least_root(8, 17)
-    3
-    """
+def some_root(n: int, q: int) -> int:
+    """Return a primitive 2n-th root of unity modulo the prime q = 1 mod 2n, whichever is found first."""
     check_ring_degree(n)
     if (q - 1) % (2 * n):
         raise ParameterError(
@@ -43,9 +36,20 @@ def least_root(n: int, q: int) -> int:
     for g in range(2, q):
         psi = pow(g, (q - 1) // (2 * n), q)
         if is_primitive_root(psi, n, q):
-            break
-    else:  # pragma: no cover - a prime q = 1 mod 2n always has one
-        raise ParameterError(f"q = {q} has no primitive {2 * n}-th root: it is not prime")
+            return psi
+    raise ParameterError(f"q = {q} has no primitive {2 * n}-th root: it is not prime")  # pragma: no cover
+
+
+@lru_cache(maxsize=4096)
+def least_root(n: int, q: int) -> int:
+    """Return the least primitive 2n-th root of unity modulo the prime q = 1 mod 2n.
+
+    All primitive roots are the odd powers of one of them, so the least is found by walking n powers.
+
+    >>> least_root(8, 17)
+    3
+    """
+    psi = some_root(n, q)
     square, least, power = psi * psi % q, psi, psi
     for _ in range(n - 1):
         power = power * square % q

@@ -24,9 +24,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.arith import inverse, is_prime, is_primitive_root, least_root
+from ckks.arith import inverse, is_prime, is_primitive_root
 from ckks.arith.primes import check_ring_degree
 from ckks.errors import ParameterError
+from ckks.kernels.roots import least_root
 
 Words = NDArray[np.uint64]
 """Residues: uint64, last axis contiguous."""

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from wire import fuzz, objects
 
+from ckks import CKKSParams
+from ckks.kernels import interface, roots
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -37,6 +40,20 @@ def test_a_million_changed_objects(name: str, figure: Any) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     figure("W1", done.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("preset", ["S12", "S13", "S14", "S15"])
+def test_parameters_of_large_rings_are_read_in_time(preset: str, figure: Any) -> None:
+    """Their cost is to find the roots of unity of their primes; here none is remembered."""
+    data, best = objects.scheme.to_bytes(CKKSParams.preset(preset)), float("inf")
+    for _ in range(3):
+        for remembered in (interface.make_plan, interface._plan, roots.least_root):
+            remembered.cache_clear()
+        start = fuzz.time.thread_time()
+        objects.scheme.params_from_bytes(data)
+        best = min(best, fuzz.time.thread_time() - start)
+    assert best < fuzz.SECONDS
+    figure("W1", f"parameters {preset}, nothing remembered: {best * 1e3:.0f} ms")
 
 
 def test_no_kind_is_forgotten() -> None:
