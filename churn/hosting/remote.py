@@ -303,12 +303,16 @@ class Remote:
                 "an evaluation service that answers is needed",
                 "Check that it runs and is not overloaded, or allow more seconds",
             ) from error
-        except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
-            raise ServiceUnavailable(
-                f"nobody answers at {self.url}",
-                "a running evaluation service is needed",
-                "Start it with 'python -m churn serve --models DIR', or correct the URL",
-            ) from error
+        except httpx.ConnectError as error:
+            if "CERTIFICATE" in str(error):
+                raise ServiceUnavailable(
+                    f"the certificate of {self.url} is not trusted",
+                    "one is needed that the system trusts, or the file of those to trust",
+                    "Ask the service's owner for that file and give it with --ca",
+                ) from error
+            raise self._nobody() from error
+        except httpx.UnsupportedProtocol as error:
+            raise self._nobody() from error
         except httpx.RemoteProtocolError as error:
             raise self._bad(f"it broke off or spoke no HTTP ({_clean(str(error), 120)})") from error
         except httpx.TransportError as error:
@@ -340,6 +344,13 @@ class Remote:
         error = kind(f"{self.url} refused the request: {detail}", f"it answered with status {status}", remedy)
         error.status = status
         raise error
+
+    def _nobody(self) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"nobody answers at {self.url}",
+            "a running evaluation service is needed",
+            "Start it with 'python -m churn serve --models DIR', or correct the URL",
+        )
 
     def _bad(self, what: str) -> BadAnswer:
         return BadAnswer(
