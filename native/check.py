@@ -1,4 +1,4 @@
-"""Run the kernel tests under the address and undefined-behaviour sanitizers, range contracts asserted.
+"""Run the kernel tests, and readers of changed objects, under the address and undefined-behaviour sanitizers.
 
     python native/check.py [pytest arguments]
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STANDALONE = ROOT / "native" / "standalone.py"
-TESTS = ("tests/kernels/test_native.py", "tests/kernels/test_ifma_emulated.py")
+TESTS = ("tests/kernels/test_native.py", "tests/kernels/test_ifma_emulated.py", "tests/wire/test_sanitized.py")
 
 
 def address_sanitizer(cc: str) -> Path | None:
