@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +24,7 @@ from starlette.routing import Route
 from churn.errors import ChurnError, ModelError, nearest
 from churn.hosting import protocol
 from churn.hosting.answers import Answers
+from churn.hosting.asks import digest_of, key_named, layout_of, nonce_of
 from churn.hosting.body import Body
 from churn.hosting.evaluation import check_header
 from churn.hosting.filestore import FileStore
@@ -34,7 +34,7 @@ from churn.hosting.limits import Admission, Limits, check_length, input_lengths,
 from churn.hosting.mac import Exchange, checksum_of
 from churn.hosting.middleware import Failed, Logged, log_of, refuse
 from churn.hosting.model import Description, HostedModel, Layout
-from churn.hosting.protocol import DIGEST, Problem
+from churn.hosting.protocol import Problem
 from churn.hosting.registry import Registry
 from churn.hosting.replays import Replays
 from churn.hosting.tenants import Tenant, Tenants
@@ -47,8 +47,6 @@ __all__ = ["create_app"]
 
 _CHUNK_BYTES = 1 << 20
 _SWEEP_SECONDS = 3600.0
-_NONCE = re.compile(r"[0-9a-f]{32}")
-_TIME = re.compile(r"[0-9]{1,12}")
 _log = logging.getLogger("churn.hosting")
 
 
@@ -148,18 +146,18 @@ class _Service:
     # ---- keys ------------------------------------------------------------------------------------
 
     async def has_keys(self, request: Request) -> Response:
-        tenant, digest = self._tenant(request), _digest(request)
+        tenant, digest = self._tenant(request), digest_of(request)
         found = await run_sync(self.store.find, tenant.name, digest)
         return Response(status_code=404 if found is None else 204)
 
     async def delete_keys(self, request: Request) -> Response:
-        tenant, digest = self._tenant(request), _digest(request)
+        tenant, digest = self._tenant(request), digest_of(request)
         if not await run_sync(self.store.delete, tenant.name, digest):
             raise Problem(404, "unknown keys", "there are no keys of this digest")
         return Response(status_code=204)
 
     async def put_keys(self, request: Request) -> Response:
-        tenant, digest = self._tenant(request), _digest(request)
+        tenant, digest = self._tenant(request), digest_of(request)
         stated = request.headers.get(protocol.PARAMETERS_HEADER, "")
         params = self.params.get(stated)
         if params is None or not self.key_lengths[stated]:
@@ -217,7 +215,7 @@ class _Service:
     async def evaluate(self, request: Request) -> Response:
         tenant, model = self._tenant(request), self._model(request)
         params = model.params
-        layout_name, layout = _layout(model, request)
+        layout_name, layout = layout_of(request, model)
         stated = request.headers.get(protocol.PARAMETERS_HEADER, "")
         if stated != params.digest.hex():
             raise Problem(
@@ -227,24 +225,29 @@ class _Service:
                 "of the model's description",
                 need=params.digest.hex(),
             )
-        public = _key_named(request, protocol.PUBLIC_KEY_HEADER, model.flooding is not None, None)
-        keys = _key_named(request, protocol.KEYS_HEADER, layout.needs_keys, layout)
-        nonce, sent_at = _nonce(request)
+        public = key_named(request, protocol.PUBLIC_KEY_HEADER, model.flooding is not None, None)
+        keys = key_named(request, protocol.KEYS_HEADER, layout.needs_keys, layout)
+        nonce, sent_at = nonce_of(request)
+        log = log_of(request)
         with self.admission.admitted(tenant.name):
             length = check_length(request.headers.get("content-length"), input_lengths(params, layout), "an input")
-            files = await run_sync(self._claim, tenant, model, layout, public, keys, nonce, sent_at)
+            with log.step("claim"):
+                files = await run_sync(self._claim, tenant, model, layout, public, keys, nonce, sent_at)
             with self.work.block() as block:
-                body = Body(request, length)
-                await body.into(block.view[:HEAD_BYTES])
-                check_header(bytes(block.view[:HEAD_BYTES]), params, layout, length)
-                await body.into(block.view[HEAD_BYTES:length])
-                checksum = checksum_of(block.view[:length])
+                with log.step("receive"):
+                    body = Body(request, length)
+                    await body.into(block.view[:HEAD_BYTES])
+                    check_header(bytes(block.view[:HEAD_BYTES]), params, layout, length)
+                    await body.into(block.view[HEAD_BYTES:length])
+                    checksum = checksum_of(block.view[:length])
                 job = Evaluate(model.digest, layout_name, length, files[1], files[0], model.flooding)
-                reply = _done(await self.work.run(job, block, self.limits.seconds))
-                data = bytes(block.view[: reply.length])
+                with log.step("work"):
+                    reply = _done(await self.work.run(job, block, self.limits.seconds))
+                    data = bytes(block.view[: reply.length])
             if model.flooding is not None:
-                await run_sync(self._spend, tenant, model)
-        log_of(request).seconds.update(reply.seconds)
+                with log.step("count"):
+                    await run_sync(self._spend, tenant, model)
+        log.seconds.update(reply.seconds)
         exchange = Exchange(nonce, model.digest, stated, layout_name, public, keys, checksum)
         return Response(
             data,
@@ -343,53 +346,6 @@ def _longest(model: HostedModel, limits: Limits) -> int:
             "Allow more with Limits(body=...)",
         )
     return max(inputs, longest_answer(model.params))
-
-
-def _digest(request: Request) -> str:
-    digest = str(request.path_params["digest"])
-    if not DIGEST.fullmatch(digest):
-        raise Problem(
-            422, "bad digest", "the path holds no digest; send the SHA-256 of the keys' bytes, 64 lower-case hex digits"
-        )
-    return digest
-
-
-def _key_named(request: Request, header: str, needed: bool, layout: Layout | None) -> str | None:
-    """Return the digest in a header, None where no key is needed."""
-    digest = request.headers.get(header)
-    if digest is not None and not DIGEST.fullmatch(digest):
-        raise Problem(
-            400, "bad digest", f"the header {header} is no digest; send the SHA-256 of the stored keys, 64 hex digits"
-        )
-    if needed and digest is None:
-        raise missing_keys(f"the request names no keys in the header {header}", layout=layout)
-    return digest if needed else None
-
-
-def _nonce(request: Request) -> tuple[str, int]:
-    nonce, sent_at = (request.headers.get(name, "") for name in (protocol.NONCE_HEADER, protocol.TIME_HEADER))
-    if not _NONCE.fullmatch(nonce) or not _TIME.fullmatch(sent_at):
-        raise Problem(
-            400,
-            "no nonce or time",
-            f"the headers {protocol.NONCE_HEADER} and {protocol.TIME_HEADER} are needed: 32 hex digits of fresh "
-            "randomness, and Unix seconds",
-        )
-    return nonce, int(sent_at)
-
-
-def _layout(model: HostedModel, request: Request) -> tuple[str, Layout]:
-    name = request.headers.get(protocol.LAYOUT_HEADER) or next(iter(model.layouts))
-    layout = model.layouts.get(name)
-    if layout is None:
-        raise Problem(
-            422,
-            "unknown layout",
-            f"model {model.name!r} has no layout {name[:64]!r}{nearest(name[:64], model.layouts)}; it has "
-            f"{', '.join(model.layouts)}",
-            need=list(model.layouts),
-        )
-    return name, layout
 
 
 def _done(reply: Reply) -> Reply:
