@@ -58,8 +58,11 @@ def model() -> LinearModel:
     return numbers_model("secretive", WEIGHTS, BIAS)
 
 
-def record_run(folder: Path, mode: str) -> Evidence:
-    """Score a table, one record with the same key, and the table with a sealed key file."""
+def record_run(folder: Path, mode: str, *, memory: bool = False) -> Evidence:
+    """Score a table, one record with the same key, and the table with a sealed key file.
+
+    With `memory`, all that service and worker have in their memory afterwards is kept as well.
+    """
     found, home = Evidence(), folder / "home"
     for each in ("home", "tmp", "client"):
         (folder / each).mkdir(parents=True)
@@ -75,6 +78,9 @@ def record_run(folder: Path, mode: str) -> Evidence:
             with live.wire() as wire:
                 found.health = wire.ask(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n").body
             found.places["memory that service and workers share"] = _shared_memory(live.process.pid)
+            if memory:
+                for pid in (live.process.pid, *live.process.worker_pids):
+                    found.places[f"memory of process {pid}"] = _memory(pid)
         found.places |= {"sockets, from the client": network.up, "sockets, to the client": network.down}
         found.requests = len(re.findall(rb" HTTP/1\.1\r\n", network.up)) + live.log.count('"/v1/health"')
         for name, passphrase in (("open.key", None), ("sealed.key", PASSPHRASE)):
@@ -127,3 +133,17 @@ def _shared_memory(pid: int) -> bytes:
             if "memfd:" in os.readlink(handle):
                 found += handle.read_bytes()
     return found
+
+
+def _memory(pid: int) -> bytes:
+    """Return everything that a process may write to: heap, stacks, buffers, whatever was freed and not overwritten."""
+    found = bytearray()
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights = line.split()[:2]
+            start, end = (int(each, 16) for each in place.split("-"))
+            if rights.startswith("rw") and "[v" not in line:
+                with contextlib.suppress(OSError):
+                    memory.seek(start)
+                    found += memory.read(end - start)
+    return bytes(found)

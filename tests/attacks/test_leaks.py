@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,19 @@ def test_the_secret_key_stays_with_the_client(
         f"{mode}: {run.total():,} bytes of {len(run.places)} sockets, files, outputs and shared memory searched for "
         f"{keys.count} windows of {len(run.secrets)} keys: 0 hits",
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_secret_key_is_not_in_the_services_memory(tmp_path: Path, figure: Figure) -> None:
+    """Not even there: service and worker are searched as they are after the run."""
+    run = record_run(tmp_path / "run", "logit", memory=True)
+    keys = Searcher(*run.secrets)
+    places = {place: data for place, data in run.places.items() if place.startswith("memory")}
+    assert not {place: hits[:5] for place, data in places.items() if (hits := keys.search(data))}
+    token = run.tokens[0].encode()
+    assert any(token in data for data in places.values())  # the control: what it was sent is found there
+    figure("S9", f"memory of service and worker: {sum(map(len, places.values())):,} bytes searched: 0 hits")
 
 
 def test_the_search_finds_every_form(
