@@ -6,7 +6,6 @@ python -m churn serve --models DIR
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import socket
 import ssl
@@ -24,6 +23,7 @@ from starlette.applications import Starlette
 from churn.circuit import LOGIT, OutputKind, Score
 from churn.errors import ModelError
 from churn.hosting import logs
+from churn.hosting.accept import Acceptor
 from churn.hosting.app import create_app
 from churn.hosting.child import Launcher
 from churn.hosting.evaluation import Engine
@@ -43,7 +43,6 @@ __all__ = ["LOOPBACK", "Settings", "build", "load_models", "serve"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_WORKERS = 16
-_HANDSHAKE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,6 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=cast(Any, Gate(limits).connection),
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
@@ -192,20 +190,23 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=max(1, round(limits.stop_seconds)),
-                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )
-        self._work, self._tls, self._ready = work, tls, ready
+        self._gate, self._work, self._tls, self._ready = Gate(limits), work, tls, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for the workers, then listen."""
+        """Wait for a worker, then accept connections in our own way."""
         await self._work.start()
-        if self._tls is not None:
-            # A peer that begins TLS and says no more would be waited for a minute.
-            loop = asyncio.get_running_loop()
-            create = functools.partial(loop.create_server, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
-            loop.create_server = create  # type: ignore[method-assign]
-        await super().startup(sockets)
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise ModelError("the service did not start", "its log says why", "Read that")
+        assert sockets is not None
+
+        def connection() -> asyncio.Protocol:
+            return self._gate.connection(self.config, self.server_state, self.lifespan.state)
+
+        self.servers = cast(Any, [Acceptor(listener, connection, self._tls) for listener in sockets])
+        self.started = True
         self._ready()
 
     def watch_stdin(self) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
+import itertools
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +19,7 @@ import pytest
 import uvicorn
 from conftest import Figure
 
+from churn.hosting import accept
 from churn.hosting.http import Gate
 from churn.hosting.limits import Limits
 from churn.hosting.protocol import Problem
@@ -384,3 +389,86 @@ def test_a_stop_lets_requests_finish_and_closes_idle_connections() -> None:
             threading.Timer(0.5, go.set).start()
         assert working.reply()[::2] == (200, b"finished") and working.is_closed()
         assert idle.is_closed()
+
+
+# ---- accepting ---------------------------------------------------------------------------------------
+
+
+class Accepting:
+    """An `Acceptor` on a loop in a thread; its connections answer with their number."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.listener, self.tls = socket.socket(), tls
+        self.listener.bind(("127.0.0.1", 0))
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.acceptor = asyncio.run_coroutine_threadsafe(self._begin(), self.loop).result(SECONDS)
+
+    async def _begin(self) -> accept.Acceptor:
+        return accept.Acceptor(self.listener, Greeting, self.tls)
+
+    async def _end(self) -> None:
+        self.acceptor.close()
+        await self.acceptor.wait_closed()
+
+    def __enter__(self) -> Accepting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop).result(SECONDS)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+        self.listener.close()
+
+    def greeting(self) -> bytes:
+        with socket.create_connection(self.listener.getsockname(), timeout=SECONDS) as peer:
+            try:
+                return peer.recv(100)
+            except ConnectionError:
+                return b""
+
+
+class Greeting(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).write(b"welcome")
+        transport.close()
+
+
+def test_the_last_handles_are_not_for_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Accepting() as server:
+        assert server.greeting() == b"welcome"
+        monkeypatch.setattr(accept, "_handles", lambda: 25.0)  # fewer than this process has open, and the reserve
+        assert server.greeting() == b""
+        monkeypatch.undo()
+        assert server.greeting() == b"welcome"
+
+
+def test_a_peer_that_does_not_greet_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accept, "_HANDSHAKE_SECONDS", 0.3)
+    with Accepting(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) as server:
+        start = time.monotonic()
+        assert server.greeting() == b"" and time.monotonic() - start >= 0.25
+        with socket.create_connection(server.listener.getsockname(), timeout=SECONDS) as peer:
+            peer.sendall(b"GET / HTTP/1.1\r\n\r\n")  # no TLS: an alert, at most
+            assert b"HTTP" not in peer.recv(100)
+
+
+def test_accepting_rests_when_the_system_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Accepting() as server:
+        calls: list[float] = []
+
+        def refuse(_: object) -> object:
+            calls.append(time.monotonic())
+            raise OSError(errno.EMFILE, "no handles")
+
+        monkeypatch.setattr(accept, "_REST_SECONDS", 0.3)
+        monkeypatch.setattr(socket.socket, "accept", refuse)
+        with socket.create_connection(server.listener.getsockname(), timeout=SECONDS) as waiting:
+            deadline = time.monotonic() + SECONDS
+            while len(calls) < 3 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert min(b - a for a, b in itertools.pairwise(calls)) >= 0.25  # once each time, not over and over
+            monkeypatch.undo()
+            assert waiting.recv(100) == b"welcome"
