@@ -25,8 +25,9 @@ void ckks_neg(modulus *const *m, size_t batch, size_t limbs, const uint64_t *x, 
     FOR_ROWS {
         const uint64_t *u = ROW(x, b, i);
         uint64_t *o = ROW(out, b, i);
+        const uint64_t q = m[i]->q;
         for (size_t j = 0; j < m[i]->n; j++) {
-            o[j] = negate_if(m[i], u[j], ~(uint64_t)0);
+            o[j] = negate_if(q, u[j], ~(uint64_t)0);
         }
     }
 }
@@ -122,9 +123,10 @@ void ckks_gather_signed(modulus *const *m, size_t batch, size_t limbs, const uin
     FOR_ROWS {
         const uint64_t *u = ROW(x, b, i);
         uint64_t *o = ROW(out, b, i);
+        const uint64_t q = m[i]->q;
         for (size_t j = 0; j < m[i]->n; j++) {
             const size_t k = (size_t)index[j];
-            o[j] = negate_if(m[i], u[k & (m[i]->n - 1)], 0 - (uint64_t)(k >> m[i]->log_n & 1));
+            o[j] = negate_if(q, u[k & (m[i]->n - 1)], 0 - (uint64_t)(k >> m[i]->log_n & 1));
         }
     }
 }

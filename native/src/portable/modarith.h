@@ -91,17 +91,20 @@ CKKS_INLINE uint64_t sub_mod(const modulus *m, uint64_t x, uint64_t y) {
     return t + (m->q & (0 - (t >> 63)));
 }
 
-/* negative: all ones to negate, zero to keep. -0 = 0: the mask (0 - x) >> 63 is 1 exactly for x in [1, q). */
-CKKS_INLINE uint64_t negate_if(const modulus *m, uint64_t x, uint64_t negative) {
-    CHECK(x < m->q);
-    uint64_t negated = (m->q & (0 - ((0 - x) >> 63))) - x;
+/*
+ * negative: all ones to negate, zero to keep. -0 = 0: the mask (0 - x) >> 63 is 1 exactly for x in [1, q).
+ * q by value: were it read from memory here, clang would branch on the mask, to read it for x > 0 only.
+ */
+CKKS_INLINE uint64_t negate_if(uint64_t q, uint64_t x, uint64_t negative) {
+    CHECK(x < q);
+    uint64_t negated = (q & (0 - ((0 - x) >> 63))) - x;
     return x ^ ((x ^ negated) & negative);
 }
 
 /* v mod q in [0, q) for v in (-2^62, 2^62), in constant time: |v| by Barrett, then the sign. */
 CKKS_INLINE uint64_t signed_word(const modulus *m, int64_t v) {
     uint64_t negative = 0 - ((uint64_t)v >> 63);
-    return negate_if(m, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
+    return negate_if(m->q, reduce_word(m, ((uint64_t)v ^ negative) - negative), negative);
 }
 
 /* The representative of x mod q in (-q/2, q/2), exact for q < 2^50. Branches: for public x only. */
