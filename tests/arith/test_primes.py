@@ -109,6 +109,11 @@ def test_ntt_primes_of_kernel_sizes(bits):
     assert all(q.bit_length() == bits and q % (2 * n) == 1 and is_prime(q) for q in found)
 
 
+def test_the_smallest_prime_size():
+    assert ntt_primes(bits=3, count=1, n=2) == (5,)
+    assert ntt_primes(bits=61, count=1, n=2)[0].bit_length() == 61
+
+
 @pytest.mark.parametrize("bits", [-1, 0, 2, 62, 64])
 def test_ntt_primes_refuses_sizes_outside_the_kernels(bits):
     with pytest.raises(ParameterError, match=r"needed 3\.\.61"):
