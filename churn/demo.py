@@ -101,7 +101,9 @@ def compare_worlds(
         write_model(model, folder / "models" / "churn.json")
         with step("start the service"):
             service = stack.enter_context(
-                ServiceProcess(folder / "models", folder / "keys", mode=mode, flooded=flooded, threads=threads)
+                ServiceProcess(
+                    folder / "models", folder / "keys", mode=mode, flooded=flooded, threads=threads, workers=1
+                )
             )
         client = stack.enter_context(Client(service.url))
         backend = str(client.remote.health().get("backend"))
