@@ -42,6 +42,11 @@ class Wire:
         self.close()
 
     @property
+    def connected(self) -> bool:
+        """Whether a connection is open."""
+        return self._socket is not None
+
+    @property
     def socket(self) -> socket.socket:
         """The socket, connected."""
         if self._socket is None:
