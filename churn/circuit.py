@@ -43,6 +43,7 @@ from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
 from ckks.errors import ParameterError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import CKKSParams, Evaluator
+from ckks.scheme.meta import meta_of
 
 __all__ = [
     "FEATURE_MAJOR",
@@ -74,6 +75,7 @@ PROBABILITY_SCALE_BITS = 80
 """Of probabilities that are flooded, throughout."""
 
 _FINEST_WEIGHT = 2.0**-60
+_LEAST_RANGE = 2.0**-10
 
 _MARGIN = 0.05  # of unflooded answers: damage is off by a factor of 10^5 at least, not by a twentieth
 _SPARE = 8.0  # `for_depth` leaves so much room above value_range in the last modulus
@@ -98,14 +100,16 @@ def sigmoid_polynomial(interval: float, max_abs_error: float = MAX_ABS_ERROR) ->
 def parameters_for(model: LinearModel, polynomial: Polynomial | None, *, flooded: bool = True) -> CKKSParams:
     """Return 128-bit parameters: one level for the weights, then the polynomial's.
 
-    The value range is a power of two that covers features and results, and lets the declared size
-    of the sum, sum |w| max |x|, fit the last modulus. Logits that are flooded have a chain of their own: 48 bits for
+    The value range is a power of two that covers features and results. Where nothing is flooded it also lets the
+    declared size of the sum, sum |w| max |x|, fit the last modulus; where answers are, parameters depend on schema and
+    interval alone, as everything does that is published. Logits that are flooded have a chain of their own: 48 bits for
     the answer, two rescales of 40.
     """
     depth = 1 + (0 if polynomial is None else math.ceil(math.log2(polynomial.degree + 1)))
     divisor, bound = _divisor(model, polynomial), _bound(model)
-    declared = float(np.abs(model.weights).sum()) * bound / divisor
-    needed = max(1.0, bound, declared / _SPARE, 2 * model.logit_interval / divisor / _SPARE)
+    needed = max(1.0, bound, 2 * model.logit_interval / divisor / _SPARE)
+    if not flooded:
+        needed = max(needed, float(np.abs(model.weights).sum()) * bound / divisor / _SPARE)
     value_range = 2.0 ** math.ceil(math.log2(needed))
     if not flooded:
         return CKKSParams.for_depth(depth, precision_bits=PRECISION_BITS, value_range=value_range)
@@ -155,10 +159,13 @@ class Score:
         x is a batch: (d,) ciphertexts of up to N/2 rows each, or (1,) of d features in d' slots.
         Its rows are taken to come from the schema: only then does |u| <= 1 hold.
         """
-        weights, bias = self.weights, self.model.bias / self.divisor
+        weights, bias = self.weights, self.bias
         reach = self.model.logit_interval / self.divisor
         scale = WEIGHT_SCALE if self._raw else None
         if layout == FEATURE_MAJOR:
+            if self.flooded:  # what is known is a bound on the sum; features are given their shares of it
+                total = float(np.abs(weights).sum())
+                x = evaluator.with_bound(x, min(meta_of(x).bound, 2 * reach / total if total else math.inf))
             u = evaluator.weighted_sum(x, weights, scale=scale, rescale=not self._raw)
         else:
             slots = self.layouts[RECORD].slots
@@ -193,13 +200,31 @@ class Score:
             return self.model.probabilities(x)
         return np.asarray(self.polynomial(self.model.logits(x)), np.float64)
 
-    @property
+    @cached_property
     def weights(self) -> npt.NDArray[np.float64]:
-        """The weights of u, (d,); where answers are flooded, exactly as they are encoded."""
-        weights = self.model.weights / self.divisor
+        """The weights of u, (d,): 0 for features that cannot move; where answers are flooded, exactly as encoded."""
+        weights = np.where(self._ranges > 0, self.model.weights, 0.0) / self.divisor
         if not self.flooded:
             return weights
         return np.asarray(np.rint(weights / self._weight_step) * self._weight_step)
+
+    @cached_property
+    def bias(self) -> float:
+        """The bias of u, with what features that cannot move add to it."""
+        fixed = np.where(self._ranges > 0, 0.0, self.model.schema.encoded_ranges()[:, 0])
+        return (self.model.bias + float(fixed @ self.model.weights)) / self.divisor
+
+    @cached_property
+    def _ranges(self) -> npt.NDArray[np.float64]:
+        """How far each feature can move, (d,)."""
+        ranges = np.ptp(self.model.schema.encoded_ranges(), axis=1)
+        if self.flooded and ((ranges > 0) & (ranges < _LEAST_RANGE)).any():
+            raise ModelError(
+                f"a feature of model {self.name!r} moves by {ranges[ranges > 0].min():.3g} at most",
+                f"{_LEAST_RANGE:g} is needed, or none at all: any weight may stand behind so little",
+                "Leave its column out, or scale it",
+            )
+        return np.asarray(ranges)
 
     @property
     def _weight_step(self) -> float:
@@ -303,15 +328,14 @@ class _Heaviest(Score):
     """Stands for every model of this schema, interval and polynomial, which are public: its errors are the largest.
 
     Some record goes through the whole range of feature k while the others stay, and no two logits differ by more than
-    2 B: so |w_k| <= 2 B / range. (Of a feature that cannot move nothing follows; its own weight is taken.)
+    2 B: so |w_k| <= 2 B / range.
     """
 
-    @property
+    @cached_property
     def weights(self) -> npt.NDArray[np.float64]:
-        own = np.abs(super().weights)
-        ranges = np.ptp(self.model.schema.encoded_ranges(), axis=1)
-        largest = 2 * self.model.logit_interval / self.divisor / np.where(ranges > 0, ranges, np.inf)
-        return np.asarray(np.maximum(own, np.ceil(largest / self._weight_step) * self._weight_step))
+        moving = self._ranges > 0
+        largest = 2 * self.model.logit_interval / self.divisor / np.where(moving, self._ranges, np.inf)
+        return np.asarray(np.ceil(largest / self._weight_step) * self._weight_step)
 
 
 def _divisor(model: LinearModel, polynomial: Polynomial | None) -> float:

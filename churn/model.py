@@ -27,7 +27,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,7 @@ Floats = npt.NDArray[np.float64]
 FORMAT = "linear-model/1"
 INTERVAL_STEP = 0.25
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_SALT = re.compile(r"[0-9a-f]{64}")
 _PARTS = (
     "format",
     "name",
@@ -54,6 +56,7 @@ _PARTS = (
     "bias",
     "logit_interval",
     "observed_logit",
+    "salt",
 )
 
 
@@ -67,6 +70,7 @@ class LinearModel:
     weights, bias      float64 (d,) and a float
     logit_interval     B: every logit of every record the schema accepts lies in [-B, B]
     observed_logit     the largest |logit| among the training rows; for information
+    salt               64 random hex digits: with them in it, a digest of the model confirms no guess of its weights
 
     Raises ModelError for parts that do not fit together, a B that is too small included.
     """
@@ -80,6 +84,7 @@ class LinearModel:
     bias: float
     logit_interval: float
     observed_logit: float
+    salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     def __post_init__(self) -> None:
         """Check every part; copy the weights and lock them."""
@@ -92,6 +97,8 @@ class LinearModel:
         plain.whole(self.version, "the model's version", 1, 1 << 31)
         plain.text(self.target, "the target's name")
         plain.text(self.positive, "the positive label")
+        if not (isinstance(self.salt, str) and _SALT.fullmatch(self.salt)):
+            raise ModelError("the model's salt is no 64 hex digits", "random ones are needed", "Train the model again")
         weights = np.array(self.weights, np.float64)
         if weights.shape != (self.schema.width,) or not np.isfinite(weights).all():
             raise ModelError(
@@ -159,6 +166,7 @@ class LinearModel:
             "weights": self.weights.tolist(),
             "bias": self.bias,
             "observed_logit": self.observed_logit,
+            "salt": self.salt,
         }
 
     @classmethod
@@ -182,6 +190,7 @@ class LinearModel:
             bias=plain.number(parts["bias"], "the model's bias"),
             logit_interval=plain.number(parts["logit_interval"], "the model's logit_interval"),
             observed_logit=plain.number(parts["observed_logit"], "the model's observed_logit"),
+            salt=plain.text(parts["salt"], "the model's salt"),
         )
 
 

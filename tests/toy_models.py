@@ -52,15 +52,16 @@ def linear_model(name: str = "toy", version: int = 1) -> LinearModel:
         bias=bias,
         logit_interval=interval_for(schema, weights, bias),
         observed_logit=1.0,
+        salt="0" * 64,
     )
 
 
 @cache
-def insecure_flooded(output: OutputKind) -> CKKSParams:
+def insecure_flooded(output: OutputKind, depth: int = DEPTH) -> CKKSParams:
     """The chains that flooded answers have, over 16 slots."""
-    chain = dict(depth=2, scale_bits=38, base_bits=48, num_special=1)
+    chain = dict(depth=2, scale_bits=40, base_bits=48, num_special=1)
     if output == PROBABILITY:
-        chain = dict(depth=DEPTH, scale_bits=80, base_bits=90, num_special=2)
+        chain = dict(depth=depth, scale_bits=80, base_bits=90, num_special=2)
     return CKKSParams.generate(ring_degree=N, special_bits=50, security=None, value_range=8.0, **chain)
 
 

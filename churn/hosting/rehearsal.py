@@ -32,9 +32,6 @@ def input_noise(params: CKKSParams) -> Noise:
     return fresh_public(params)
 
 
-_TINY = 2.0**-40
-
-
 class OwnNumbers(Evaluator):
     """An evaluator to whom plain operands are what their encodings hold: no error comes from encoding them.
 
@@ -59,13 +56,11 @@ class Rehearsal:
         """Evaluate; takes as long as an evaluation does."""
         self._model, params, packing = model, model.params, model.layouts[layout]
         self._evaluator = OwnNumbers(params, _zero_keys(params, packing))
-        # The size of the values has no part in errors (there are none to multiply them with): so they need no room.
-        meta = Meta(packing.scale_in(params), packing.slots, packing.slots, True, _TINY, _TINY)
+        meta = Meta(packing.scale_in(params), packing.slots, packing.slots, True, packing.bound, packing.bound)
         one = kernels.zeros((2, params.limbs(packing.level), params.ring_degree))
         words = np.broadcast_to(one, (packing.items, *one.shape))
         x = Ciphertext.of(params, words, packing.level, meta, input_noise(params))
-        encoding = Encoder(params).rounding(meta.but(bound=packing.bound))
-        self._encoding = encoding.bound / float(meta.scale)
+        self._encoding = Encoder(params).rounding(meta).bound / float(meta.scale)
         self._before = model.evaluate(self._evaluator, x, layout)
 
     @property

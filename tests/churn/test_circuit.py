@@ -5,7 +5,7 @@ from math import ceil, log2
 
 import numpy as np
 import pytest
-from churn_kit import employees, insecure_params, linear_model, score
+from churn_kit import employees, insecure_flooded, insecure_params, linear_model, score
 
 from churn.circuit import (
     FEATURE_MAJOR,
@@ -18,8 +18,11 @@ from churn.circuit import (
     parameters_for,
     sigmoid_polynomial,
 )
+from churn.errors import ModelError
 from churn.hosting.rehearsal import OwnNumbers, Rehearsal, input_noise
-from ckks import Decryptor, Encryptor, Evaluator, KeyGenerator
+from churn.model import LinearModel, interval_for
+from churn.schema import CategoricalColumn, NumericColumn, Schema
+from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator
 from ckks.ring import Rng
 from ckks.rlwe import Ciphertext, EvaluationKeys
 from ckks.rlwe.flooding import protect
@@ -95,6 +98,58 @@ def test_flooding_covers_every_model_of_the_schema_and_tells_none_apart(output: 
     assert wider.flooding.log2_bound - hosted.flooding.log2_bound == (3 if output == LOGIT else 0)
 
 
+def of_two_columns(weights: list[float], bias: float = 0.0, interval: float = 40.0) -> LinearModel:
+    """A number, a number that never changes, and seventeen categories: 19 weights."""
+    schema = Schema(
+        (
+            NumericColumn("pay", 0.0, 1.0, -100.0, 100.0),
+            NumericColumn("year", 0.0, 1.0, 2.0, 2.0),
+            CategoricalColumn("job", tuple(f"job {k}" for k in range(18))),
+        )
+    )
+    return LinearModel(
+        name="heavy",
+        version=1,
+        target="t",
+        positive="p",
+        schema=schema,
+        weights=np.array(weights),
+        bias=bias,
+        logit_interval=interval,
+        observed_logit=1.0,
+    )
+
+
+@pytest.mark.parametrize("output", [PROBABILITY, LOGIT])
+def test_nothing_published_depends_on_the_weights(output: OutputKind) -> None:
+    """Parameters, layouts, output and flooding of a light model and of a heavy one of the same schema and interval."""
+    polynomial = sigmoid_polynomial(40.0, 0.1) if output == PROBABILITY else None
+    light, heavy = of_two_columns([0.0] * 19), of_two_columns([0.1, 9.0, *[5.0] * 17], -18.0)
+    assert parameters_for(light, polynomial) == parameters_for(heavy, polynomial)
+    toy = replace(score(output, flooded=True), polynomial=polynomial)
+    first, second = (replace(toy, model=model, params=insecure_deep(polynomial)) for model in (light, heavy))
+    assert (first.layouts, first.output, first.flooding) == (second.layouts, second.output, second.flooding)
+
+
+def insecure_deep(polynomial: object) -> CKKSParams:
+    return insecure_flooded(PROBABILITY if polynomial is not None else LOGIT, 6)
+
+
+def test_the_heaviest_weights_are_answered_and_fixed_features_are_a_bias() -> None:
+    """sum |w| max |x| is far beyond the room of the modulus; the logit is not."""
+    model = of_two_columns([0.1, 9.0, *[5.0] * 17], -18.0)
+    hosted = replace(score(LOGIT, flooded=True), model=model)
+    assert hosted.weights[1] == 0.0 and hosted.bias == 0.0
+    x = np.zeros((2, 19))
+    x[:, 1] = 2.0
+    x[0, 0], x[1, 0], x[1, 7] = -100.0, 50.0, 1.0
+    found, bound, _ = evaluated(hosted, FEATURE_MAJOR, x.T)
+    assert np.abs(found - model.logits(x)).max() <= bound
+    hair = replace(model, schema=Schema((NumericColumn("pay", 0.0, 1.0, 0.0, 1e-5), *model.schema.columns[1:])))
+    with pytest.raises(ModelError, match="moves by 1e-05 at most"):
+        _ = replace(hosted, model=hair).flooding
+
+
 def test_the_default_answer_is_a_flooded_logit_in_one_limb() -> None:
     """Nothing but the public key is asked for, and flooding costs less than a tenth of the error."""
     hosted = Score.of(linear_model())
@@ -140,9 +195,6 @@ def test_sigmoid_polynomial_keeps_its_promise(interval: float) -> None:
 
 def test_declared_sizes_fit_even_with_many_heavy_weights() -> None:
     """Forty categories, of which one counts: the declared sum of weights is far above any logit."""
-    from churn.model import LinearModel, interval_for
-    from churn.schema import CategoricalColumn, NumericColumn, Schema
-
     schema = Schema(
         (NumericColumn("age", 0.0, 1.0, -5.0, 5.0), CategoricalColumn("job", tuple(f"job {k}" for k in range(12))))
     )
@@ -178,8 +230,9 @@ def test_digest_follows_everything_that_the_result_depends_on() -> None:
         Score(model, hosted.polynomial, insecure_params(16.0), flooded=False),
         score(flooded=True),
         score(name="other"),
+        replace(hosted, model=replace(model, salt="1" * 64)),
     ]
-    assert len({hosted.digest, *(other.digest for other in others)}) == 6
+    assert len({hosted.digest, *(other.digest for other in others)}) == 7
     assert hosted.digest == Score(model, hosted.polynomial, hosted.params, flooded=False).digest
 
 
