@@ -14,32 +14,41 @@ There is no table, no rejection and no floating point: the same operations for e
 What flooding needs of a noise is that a shift hides in it. Let D(d) be the divergence KL(z || z + d) of z from itself
 shifted by an integer d. For a Gaussian of deviation s it is d^2 / (2 s^2). Claim: with s = `std` as asked for,
 
-    D(d) <= d^2 / (2 s^2)        for |d| <= s / 2^16,
+    D(d) <= d^2 / (2 s^2)        for |d| <= s / 2^16.75,
 
 up to a statistical distance of 2^-100 for each coefficient. Independent coefficients add up, hence for a polynomial
 shifted by d: D <= ||d||^2 / (2 s^2).
 
-Proof. Let p(x) be the probability of z = x, l = ln p, and F(t) = sum_x p(x) (2 l(x-t) - l(x-t-1) - l(x-t+1)), which is
-D(t+1) - 2 D(t) + D(t-1). As D(0) = 0 and D(1) = D(-1), D(d) = d F(0)/2 + sum_{0<t<d} (d - t) F(t), which is at most
-(d^2 / 2) max F(t) over 0 <= t < d.
+Proof. Let b_j be the probability that B = j. Beyond 12 deviations, which z exceeds with a probability of at most
+2 e^-72 < 2^-102 (a sum of independent symmetric bounded terms), let the b_j go on as a geometric sequence: that is the
+distance of 2^-100, and what follows is about the law p that results. Line j leads from p = b_{j-1} / h to b_j / h in h
+steps of (b_j - b_{j-1}) / h^2 each. As n >= 262, no b_j is more than 8 times its neighbour. (The b_j are log-concave,
+but p is not: beyond one deviation it has a convex kink at every grid point.)
 
-F(0) is exact. Summed by parts it is sum_x (p(x+1) - p(x)) (l(x+1) - l(x)). Let b_j be the probability that B = j. Line
-j leads from p = b_{j-1} / h to b_j / h in h steps of (b_j - b_{j-1}) / h^2 each, so its logarithms telescope, and
+By symmetry, let d > 0. Write g(x) = p(x) - p(x-1) and r(x) = p(x-d) / p(x) - 1, and let rho be the largest
+|p(x-t) / p(x) - 1| over all x and all 0 <= t <= d. All sums are over all x.
 
-    F(0) = (1/h^2) sum_j (b_j - b_{j-1}) ln(b_j / b_{j-1}) = (4/h^2) E[y artanh y],
+1. The mean of r is 0, and r - ln(1 + r) <= r^2/2 (1 + 2/3 rho / (1 - rho)) where |r| <= rho < 1. So
+   D(d) = E[r - ln(1 + r)] <= 1/2 (1 + 2/3 rho / (1 - rho)) E[r^2].
+2. p(x) - p(x-d) is a sum of d steps g(x-i), 0 <= i < d, so its square is at most d times that of their squares
+   (Cauchy-Schwarz). And 1/p(x) <= (1 + rho) / max(p(x-i), p(x-i-1)). Hence
+   E[r^2] = sum (p(x) - p(x-d))^2 / p(x) <= (1 + rho) d^2 sum g(x)^2 / max(p(x), p(x-1)).
+3. (a - b) ln(a/b) >= (a - b)^2 / max(a, b), so the last sum is at most F = sum g(x) ln(p(x) / p(x-1)). Along a line
+   the steps are equal and the logarithms telescope:
 
-with y = 2 J/(n+1) - 1 and J the number of ones among n + 1 fair bits. From E y^2 = 1/(n+1) and the moments after it,
-E[y artanh y] = (1 + 1/(n+1) + 7/3/(n+1)^2 + ...)/(n+1) <= 1/(n-1), so that F(0) <= 4 / (h^2 (n-1)).
+       F = (1/h^2) sum_j (b_j - b_{j-1}) ln(b_j / b_{j-1}) = (4/h^2) E[y artanh y],
 
-F(t) for t > 0: binomials and uniforms are log-concave, hence so is z, and no term of F is negative. Shifting the sum,
-F(t) = sum_x p(x+t) (2 l(x) - l(x-1) - l(x+1)), which exceeds F(0) at most by the factor max p(x+t) / p(x): above 1 only
-on the rising side. There, with x on line j and t < h, p(x) >= b_{j-1} / h and x + t is on line j or j + 1, so
-p(x+t) - p(x) <= t/h^2 (b_{j+1} - b_{j-1}). Within 12 deviations and n >= 262, b_{j+1} <= 64 b_{j-1}; as std < 16 h,
-t <= std / 2^16 means t/h < 2^-12; the factor is less than 1 + 1/64. Beyond 12 deviations, which z exceeds with a
-probability of at most 2 e^-72 < 2^-102 (a sum of independent symmetric bounded terms), let the b_j go on as a geometric
-sequence: the law stays log-concave, and F changes by less than 2^-80 of itself.
+   with y = 2 J/(n+1) - 1 and J the number of ones among n + 1 fair bits. From E y^2 = 1/(n+1) and the moments after it,
+   E[y artanh y] = (1 + 1/(n+1) + 7/3/(n+1)^2 + ...)/(n+1) <= 1/(n-1), so that F <= 4 / (h^2 (n-1)). The geometric
+   tails change it by less than 2^-80 of itself.
+4. rho is small. Of two places less than h apart let the lower one be on line j, say of the rising side: p is at least
+   b_{j-1} / h there, and the higher one is on line j or j + 1. The steps of these are at most 56 b_{j-1} / h^2, as
+   (b_{j+1} - b_j) / b_{j-1} <= 8 (8 - 1), so rho <= 56 d/h. As s < 16 h, d <= s / 2^16.75 means d/h < 2^-12.75.
 
-So n is chosen as the least even number with (n-1)/4 h^2 >= (1 + 1/64) std^2. The deviation of z is
+Together, D(d) <= 1/2 d^2 (1 + rho) (1 + 2/3 rho / (1 - rho)) 4 / (h^2 (n-1)), and with rho < 0.0082 the two factors are
+less than 1.0137 < 65/64.
+
+So n is chosen as the least even number with (n-1)/4 h^2 >= 65/64 std^2. The deviation of z is
 sqrt(n/4 h^2 + (h^2-1)/6): never below the one asked for, and at most 1.5 % above it (from 8 on; small ones have few n
 to choose from).
 """
