@@ -39,6 +39,13 @@ def keys(keygen, secret) -> EvaluationKeys:
     return keygen.evaluation_keys(secret, rotations=[1, 2], conjugation=True)
 
 
+@pytest.mark.parametrize("seed", [b"", bytes(31), bytes(33), "s" * 32, bytearray(32), 32])
+def test_seeds_of_keys_are_32_bytes(public, seed):
+    with pytest.raises(ParameterError, match="a seed that is not 32 bytes"):
+        PublicKey(PARAMS, public.words, TOP, seed)
+    assert PublicKey(PARAMS, public.words, TOP, bytes(32)).seed == bytes(32)
+
+
 def test_words_are_validated_and_copied(public, keys):
     for key in (public, keys.relin):
         words = key.words.copy()

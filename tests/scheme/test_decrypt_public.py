@@ -135,6 +135,18 @@ def test_bits_that_do_not_survive():
     assert public.queries_left == 1024
 
 
+def test_the_last_bit_that_survives(monkeypatch):
+    """With an error of 2^-6.5 six bits survive: a bound of one such unit is refused, one beyond it is not."""
+    monkeypatch.setattr(decryption, "expected_error", lambda _: 2.0**-6.5)
+    unit, kit, public = 2.0**-6, world(), decryptor()
+    with pytest.raises(RangeError, match="no bit of values"):
+        public.decrypt_public(kit.encrypt([unit / 4], scale=SCALE, bound=unit))
+    with pytest.raises(RangeError, match="6 bits of the values survive flooding, 7 were asked for"):
+        public.decrypt_public(kit.encrypt([unit], scale=SCALE, bound=unit * 1.01), 7)
+    assert public.queries_left == 1024
+    assert public.decrypt_public(kit.encrypt([unit], scale=SCALE, bound=unit * 1.01), 6).tolist() == [unit]
+
+
 def test_noise_that_does_not_fit():
     """A message that fills the modulus of its level leaves no room for the flood; a level higher there is."""
     kit = world()
@@ -156,7 +168,13 @@ def test_what_is_no_ciphertext_of_this_key():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"public_queries": 0}, {"public_queries": 1.5}, {"statistical_bits": 29}, {"statistical_bits": 65}],
+    [
+        {"public_queries": 0},
+        {"public_queries": 1.5},
+        {"public_queries": 2**40 + 1},
+        {"statistical_bits": 29},
+        {"statistical_bits": 65},
+    ],
     ids=str,
 )
 def test_settings_that_hide_nothing(settings):
