@@ -187,10 +187,10 @@ evaluator.add(result, encryptor.encrypt([0.5]))
     from kit import make_kit
     from params import insecure_small
 
-    from ckks import Evaluator
+    from ckks import Encryptor, Evaluator
 
     kit = make_kit(insecure_small(32))
-    sent = Evaluator(kit.params, kit.keys), kit.encrypt([0.5]), kit.encryptor
+    sent = Evaluator(kit.params, kit.keys), kit.encrypt([0.5]), Encryptor(kit.params, kit.public)
     (tmp_path / "sent").write_bytes(pickle.dumps(sent))
     after = loaded_by(code, tmp_path)
     assert within(after, ("ckks.rlwe.secret", "ckks.scheme.decryption")) == []
