@@ -1,1 +1,18 @@
-"""Who may leave? Employee records scored on a stranger's model, without showing it a number."""
+"""Who may leave? Employee records scored on a stranger's model, without showing it a number.
+
+    in the clear     data, tables     synthetic employees; a CSV file; records reads one that is to be scored
+                     schema           from records to numbers between known ends
+                     training, model  a logistic regression: how it is learned, and what of it is hosted
+    encrypted        circuit          `Score`: the same model on ciphertexts, and what its answers may be off by
+    who owns it      offer            the models of a folder, ready to be hosted
+                     server           `serve(...)`; launch starts its workers, worker is one of them
+    who asks         client           `Client(url).score(name, table)`: encrypts, asks, decrypts
+                     scoring, keyfile what it knows of a model and gets from it; its keys on disk
+    both worlds      demo             the whole story; process runs the service beside it
+                     results, report  what came of it; page and charts are how it looks
+    for all          cli, terminal    the command line
+                     errors, plain    what goes wrong with tables and models; JSON that is read with care
+
+`hosting` below has everything about the service that any other model could use as well. Nothing that serves (offer,
+server, launch, worker, hosting) imports anything that could decrypt.
+"""

@@ -1,15 +1,21 @@
 """Hosting of encrypted evaluation over HTTP, whatever it is that is evaluated.
 
     what is offered     model        `HostedModel`, and its `Description` as it travels
+                        rehearsal    how large the error of its answers can be, from an evaluation of zeros
                         registry     models by name@version, read from a folder
-                        protocol     paths, header names, problem answers
-    the service         app          `create_app(...)`; middleware, problems, logs around every request
-                        http         the connection: nothing is read unasked, nobody is waited for
-                        limits       how much a host takes in; body reads within that
+                        protocol     paths, header names, refusals
+    the service         app          `create_app(...)`: the routes
+                        asks         what a request asks for, from its path and headers
+                        body         what it sends, read into a place that is named
+                        middleware   the log and the last resort around every request; problems turns errors to refusals
+                        accept       taking connections, http what happens on one: nothing is read unasked
+                        limits       how much a host takes in, from everybody and from each
+                        logs         one line for each request, without data
     who, and how often  tenants      tokens and the names behind them; mac binds answers to requests
                         replays      nonces that were used; answers counts those given
     keys at rest        keystore     what is asked of a store; filestore, blobs, database, files stand behind it
-    computing           workers      processes: attend, jobs, channel, memory are how they are talked to
+    computing           workplace    what is asked of whoever does jobs: workers are processes, inline are threads
+                        child        starting a process; channel, memory, jobs how it is talked to; attend is its life
                         evaluation   one evaluation from bytes to bytes; keyring has the keys ready
     the other end       remote       `Remote(url)`, its calls and its errors
 

@@ -1,4 +1,4 @@
-"""One SQLite file, written by one process: facts about keys, nonces that were used.
+"""One SQLite file, written by one process: facts about keys, nonces that were used, answers that were given.
 
 Write-ahead logging: a transaction is whole or absent after any end of the process. `durable` transactions are on the
 disk when they return (synchronous=FULL). `quick` ones are in the system's hands (synchronous=NORMAL): a killed process

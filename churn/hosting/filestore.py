@@ -1,7 +1,7 @@
 """Keys in files, and what is known of them in SQLite: the `KeyStore` of a service on one machine.
 
     FOLDER/lock                 one service per folder
-    FOLDER/store.db             rows: which keys there are; the nonces of `replays`
+    FOLDER/store.db             rows: which keys there are; what `replays` and `answers` remember
     FOLDER/tenants, uploads     the bytes: see `blobs`
 
 A key is there when its row and all of its bytes are. An upload is written under a temporary name, put on the disk,

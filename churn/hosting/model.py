@@ -181,7 +181,10 @@ class Flooding:
 
 
 class HostedModel(Protocol):
-    """What `create_app` hosts: picklable, its attributes never change, its methods are called from many workers."""
+    """What `create_app` hosts. Its attributes never change; its methods are called from several threads at once.
+
+    Every worker process makes its own, and has to come to the same digest.
+    """
 
     @property
     def name(self) -> str:

@@ -127,7 +127,7 @@ def load_params(
         store: how such parameters are stored: they are accepted only if that gives `data` again.
         allow_insecure: accept parameters marked insecure (teaching and tests only).
         largest_ring_degree: refuse larger rings before any work is done. The root of unity of a prime takes N
-            multiplications to find: some 1 ms at N = 2^14, 4 ms at 2^17, where no parameters were loaded before.
+            multiplications to find, once in a process: some 1 ms at N = 2^14, 4 ms at 2^17.
 
     Raises:
         SerializationError: anything wrong with them.

@@ -28,5 +28,5 @@ def portal() -> Iterator[anyio.abc.BlockingPortal]:
 
 @pytest.fixture
 def service(portal: anyio.abc.BlockingPortal, reference_kernels: None) -> Service:
-    """The toy model, hosted with keys in memory."""
+    """The toy model, hosted with a store that is gone with it."""
     return Service(portal, [score()])

@@ -192,7 +192,7 @@ def test_keys_expire_when_they_are_not_used(store, tmp_path, clock):
 
 
 def test_a_store_sweeps_before_it_grows(store, tmp_path, clock):
-    """At its start, and every hour in which keys arrive: no timer is needed."""
+    """At its start, and every hour in which keys arrive; the service has a timer besides."""
     put(store, A, key(0))
     clock.now += KEEP_SECONDS
     put(store, B, key(1))

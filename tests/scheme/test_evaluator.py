@@ -65,8 +65,6 @@ KINDS = {
     "batch": ((3,), (3,), "real"),
     "broadcast": ((2, 1), (3,), "complex"),
 }
-CORRELATED = {"square", "add three parts and two"}
-"""Both operands carry the same error; `std`, which assumes independence, is a factor sqrt(2) low."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
