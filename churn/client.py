@@ -208,6 +208,7 @@ class Client:
             done += rows
             if progress is not None:
                 progress(done, sum(lengths))
+        self.remote.close()  # no connection shows how long opening takes, nor whether it fails
         with self._timed("decrypt"):
             filled = [chunk.shape[1] if layout == FEATURE_MAJOR else packing.slots for chunk in chunks]
             values = self._open(description, packing, answers, filled)
@@ -251,7 +252,8 @@ class Client:
             raise BadAnswer(
                 f"the service's answer for model {description.name!r} is damaged or implausible",
                 f"values from {output.low:g} to {output.high:g} are needed in every row",
-                "Do not use it, and tell the service's owner; nothing was told to the service",
+                "Do not use it, and make a new key before you ask this service again: it was told nothing, and "
+                "how often answers fail should not become known to it",
             )
         return [values for values in opened if values is not None]
 

@@ -299,7 +299,14 @@ class _Service:
     # ---- helpers ---------------------------------------------------------------------------------
 
     def _tenant(self, request: Request) -> Tenant:
-        """Return who asks; Problem 401 for anybody else."""
+        """Return who asks; Problem 401 for anybody else, 421 for a service that is addressed by a foreign name."""
+        hosts = self.tenants.hosts
+        if hosts is not None and (request.url.hostname or "") not in hosts:
+            raise Problem(
+                421,
+                "misdirected",
+                "the service is open to its own machine alone; address it as 127.0.0.1, or start it with --tenants",
+            )
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         tenant = self.tenants.authenticate(token.strip()) if scheme.lower() == "bearer" else None
         if tenant is None:

@@ -14,12 +14,13 @@ from churn.hosting.problems import problem_of
 from churn.hosting.protocol import Problem
 from churn.hosting.rehearsal import OwnNumbers, input_noise
 from ckks import kernels
-from ckks.errors import RangeError
+from ckks.errors import HEError
 from ckks.ring import Rng
 from ckks.rlwe import Ciphertext, PublicKey
 from ckks.rlwe.flooding import protect
 from ckks.scheme import CKKSParams, Evaluator
 from ckks.scheme.meta import meta_of
+from ckks.scheme.params import EXACT
 from ckks.scheme.serialization import Kind, ciphertext_from_bytes, read_header, to_bytes
 
 __all__ = ["Engine", "check_header"]
@@ -60,13 +61,16 @@ class Engine:
             noise = None if job.flooding is None else input_noise(params)
             x = ciphertext_from_bytes(block[: job.length], params, bound=layout.bound, noise=noise)
             _check_input(x, params, layout)
-        with clock("evaluate"):
-            y = model.evaluate(evaluator, x, job.layout)
-        if job.flooding is not None:
-            with clock("protect"):
-                y = _protected(job.flooding, y, public)
-        with clock("finish"):
-            y = model.finish(evaluator, y)
+        try:
+            with clock("evaluate"):
+                y = model.evaluate(evaluator, x, job.layout)
+            if job.flooding is not None:
+                with clock("protect"):
+                    y = _protected(job.flooding, y, public)
+            with clock("finish"):
+                y = model.finish(evaluator, y)
+        except HEError as error:  # the model's fault, and its text may hold a figure made of the weights
+            raise RuntimeError("the model cannot be evaluated as it describes itself") from error
         with clock("write"):
             data = to_bytes(y)
             block[: len(data)] = data
@@ -89,17 +93,14 @@ def check_header(head: bytes, params: CKKSParams, layout: Layout, length: int) -
 def _protected(flooding: Flooding, y: Ciphertext, public: PublicKey | None) -> Ciphertext:
     if public is None:
         raise missing_keys("the request names no public key")
-    try:
-        return protect(
-            y,
-            public,
-            Rng(),
-            bound=2.0**flooding.log2_bound,
-            queries=flooding.queries,
-            statistical_bits=flooding.statistical_bits,
-        )
-    except RangeError as error:  # the model's fault, whatever was sent: what it declares does not hold
-        raise RuntimeError("the flooding does not cover the error") from error
+    return protect(
+        y,
+        public,
+        Rng(),
+        bound=2.0**flooding.log2_bound,
+        queries=flooding.queries,
+        statistical_bits=flooding.statistical_bits,
+    )
 
 
 def _check_input(x: Ciphertext, params: CKKSParams, layout: Layout) -> None:
@@ -111,14 +112,14 @@ def _check_input(x: Ciphertext, params: CKKSParams, layout: Layout) -> None:
             "slots": meta.slots,
             "level": x.level,
             "parts": x.parts,
-            "scale": str(meta.scale),
+            "scale": str(EXACT.normalize(meta.scale)),
         },
         {
             "items": [layout.items],
             "slots": layout.slots,
             "level": layout.level,
             "parts": 2,
-            "scale": str(layout.scale_in(params)),
+            "scale": str(EXACT.normalize(layout.scale_in(params))),
         },
     )
 

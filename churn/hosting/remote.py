@@ -24,6 +24,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,7 +35,7 @@ from churn.errors import ChurnError, nearest
 from churn.hosting import protocol
 from churn.hosting.mac import Exchange, checksum_of
 from churn.hosting.model import Description
-from churn.hosting.tenants import mac_key_of
+from churn.hosting.tenants import bearer_of, mac_key_of
 
 __all__ = [
     "Answer",
@@ -156,18 +157,28 @@ class Remote:
         if not _TOKEN.fullmatch(token):
             raise NotAuthorised("the token is none", "visible ASCII characters are needed", "Copy it again, all of it")
         self._allow_insecure, self._mac_key = allow_insecure, mac_key_of(token)
-        self._http = httpx.Client(
+        self._open = partial(
+            httpx.Client,
             base_url=parsed,
             transport=transport,
             verify=_trust(ca),
             trust_env=not local,
-            headers={"Accept-Encoding": "identity", "Authorization": f"Bearer {token}"},
+            headers={"Accept-Encoding": "identity", "Authorization": f"Bearer {bearer_of(token)}"},
             timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS),
         )
+        self._client: httpx.Client | None = None
+
+    @property
+    def _http(self) -> httpx.Client:
+        if self._client is None:
+            self._client = self._open()
+        return self._client
 
     def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
+        """Close the connection; another call opens a new one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def __enter__(self) -> Remote:
         """Return the remote itself."""

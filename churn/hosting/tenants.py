@@ -1,7 +1,9 @@
 """Who may use the service: names, and what is needed to recognise their tokens.
 
-A token is 256 random bits that only its tenant has. The file of tenants holds no token, but for each name the SHA-256
-of one, to recognise it, and the key derived from it that answers are authenticated with:
+A token is twice 256 random bits that only its tenant has, with a dot between them. The first half is sent with every
+request; the second never is: from it follows the key that answers are authenticated with. So whoever sees a request go
+by, a proxy that ends TLS for instance, may send others, and cannot forge an answer. The file of tenants holds no token,
+but for each name the SHA-256 of the first half, and that key:
 
     {"tenants": {NAME: {"token_sha256": HEX, "mac_key": HEX}}}
 
@@ -34,6 +36,7 @@ __all__ = [
     "TenantError",
     "Tenants",
     "add_tenant",
+    "bearer_of",
     "list_tenants",
     "mac_key_of",
     "new_token",
@@ -41,7 +44,9 @@ __all__ = [
 ]
 
 LOOPBACK = "local"
-"""Name and token of the only tenant of a service that only its own machine can reach."""
+"""Name and token of the only tenant of a service that only its own machine can reach: a word that everybody knows."""
+
+_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _MAC_INFO = b"ckks answer mac 1"
 _FILE_BYTES = 16 << 20
@@ -54,7 +59,7 @@ class TenantError(ChurnError):
 
 @dataclass(frozen=True)
 class Tenant:
-    """One tenant, as the service knows it: `token_hash` is the SHA-256 of the token, `mac_key` has 32 bytes."""
+    """One tenant, as the service knows it: `token_hash` is the SHA-256 of its bearer half, `mac_key` has 32 bytes."""
 
     name: str
     token_hash: bytes = field(repr=False)
@@ -63,11 +68,14 @@ class Tenant:
     @classmethod
     def of(cls, name: str, token: str) -> Tenant:
         """Return the tenant that a token makes."""
-        return cls(name, _hash(token), mac_key_of(token))
+        return cls(name, _hash(bearer_of(token)), mac_key_of(token))
 
 
 class Tenants:
     """All tenants of a service; safe to share between threads. Follows its file when that changes."""
+
+    hosts: frozenset[str] | None = None
+    """The names under which the service may be addressed; None for any."""
 
     def __init__(self, tenants: Mapping[str, Tenant], path: Path | None = None, version: object = None) -> None:
         """Use `load` or `open_loopback`."""
@@ -87,17 +95,23 @@ class Tenants:
 
     @classmethod
     def open_loopback(cls) -> Tenants:
-        """Return the one tenant of a service on a loopback address: name and token are both "local"."""
-        return cls({LOOPBACK: Tenant.of(LOOPBACK, LOOPBACK)})
+        """Return the one tenant of a service on a loopback address: name and token are both "local".
+
+        Every user of the machine is that tenant. A page in a browser is not, though its server's name may be made to
+        point here: the service may be addressed as loopback only.
+        """
+        tenants = cls({LOOPBACK: Tenant.of(LOOPBACK, LOOPBACK)})
+        tenants.hosts = _LOOPBACK_HOSTS
+        return tenants
 
     def authenticate(self, token: str) -> Tenant | None:
-        """Return the tenant that a token belongs to, None for a token of nobody.
+        """Return the tenant that a token, or the half of it that is sent, belongs to; None for a token of nobody.
 
         Every tenant is compared, each in constant time, and digests at that: how long this takes says nothing about a
         token that is nearly right, nor about which tenant it was.
         """
         self._follow()
-        offered, found = _hash(token), None
+        offered, found = _hash(bearer_of(token)), None
         for tenant in self._tenants.values():
             if hmac.compare_digest(offered, tenant.token_hash):
                 found = tenant
@@ -130,13 +144,22 @@ class Tenants:
 
 
 def new_token() -> str:
-    """Return a new token: 256 bits of the system's randomness as 43 characters that are safe in a header."""
-    return secrets.token_urlsafe(32)
+    """Return a new token: twice 256 bits of the system's randomness, as characters that are safe in a header."""
+    return f"{secrets.token_urlsafe(32)}.{secrets.token_urlsafe(32)}"
+
+
+def bearer_of(token: str) -> str:
+    """Return the half of a token that is sent with requests."""
+    return token.partition(".")[0]
 
 
 def mac_key_of(token: str) -> bytes:
-    """Return the key (32 bytes) that answers to a token's holder are authenticated with: HKDF-SHA256 [RFC 5869]."""
-    return HKDF(SHA256(), 32, salt=None, info=_MAC_INFO).derive(token.encode("utf-8", "replace"))
+    """Return the key (32 bytes) that answers to a token's holder are authenticated with: HKDF-SHA256 [RFC 5869].
+
+    From the half that is not sent; of a token without a dot, which is no secret, from all of it.
+    """
+    kept = token.rpartition(".")[2]
+    return HKDF(SHA256(), 32, salt=None, info=_MAC_INFO).derive(kept.encode("utf-8", "replace"))
 
 
 def add_tenant(path: str | Path, name: str) -> str:

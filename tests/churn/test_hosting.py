@@ -11,12 +11,15 @@ import anyio.abc
 import httpx
 import numpy as np
 import pytest
-from churn_kit import Service, employees, insecure_params, linear_model, score
+from churn_kit import AppTransport, Service, employees, insecure_params, linear_model, score
 from conftest import Figure
 
 from churn.circuit import FEATURE_MAJOR, LOGIT, RECORD, Score
 from churn.errors import ModelError
+from churn.hosting.app import create_app
+from churn.hosting.evaluation import Engine
 from churn.hosting.filestore import FileStore
+from churn.hosting.inline import Inline
 from churn.hosting.keystore import Quota
 from churn.hosting.limits import Limits
 from churn.hosting.model import Description
@@ -32,7 +35,9 @@ from churn.hosting.protocol import (
     TIME_HEADER,
     digest_of,
 )
+from churn.hosting.tenants import Tenants
 from ckks import CKKSParams, Decryptor, Encryptor, KeyGenerator, SecretKey
+from ckks.errors import RangeError
 from ckks.ring import Rng
 from ckks.rlwe import Noise
 from ckks.scheme.serialization import ciphertext_from_bytes, seeded_to_bytes, to_bytes
@@ -164,6 +169,31 @@ def test_only_tenants_are_let_in(service: Service, method: str, path: str, token
         answer = http.request(method, path, headers=headers)
         assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
         assert http.get("/v1/health").status_code == 200
+
+
+@pytest.mark.parametrize(("host", "status"), [("evil.example", 421), ("127.0.0.1:8000", 200), ("[::1]:1", 200)])
+def test_a_service_for_its_own_machine_is_addressed_as_such(service: Service, host: str, status: int) -> None:
+    """A page whose server's name was made to point at loopback is refused, though it knows the token that all know."""
+    own = create_app([score()], service.store, Inline(Engine([score()], 1 << 20)), Tenants.open_loopback())
+    with httpx.Client(base_url="http://service", transport=AppTransport(service.portal, own)) as http:
+        headers = {"Host": host, "Authorization": "Bearer local"}
+        assert http.get("/v1/models", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("place", ["evaluate", "finish"])
+def test_a_model_that_fails_shows_no_figure(
+    portal: anyio.abc.BlockingPortal, party: Party, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The text of a model's own error may hold a number made of its weights."""
+
+    def fail(*_: object) -> None:
+        raise RangeError("values may reach 3.14")
+
+    monkeypatch.setattr(Score, place, fail)
+    with Service(portal, [score()]).http() as http:
+        answer = party.ask(http, party.upload(http, party.keys()))
+        refused(answer, 500)
+        assert "3.14" not in answer.text
 
 
 def test_what_is_another_tenants_does_not_exist(portal: anyio.abc.BlockingPortal, party: Party, figure: Figure) -> None:

@@ -15,11 +15,13 @@ import pytest
 from conftest import Figure
 from process import output_of
 
+from churn.hosting.remote import Remote
 from churn.hosting.tenants import (
     Tenant,
     TenantError,
     Tenants,
     add_tenant,
+    bearer_of,
     list_tenants,
     mac_key_of,
     new_token,
@@ -32,14 +34,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tenants.json"
 
 
-def test_a_token_is_256_bits_and_stored_nowhere(path):
+def test_a_token_is_twice_256_bits_and_stored_nowhere(path):
     tokens = [add_tenant(path, name) for name in ("acme", "bolt")]
-    assert [len(token) for token in tokens] == [43, 43] and len({new_token() for _ in range(1000)}) == 1000
+    halves = [half for token in [*tokens, *(new_token() for _ in range(1000))] for half in token.split(".")]
+    assert {len(half) for half in halves} == {43} and len(set(halves)) == len(halves) == 2004
     written = path.read_text()
-    assert not any(token in written for token in tokens)
+    assert not any(half in written for half in halves)
     parts = json.loads(written)["tenants"]
     assert parts["acme"] == {
-        "token_sha256": hashlib.sha256(tokens[0].encode()).hexdigest(),
+        "token_sha256": hashlib.sha256(tokens[0].split(".")[0].encode()).hexdigest(),
         "mac_key": mac_key_of(tokens[0]).hex(),
     }
 
@@ -51,17 +54,33 @@ def test_the_mac_key_is_hkdf():
     assert mac_key_of(token) == hmac.digest(extracted, b"ckks answer mac 1\x01", "sha256")
 
 
+def test_answers_are_authenticated_by_the_half_that_is_not_sent():
+    sent, kept = new_token().split(".")
+    assert bearer_of(f"{sent}.{kept}") == sent and mac_key_of(f"{sent}.{kept}") == mac_key_of(kept)
+    assert mac_key_of(f"{sent}.{kept}") != mac_key_of(sent)
+    with Remote("http://127.0.0.1:1", token=f"{sent}.{kept}") as remote:
+        assert remote._http.headers["Authorization"] == f"Bearer {sent}"
+
+
 def test_who_is_who(path, figure: Figure):
     tokens = {f"tenant-{n}": add_tenant(path, f"tenant-{n}") for n in range(20)}
     tenants = Tenants.load(path)
     for name, token in tokens.items():
         found = tenants.authenticate(token)
         assert found == Tenant.of(name, token) and found.mac_key == mac_key_of(token)
-    wrong = ["", "local", new_token(), "é", "\ud800", "x" * 100_000]
-    wrong += (
-        [t[:-1] for t in tokens.values()] + [t + " " for t in tokens.values()] + [t.swapcase() for t in tokens.values()]
-    )
-    wrong += [hashlib.sha256(t.encode()).hexdigest() for t in tokens.values()]
+    sent = [bearer_of(token) for token in tokens.values()]
+    assert [tenants.authenticate(half) for half in sent] == [tenants.authenticate(token) for token in tokens.values()]
+    wrong = [
+        "",
+        "local",
+        new_token(),
+        "é",
+        "\ud800",
+        "x" * 100_000,
+        *(token.split(".")[1] for token in tokens.values()),
+    ]
+    wrong += [t[:-1] for t in sent] + [t + " " for t in sent] + [t.swapcase() for t in sent]
+    wrong += [hashlib.sha256(t.encode()).hexdigest() for t in sent]
     assert [tenants.authenticate(token) for token in wrong] == [None] * len(wrong)
     figure("S10", f"{len(tokens)} tenants recognised, {len(wrong)} wrong tokens refused")
 
