@@ -13,11 +13,11 @@ hex digits. An evaluation carries a nonce and its time, is answered once, and it
 `hosting.mac`. Refusals are problem details [RFC 9457]: {"title", "status", "detail"} and, where known, "have" and
 "need"; `detail` is the text of the error itself.
 
-    400  request line, header or length      409  other parameters, or a nonce that was used   422  malformed
-    401  no valid token                      411  no length                                    428  keys missing
-    404  no such model, keys or path         413  too long                                     429  too much at once
-    405  no such method                      431  header too long                              503  busy; worker lost
-    408  too slow                            507  store full
+    400  request line, header or length      409  other parameters, or a nonce that was used   428  keys missing
+    401  no valid token                      411  no length                                    429  too much at once
+    404  no such model, keys or path         413  too long                                     431  header too long
+    405  no such method                      421  addressed by another machine's name          503  busy; worker lost
+    408  too slow                            422  malformed                                    507  store full
 """
 
 from __future__ import annotations
