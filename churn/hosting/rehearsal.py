@@ -17,10 +17,9 @@ import numpy as np
 
 from churn.hosting.model import Flooding, HostedModel, Layout
 from ckks import kernels
-from ckks.ring.gaussian import Bell
 from ckks.rlwe import Ciphertext, EvaluationKeys, Noise, SwitchingKey
-from ckks.rlwe.flooding import flooding_std
-from ckks.rlwe.noise import EXACT, fresh_public, random_poly
+from ckks.rlwe.flooding import protected_noise
+from ckks.rlwe.noise import EXACT, fresh_public
 from ckks.scheme import CKKSParams, Encoder, Evaluator, Meta, error_bound
 from ckks.scheme.meta import meta_of
 
@@ -77,11 +76,13 @@ class Rehearsal:
         """Return level, scale and largest error of what goes back; the encoding of the input is not in the error."""
         y = self._before
         if flooding is not None:
-            n = y.params.ring_degree
-            std = flooding_std(
-                2.0**flooding.log2_bound, queries=flooding.queries, statistical_bits=flooding.statistical_bits
+            size = protected_noise(
+                y,
+                bound=2.0**flooding.log2_bound,
+                queries=flooding.queries,
+                statistical_bits=flooding.statistical_bits,
             )
-            y = y.with_(noise=y.noise + fresh_public(y.params) + random_poly(n, Bell.at_least(std).std))
+            y = y.with_(noise=size)
         y = self._model.finish(self._evaluator, y)
         return y.level, meta_of(y).scale, error_bound(y)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.encryption import encrypt
-from ckks.rlwe.flooding import flood, flooding_std, protect, rerandomise
+from ckks.rlwe.flooding import flood, flooding_std, protect, protected_noise, rerandomise
 from ckks.rlwe.gadget import decompose, gadget_product, mod_down
 from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.keyswitch import (
@@ -47,6 +47,7 @@ __all__ = [
     "mod_down",
     "multiply",
     "protect",
+    "protected_noise",
     "relinearise",
     "rerandomise",
     "switch",

@@ -29,7 +29,7 @@ class Decryptor:
     Args:
         params: the parameter set.
         secret: the key.
-        public_queries: how many results `decrypt_public` gives in all; the more, the more noise in each.
+        public_queries: how many results `decrypt_public` gives in all, up to 2^40; the more, the more noise in each.
         statistical_bits: how well it hides the key, 30 to 64.
         rng: where its noise comes from; the operating system unless a test passes its own.
     """

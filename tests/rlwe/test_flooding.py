@@ -30,8 +30,10 @@ from ckks.rlwe import (
     flooding_std,
     noise,
     protect,
+    protected_noise,
     rerandomise,
 )
+from ckks.rlwe.flooding import MOST_QUERIES, MOST_STATISTICAL_BITS
 from ckks.rlwe.noise import Noise
 from ckks.rlwe.secret import KeyGenerator, measured_error
 
@@ -59,6 +61,7 @@ def test_the_deviation_of_flooding():
         ({"queries": -3}, "queries"),
         ({"queries": 1.5}, "queries"),
         ({"queries": True}, "queries"),
+        ({"queries": 2**40 + 1}, r"needed an integer, 1 to 2\^40"),
         ({"statistical_bits": 29.9}, "needed 30 to 64"),
         ({"statistical_bits": 65}, "needed 30 to 64"),
         ({"statistical_bits": nan}, "needed 30 to 64"),
@@ -72,6 +75,22 @@ def test_arguments_out_of_range(change, message):
     kit, arguments = kit_for("native"), {"bound": 2.0**60, "queries": 8, **change}
     with pytest.raises(ParameterError, match=message):
         protect(kit.encrypt([0.5], scale=SCALE), kit.public, Rng(1), **arguments)
+    with pytest.raises(ParameterError, match=message):
+        protected_noise(kit.encrypt([0.5], scale=SCALE), **arguments)
+
+
+def test_what_the_sampler_is_off_stays_below_what_is_promised():
+    """2^-100 a coefficient, over the largest ring and all queries, against the statistical distance at 64 bits."""
+    assert flooding_std(1.0, queries=MOST_QUERIES, statistical_bits=64) == pytest.approx(sqrt(12) * 2.0**52)
+    sampler = MOST_QUERIES * 2**17 * 2.0**-100
+    assert sampler < 2.0**-8 * sqrt(2.0**-MOST_STATISTICAL_BITS / 24 / 2)
+
+
+@pytest.mark.parametrize(("bits", "distance"), [(30, -17.8), (64, -34.8)])
+def test_the_statistical_distance_of_the_docstring(bits, distance):
+    """Pinsker: sqrt(D/2), with D = tau B^2 / (2 sigma^2)."""
+    divergence = 1024 / (2 * flooding_std(1.0, queries=1024, statistical_bits=bits) ** 2)
+    assert log2(sqrt(divergence / 2)) == pytest.approx(distance, abs=0.05)
 
 
 def test_the_bound_of_noise_is_one_on_the_l2_norm(values):
@@ -129,11 +148,27 @@ def test_protection_is_both(backend):
     bound = exp2(ceil(log2(ct.noise.bound)))
     rng, again = Rng(9), Rng(9)
     found = protect(ct, kit.public, rng, bound=bound, queries=64, statistical_bits=35)
-    std = flooding_std(bound, queries=64, statistical_bits=35)
+    both = bound + noise.fresh_public(kit.params).bound
+    std = flooding_std(both, queries=64, statistical_bits=35)
     expected = flood(rerandomise(ct, kit.public, again), std, again)
     assert np.array_equal(found.words, expected.words) and found.noise == expected.noise
+    assert protected_noise(ct, bound=bound, queries=64, statistical_bits=35) == found.noise
     assert np.array_equal(protect(ct, kit.public, Rng(9), bound=bound).words[0, 1], found.words[0, 1])
     assert np.abs(kit.decrypt(found) - [[0.5], [0.25]]).max() < found.noise.bound / SCALE
+
+
+@pytest.mark.parametrize("statistical_bits", [30, 50])
+def test_the_error_of_the_fresh_zero_is_covered_too(statistical_bits):
+    """Of a secret-key encryption, whose own error is less than half of what re-randomising adds."""
+    kit = kit_for("native")
+    ct = Encryptor(kit.params, kit.secret, Rng(4)).encrypt([0.5], scale=SCALE)
+    added = noise.fresh_public(kit.params)
+    assert added.bound > 2 * ct.noise.bound
+    stated = protected_noise(ct, bound=ct.noise.bound, queries=16, statistical_bits=statistical_bits)
+    flooded = stated.bound - ct.noise.bound - added.bound
+    least = flooding_std(ct.noise.bound + added.bound, queries=16, statistical_bits=statistical_bits)
+    wanted = noise.random_poly(kit.params.ring_degree, least).bound
+    assert wanted <= flooded < 1.016 * wanted
 
 
 def test_every_item_and_call_is_protected_anew():
@@ -361,4 +396,5 @@ def test_secure_sizes(preset, values):
     found = protect(ct, public, Rng(3), bound=bound_of(ct))
     error = np.abs(Decryptor(params, secret).decrypt(found) - x)
     assert 0.1 * found.noise.bound / SCALE < error.max() < found.noise.bound / SCALE
-    assert log2(found.noise.std / bound_of(ct)) == pytest.approx(21.79 + log2(params.ring_degree) / 2, abs=0.03)
+    both = bound_of(ct) + noise.fresh_public(params).bound
+    assert log2(found.noise.std / both) == pytest.approx(21.79 + log2(params.ring_degree) / 2, abs=0.03)
