@@ -1,6 +1,14 @@
 """RLWE: parameters, keys, encryption and key switching, whatever a message may be encoded as.
 
-Nothing here knows slots or scales. What touches a secret key is in `ckks.rlwe.secret` and is not imported from here.
+    params, security     what is secure; noise says how large errors are, and what they do not exceed
+    elements, keys       plaintexts, ciphertexts, public and evaluation keys: frozen values
+    encryption           under a public key; secret has everything that touches a secret one, and is not imported from here
+    gadget, keyswitch    digits, products with keys, mod down; and what is made of them: products, automorphisms
+    flooding             what a result goes through before it is given away
+    serialization        stored forms: frame and header around them, packing and seeds in them, _params for parameters
+    pickling             for processes of one owner
+
+Nothing here knows slots or scales.
 """
 
 from __future__ import annotations
