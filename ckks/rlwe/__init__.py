@@ -2,7 +2,7 @@
 
     params, security     what is secure; noise says how large errors are, and what they do not exceed
     elements, keys       plaintexts, ciphertexts, public and evaluation keys: frozen values
-    encryption           under a public key; secret has everything that touches a secret one, and is not imported from here
+    encryption           under a public key; all that touches a secret one is in secret, and not imported from here
     gadget, keyswitch    digits, products with keys, mod down; and what is made of them: products, automorphisms
     flooding             what a result goes through before it is given away
     serialization        stored forms: frame and header around them, packing and seeds in them, _params for parameters
