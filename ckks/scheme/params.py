@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import cached_property
@@ -157,10 +157,7 @@ class CKKSParams(RLWEParams):
             digit_size: primes per key-switching digit; num_special unless given.
             security, value_range, centred_digits: see the class.
         """
-        if not (20 <= scale_bits <= 49 or 56 <= scale_bits <= 98):
-            raise ParameterError(
-                f"scale of {scale_bits} bits; needed 20 to 49 (one prime a level) or 56 to 98 (two primes a level)"
-            )
+        _check_scale_bits(scale_bits)
         if depth < 0:
             raise ParameterError(f"depth {depth}; needed 0 or more")
         used: set[int] = set()
@@ -242,20 +239,16 @@ class CKKSParams(RLWEParams):
         Raises:
             InsecureParameters: no ring degree up to 2^17 is enough.
         """
-        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
-            raise ParameterError(f"depth {depth!r}; needed an integer, 0 or more")
-        if not 0 < value_range < float("inf"):
-            raise ParameterError(f"value range {value_range!r}; needed a positive finite number")
         if not 1 <= precision_bits <= 44:
             raise ParameterError(
                 f"precision of {precision_bits} bits; needed 1 to 44 (the encoder works in double precision)"
             )
-        for log_n in range(12, 18):
-            scale_bits = cls._scale_bits(2**log_n, precision_bits, value_range, key_switching)
-            found = cls._cheapest(2**log_n, depth, scale_bits, value_range, security, key_switching)
-            if found is not None:
-                return found
-        raise _no_ring(f"depth {depth} at {precision_bits} bits", security, "reduce depth or precision")
+
+        def scale_bits(n: int) -> int:
+            return cls._scale_bits(n, precision_bits, value_range, key_switching)
+
+        wanted, remedy = f"depth {depth} at {precision_bits} bits", "reduce depth or precision"
+        return cls._smallest(depth, scale_bits, value_range, security, key_switching, wanted, remedy)
 
     @classmethod
     def for_scale(
@@ -272,17 +265,42 @@ class CKKSParams(RLWEParams):
         For circuits whose result is flooded, or that need more precision than the encoder's double precision shows:
         the scale then says how far below the values the noise lies.
         """
+        if isinstance(scale_bits, bool) or not isinstance(scale_bits, int):
+            raise ParameterError(f"scale of {scale_bits!r} bits; needed an integer, 20 to 49 or 56 to 98")
+        wanted, remedy = f"depth {depth} at scale 2^{scale_bits}", "reduce depth or scale"
+        return cls._smallest(depth, lambda _: scale_bits, value_range, security, key_switching, wanted, remedy)
+
+    @classmethod
+    def _smallest(
+        cls,
+        depth: int,
+        scale_bits: Callable[[int], int],
+        value_range: float,
+        security: int,
+        key_switching: bool,
+        wanted: str,
+        remedy: str,
+    ) -> Self:
+        """Return the cheapest parameters over the smallest ring that has any; `scale_bits` depends on its degree."""
+        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
+            raise ParameterError(f"depth {depth!r}; needed an integer, 0 or more")
+        if not 0 < value_range < float("inf"):
+            raise ParameterError(f"value range {value_range!r}; needed a positive finite number")
         for log_n in range(12, 18):
-            found = cls._cheapest(2**log_n, depth, scale_bits, value_range, security, key_switching)
+            found = cls._cheapest(2**log_n, depth, scale_bits(2**log_n), value_range, security, key_switching)
             if found is not None:
                 return found
-        raise _no_ring(f"depth {depth} at scale 2^{scale_bits}", security, "reduce depth or scale")
+        raise InsecureParameters(
+            f"{wanted} needs a modulus that no ring degree up to 2^17 makes {security}-bit secure (limit "
+            f"{largest_log2_qp(2**17, security)} bits); {remedy}"
+        )
 
     @classmethod
     def _cheapest(
         cls, n: int, depth: int, scale_bits: int, value_range: float, security: int, key_switching: bool
     ) -> Self | None:
         """Return secure parameters over ring degree n with the digits that cost least, None when there are none."""
+        _check_scale_bits(scale_bits)
         # A product of two values of the declared range must fit before its rescale: twice the range's bits.
         base_bits = scale_bits + 2 * max(0, ceil(log2(value_range))) + 4
         if base_bits + depth * scale_bits > largest_log2_qp(n, security) + 2:
@@ -349,8 +367,8 @@ class CKKSParams(RLWEParams):
         return f"{super().__str__()}, scale 2^{log2(float(self.scale)):.0f}, {self.slots} slots"
 
 
-def _no_ring(wanted: str, security: int, remedy: str) -> InsecureParameters:
-    return InsecureParameters(
-        f"{wanted} needs a modulus that no ring degree up to 2^17 makes {security}-bit secure (limit "
-        f"{largest_log2_qp(2**17, security)} bits); {remedy}"
-    )
+def _check_scale_bits(scale_bits: int) -> None:
+    if not (20 <= scale_bits <= 49 or 56 <= scale_bits <= 98):
+        raise ParameterError(
+            f"scale of {scale_bits} bits; needed 20 to 49 (one prime a level) or 56 to 98 (two primes a level)"
+        )

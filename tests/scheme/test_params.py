@@ -420,3 +420,15 @@ def test_for_scale_keeps_the_scale_and_the_security() -> None:
     assert not CKKSParams.for_scale(2, scale_bits=38, key_switching=False).special_moduli
     with pytest.raises(InsecureParameters, match="reduce depth or scale"):
         CKKSParams.for_scale(60, scale_bits=80)
+    for wrong in (
+        dict(depth=2.5, scale_bits=40),
+        dict(depth=True, scale_bits=40),
+        dict(depth=-1, scale_bits=40),
+        dict(depth=2, scale_bits=40.5),
+        dict(depth=2, scale_bits=-5),
+        dict(depth=2, scale_bits=52),
+        dict(depth=2, scale_bits=40, value_range=0),
+        dict(depth=2, scale_bits=40, value_range=float("nan")),
+    ):
+        with pytest.raises(ParameterError):
+            CKKSParams.for_scale(wrong.pop("depth"), **wrong)
