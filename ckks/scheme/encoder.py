@@ -6,7 +6,7 @@ Floating point ends here: what `encode` returns is an exact integer polynomial, 
 from __future__ import annotations
 
 from decimal import Decimal
-from math import ceil, log2, prod
+from math import ceil, ldexp, log2, prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from ckks.scheme.meta import Meta, meta_of
 from ckks.scheme.params import EXACT, CKKSParams
 
 MAX_FLOAT = float(np.finfo(np.float64).max)
+
+LOG2_LARGEST = 960
+"""Values times scale stay below 2^960: with sums over all slots and the sizes of errors, within double precision."""
 
 FFT_ERROR = 2.0**-51
 """Expected rms error of one special FFT in double precision, against the largest slot (worst slot measured: 2^-49.7
@@ -64,7 +67,8 @@ class Encoder:
 
         Raises:
             SlotError: more values than slots.
-            RangeError: NaN, infinity, or a value beyond the bound or the modulus (its position is named).
+            RangeError: NaN, infinity, or a value beyond the bound (its position is named); a bound that at this scale
+                is beyond the modulus, or 2^960.
         """
         words, level, meta = self.message(values, level=level, scale=scale, slots=slots, bound=bound)
         words = kernels.ntt(self.params.basis(level).plan, words, words)
@@ -97,11 +101,16 @@ class Encoder:
                 "(as leading axis of a batch), or use a larger ring degree"
             )
         check_magnitude(array, bound)
-        room = params.room(level)
-        if log2(bound) + log2(exact_scale) >= room:
+        room, size = params.room(level), log2(bound) + log2(exact_scale)
+        if size >= room:
             raise RangeError(
                 f"values up to {bound:g} at scale 2^{log2(float(exact_scale)):.1f} exceed the modulus of level {level} "
                 f"(2^{room:.1f} with sign); use a smaller scale or bound"
+            )
+        if size >= LOG2_LARGEST:
+            raise RangeError(
+                f"values up to {bound:g} at scale 2^{log2(exact_scale):.1f} make 2^{size:.1f}; double precision needs "
+                f"less than 2^{LOG2_LARGEST}: use a smaller scale or bound"
             )
         coefficients = slots_to_coefficients(array, params.ring_degree, slots=slots, generator=self.generator)
         # No coefficient exceeds the largest slot, but for the error of the FFT, which a factor of two allows for.
@@ -221,8 +230,8 @@ def integer_residues(basis: RNSBasis, coefficients: NDArray[np.float64], scale: 
     The nearest integers while they stay below 2^61. Beyond, they are 2^k times the nearest integers at scale / 2^k, of
     61 bits: half of 2^k is 2^-62 of the largest, less than the error of the FFT that made the coefficients.
     """
-    k = max(0, ceil(log2(largest * scale)) - 61)
-    words = kernels.rounded(basis.plan, coefficients, scale * 2.0**-k)
+    k = max(0, ceil(log2(largest) + log2(scale)) - 61)  # the product may be no double
+    words = kernels.rounded(basis.plan, coefficients, ldexp(scale, -k))
     if not k:
         return words
     return kernels.mul_scalar(basis.plan, words, np.array([pow(2, k, q) for q in basis.moduli], dtype=np.uint64), words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from math import sqrt
 
 import naive
@@ -15,6 +16,7 @@ from ckks import Encoder, error_bound
 from ckks.errors import BasisMismatch, LevelError, ParameterError, RangeError, SlotError
 from ckks.ring import RingPoly
 from ckks.rlwe import Plaintext
+from ckks.scheme.encoder import integer_residues
 from ckks.scheme.meta import Meta, meta_of
 
 KINDS = ("real", "complex", "ends", "constant", "single", "decades", "zero", "tiny")
@@ -340,6 +342,33 @@ def test_beyond_the_modulus():
     assert encoder.decode(encoder.encode([500.0], level=0, bound=500.0)) == pytest.approx([500.0])
     with pytest.raises(RangeError, match="exceed the modulus"):
         encoder.encode([0.0], bound=2.0**180)
+
+
+@pytest.mark.parametrize(("bound", "scale"), [(2.0**700, 2.0**390), (2.0**570, 2.0**390), (2.0**1023.5, 2.0**-19)])
+def test_beyond_double_precision(bound, scale):
+    """Where the modulus has room for more than doubles have: typed as well."""
+    encoder = Encoder(insecure_small(64, depth=30))
+    assert encoder.params.room(encoder.params.top_level) > 1100
+    with pytest.raises(RangeError, match=r"double precision needs less than 2\^960"):
+        encoder.encode([0.0], bound=bound, scale=scale)
+
+
+def test_the_largest_and_the_least_that_double_precision_has():
+    encoder = Encoder(insecure_small(64, depth=30))
+    plaintext = encoder.encode([2.0**569, -(2.0**569)], bound=2.0**569, scale=2.0**390)
+    assert encoder.decode(plaintext) == pytest.approx([2.0**569, -(2.0**569)])
+    assert plaintext.noise.bound < float("inf")
+    assert not encoder.decode(encoder.encode([0.0], bound=5e-324, scale=2.0**-19)).any()
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(2.0**700, 2.0**390), (2.0**1023, 2.0**398), (2.0**-1000, 2.0**-80)])
+def test_residues_where_the_product_is_no_double(largest, scale):
+    """Coefficients of few bits: their product with the scale is exact, however large."""
+    basis = insecure_small(64).basis(4)
+    coefficients = np.arange(-32, 32) / 32 * largest
+    exact = [int(Fraction(c) * Fraction(scale)) for c in coefficients]
+    expected = [[c % q for c in exact] for q in basis.moduli]
+    assert integer_residues(basis, coefficients, scale, largest).tolist() == expected
 
 
 def test_too_many_values():
