@@ -14,7 +14,7 @@ import warnings
 from cmath import isfinite
 from collections.abc import Sequence
 from decimal import Decimal
-from math import hypot, log2
+from math import hypot, log2, sqrt
 from typing import Any
 
 import numpy as np
@@ -210,9 +210,9 @@ class Evaluator:
         heaviest = float(np.abs(rows).max())
         l1 = np.abs(rows).sum(axis=1).max()
         l2 = heaviest * np.sqrt(((rows / (heaviest or 1.0)) ** 2).sum(axis=1)).max()
-        factor = float(scale)
+        factor, share = float(scale), 2 * meta.slots / self.params.ring_degree  # rounding: as in `multiply_towards`
         size = Noise(
-            a.noise.std * l2 * factor + meta.message.std * max(lost[1]),
+            a.noise.std * l2 * factor + meta.message.std * max(lost[1]) / sqrt(share),
             a.noise.bound * (l1 * factor + max(lost[0])) + meta.message.bound * max(lost[0]),
         )
         summed = meta.but(
@@ -448,7 +448,8 @@ class Evaluator:
             return multiply_towards(a, ratio, meta.scale).with_(meta=meta)
         constant = self.encoder.constant_words(value, scale, a.level)
         words = kernels.mul(a.basis.plan, a.words, constant)
-        size = a.noise.scaled(abs(value) * float(scale)) + meta_of(a).message
+        message, share = meta_of(a).message, 2 * meta.slots / self.params.ring_degree  # as in `multiply_towards`
+        size = a.noise.scaled(abs(value) * float(scale)) + Noise(message.std / sqrt(share), message.bound)
         return Ciphertext.of(a.params, words, a.level, meta, size)
 
     def _multiply_integer(self, a: Ciphertext, value: int) -> Ciphertext:

@@ -322,6 +322,25 @@ def test_rounded_factors_of_sparse_vectors_stay_within_the_bound(slots, rescale,
         assert kit.error(result, wanted) <= error_bound(result)
 
 
+@pytest.mark.parametrize("what", ["weights", "constant"])
+@pytest.mark.parametrize("slots", [1, 8, 128])
+def test_rounded_factors_of_sparse_vectors_state_the_error_they_have(slots, what, fastest):
+    """Weights of eleven bits, so that before the rescale their rounding is all the error: averaged over 64 vectors, each with its own."""
+    kit, squares = make_kit(insecure_small(256), rotations=[]), []
+    e, g = kit.evaluator, np.random.default_rng(slots)
+    for _ in range(64):
+        x = at_the_ends(g, (8, slots), real=False)
+        ct, w = kit.encrypt(x, slots=slots), (2**11 + g.uniform(size=(2, 8))) / 2**40
+        if what == "weights":
+            result, truth = e.weighted_sum(ct, w[0], rescale=False), np.tensordot(w[0], x, 1)
+        else:
+            factor = complex(w[0, 0], w[1, 0])
+            result, truth = e.multiply(ct, factor, rescale=False), factor * x
+        squares.append(ratio_of(kit, result, truth) ** 2)
+    # Uniform offsets have a mean square of 1/12 (of both parts of a constant 1/6, stated as 1); weights: their own.
+    assert np.sqrt(np.mean(squares)) == pytest.approx(1.0 if what == "weights" else (1 / 6) ** 0.5, rel=0.3)
+
+
 @pytest.mark.parametrize("reach", [0.01, 1.0, 100.0])
 def test_message_size_enters_products(reach, fastest):
     """Errors of a product scale with the size of the other factor, which is declared with encryption."""
