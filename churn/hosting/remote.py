@@ -296,7 +296,7 @@ class Remote:
             data = self._read(response, _JSON_BYTES)
         try:
             value = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._bad(f"{path} is no JSON; is this an evaluation service?") from error
         if not isinstance(value, dict):
             raise self._bad(f"{path} is no JSON object; is this an evaluation service?")
@@ -349,7 +349,7 @@ class Remote:
         try:
             problem = json.loads(self._read(response, 1 << 16))
             detail = _clean(str(problem["detail"]), _SHOWN)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             detail = f"status {status}, without a reason"
         kind, remedy = _BY_STATUS.get(status, (RequestRefused, "See what it says"))
         error = kind(f"{self.url} refused the request: {detail}", f"it answered with status {status}", remedy)

@@ -373,6 +373,8 @@ class Scripted(httpx.BaseTransport):
         (lambda _: httpx.Response(400, json=["detail"]), RequestRefused),
         (lambda _: httpx.Response(400, json={"detail": "\x1b[31m" + "x" * 9999}), RequestRefused),
         (lambda _: httpx.Response(503), ServiceBusy),
+        (lambda _: httpx.Response(200, content=b"[" * 200_000), BadAnswer),
+        (lambda _: httpx.Response(400, content=b"[" * 60_000), RequestRefused),
     ],
 )
 def test_strange_answers(answer: Callable[[httpx.Request], httpx.Response], error: type[Exception]) -> None:
