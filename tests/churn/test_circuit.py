@@ -163,13 +163,13 @@ def test_the_default_answer_is_a_flooded_logit_in_one_limb() -> None:
 @pytest.mark.parametrize("layout", [FEATURE_MAJOR, RECORD])
 @pytest.mark.parametrize("output", [LOGIT, PROBABILITY])
 def test_the_rehearsal_states_the_noise_that_flooding_leaves(output: OutputKind, layout: str) -> None:
-    """It is that of an answer which was protected, to the rounding of sums."""
+    """It is that of an answer which was protected; the bias is rounded once more where all slots hold rows."""
     hosted, model = score(output, flooded=True), linear_model()
     x = model.schema.transform(employees(1))
     _, _, ct = evaluated(hosted, layout, x.T if layout == FEATURE_MAJOR else x)
     level, scale, error = Rehearsal(hosted, layout).answer(hosted.flooding)
     assert (level, scale) == (ct.level, meta_of(ct).scale)
-    assert error == pytest.approx(error_bound(ct), rel=1e-12, abs=0)
+    assert error == pytest.approx(error_bound(ct), rel=1e-9, abs=0)
 
 
 def test_the_extremes_of_the_schema_stay_within_the_interval() -> None:
