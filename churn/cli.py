@@ -145,13 +145,15 @@ def train(
     data: Data = None,
     target: Target = None,
     positive: Positive = None,
-    out: Annotated[Path, typer.Option(help="The model file to write.")] = Path("models/churn.json"),
+    out: Annotated[Path, typer.Option(help="The model file to write; another beside it if it is there.")] = Path(
+        "models/churn.json"
+    ),
     name: Annotated[str | None, typer.Option(help="The model's name; the file's, without .json, unless given.")] = None,
     held_out: Annotated[
         Path | None, typer.Option(help="Also write the held-out records, label included, to this CSV file.")
     ] = None,
 ) -> None:
-    """Train a model in the clear and write it as JSON, for `serve`."""
+    """Train a model in the clear and write it as JSON, for `serve`; under its next version if its name is taken."""
     console = Console()
     with steps(console) as step, step("train in the clear"):
         from churn.data import NEGATIVE
@@ -161,7 +163,7 @@ def train(
         parts, trained = train_on(_source(rows, seed, data, target, positive), name or out.stem)
         model = trained.model
         with writing(out):
-            write_model(model, out)
+            written = write_model(model, out)
         if held_out is not None:
             label = [NEGATIVE if model.positive != NEGATIVE else "other", model.positive]
             table = parts.test.assign(**{model.target: [label[int(y)] for y in parts.test_labels]})
@@ -171,10 +173,12 @@ def train(
         metrics = measure(parts.test_labels, model.probabilities(model.schema.transform(parts.test)))
     for note in trained.notes:
         line(console, "note", note)
+    if written.version > 1:
+        line(console, "note", f"not the first {model.name!r} in {out.parent}: this is version {written.version}")
     line(
         console,
         "model",
-        f"{out}: {model.name!r}, {len(model.schema.columns)} columns, {model.schema.width} "
+        f"{written.path}: {written.reference}, {len(model.schema.columns)} columns, {model.schema.width} "
         f"features, logits within {model.logit_interval:g}",
     )
     line(
@@ -296,7 +300,7 @@ def models(url: Url = DEFAULT_URL, token_env: TokenEnv = None, ca: Ca = None, pl
     table = Table("model", "version", "returns", "error", "layouts", "parameters")
     with _remote(url, token_env, ca, plain_http) as remote:
         for listed in remote.models():
-            one = remote.describe(str(listed.get("name")))
+            one = remote.describe(f"{listed.get('name')}@{listed.get('version')}")
             polynomial = one.about.get("polynomial")
             of_polynomial = polynomial["max_abs_error"] if isinstance(polynomial, dict) else 0.0
             error = f"{one.output.error + of_polynomial:.1e}"
@@ -311,7 +315,7 @@ def models(url: Url = DEFAULT_URL, token_env: TokenEnv = None, ca: Ca = None, pl
 @app.command()
 def score(
     data: Annotated[Path, typer.Option(help="CSV file of records; its label column, if any, is not sent.")],
-    model: Annotated[str, typer.Option(help="The model's name at the service.")] = "churn",
+    model: Annotated[str, typer.Option(help="The model's name at the service, or NAME@VERSION.")] = "churn",
     url: Url = DEFAULT_URL,
     token_env: TokenEnv = None,
     ca: Ca = None,

@@ -7,12 +7,11 @@ can be held against the exact one.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,9 @@ import pandas as pd
 from churn.circuit import OutputKind, Score
 from churn.client import Client, Progress
 from churn.data import POSITIVE, TARGET, load_csv, make_employees
-from churn.errors import DataError
+from churn.errors import DataError, ModelError
 from churn.hosting.model import Description
+from churn.hosting.registry import Record, latest_version, load_folder, register
 from churn.model import LinearModel
 from churn.process import ServiceProcess
 from churn.results import Results, Seconds, Traffic
@@ -81,10 +81,22 @@ def train_on(source: Source, name: str) -> tuple[Split, Trained]:
     return parts, trained
 
 
-def write_model(model: LinearModel, path: Path) -> None:
-    """Write a model as JSON, folders included."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(model.to_dict(), indent=1) + "\n", encoding="utf-8")
+def write_model(model: LinearModel, path: Path) -> Record:
+    """Add a model to the folder of a path, folders included; return its version and its file.
+
+    What differs from the latest of its name in nothing but the salt is that one again. Another gets the next version
+    and, if the path is in use, a file named by it: what is there stays.
+    """
+    if path.suffix != ".json":
+        raise ModelError(f"{path} does not end in .json", "a model's file does", "Choose such a name")
+    folder, load = path.parent, LinearModel.from_dict
+    latest = latest_version(folder, model.name, load)
+    for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
+        if (record.name, record.version) == (model.name, latest):
+            again = replace(model, version=latest, salt=there.salt)
+            if again.to_dict() == there.to_dict():
+                return record
+    return register(folder, replace(model, version=latest + 1).to_dict(), load, file=path.name)
 
 
 def compare_worlds(

@@ -25,7 +25,7 @@ from typing import Generic, Protocol, TypeVar
 from churn.errors import ModelError
 from churn.hosting.files import Lock, replace_file
 
-__all__ = ["Record", "Registry", "Versioned", "load_folder", "register"]
+__all__ = ["Record", "Registry", "Versioned", "latest_version", "load_folder", "register"]
 
 _DIGESTS = "DIGESTS"
 _MODEL_BYTES = 64 << 20
@@ -121,11 +121,18 @@ def load_folder(folder: str | Path, loader: Callable[[object], V]) -> list[tuple
     return list(found.values())
 
 
-def register(folder: str | Path, value: object, loader: Callable[[object], V]) -> Record:
+def latest_version(folder: str | Path, name: str, loader: Callable[[object], V]) -> int:
+    """Return the latest version of a name that was registered in a folder or is there; 0 when there is none."""
+    parts = (reference.rpartition("@") for reference in (*_registered(Path(folder)), *_load(Path(folder), loader)))
+    return max((int(version) for known, _, version in parts if known == name), default=0)
+
+
+def register(folder: str | Path, value: object, loader: Callable[[object], V], *, file: str | None = None) -> Record:
     """Add the model that `value` (plain values, for JSON) describes to a folder, made where there is none.
 
-    Registering a model again changes nothing. ModelError for values that `loader` refuses, and for another model of a
-    name and version that were registered or are there, even if the file is gone since.
+    Its file is `file`, or NAME@VERSION.json when that name is not given or in use: no file is written over.
+    Registering a model again changes nothing. ModelError for values that `loader` refuses, and for another model
+    of a name and version that were registered or are there, even if the file is gone since.
     """
     folder, model = Path(folder), loader(value)
     if not _NAME.fullmatch(model.name):
@@ -137,7 +144,7 @@ def register(folder: str | Path, value: object, loader: Callable[[object], V]) -
     with Lock(folder / ".registry.lock", wait=True):
         registered, there = _registered(folder), _load(folder, loader).get(reference)
         digest = hashlib.sha256(data).hexdigest()
-        record = there[0] if there else Record(model.name, model.version, digest, folder / f"{reference}.json")
+        record = there[0] if there else Record(model.name, model.version, digest, _free(folder, reference, file))
         if {digest, record.digest, registered.get(reference, digest)} != {digest}:
             raise _contradiction(reference, f"{folder} has another model of this name and version")
         if there is None:
@@ -146,6 +153,14 @@ def register(folder: str | Path, value: object, loader: Callable[[object], V]) -
             lines = [f"{digest}  {name}\n" for name, digest in sorted({**registered, reference: digest}.items())]
             replace_file(folder / _DIGESTS, "".join(lines).encode())
     return record
+
+
+def _free(folder: Path, reference: str, file: str | None) -> Path:
+    names = [f"{reference}.json"] if file is None else [file, f"{reference}.json"]
+    for path in (folder / name for name in names):
+        if not path.exists():
+            return path
+    raise ModelError(f"{path} is there already, and is another model", "a free name is needed", "Move that file away")
 
 
 def _load(folder: Path, loader: Callable[[object], V]) -> dict[str, tuple[Record, V]]:

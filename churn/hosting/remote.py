@@ -202,7 +202,7 @@ class Remote:
         return listed
 
     def describe(self, name: str) -> Description:
-        """Return the description of a model; UnknownModel, with the nearest name, if there is none."""
+        """Return the description of a model, "name" or "name@version"; UnknownModel, with the nearest name, if none."""
         try:
             value = self._json("GET", _model(name))
         except RequestRefused as error:
@@ -218,7 +218,7 @@ class Remote:
             description = Description.from_dict(value, allow_insecure=self._allow_insecure)
         except ChurnError as error:
             raise self._bad(f"the description of {name!r} cannot be used: {error.found}") from error
-        if description.name != name:
+        if name not in (description.name, f"{description.name}@{description.version}"):
             raise self._bad(f"asked for {name!r}, it describes {description.name!r}")
         return description
 

@@ -101,6 +101,39 @@ def test_train_writes_a_model_that_can_be_hosted(run: Run) -> None:
     assert len(rows) == 100 and {row["left"] for row in rows} == {"Yes", "No"}
 
 
+def test_a_model_is_never_replaced(run: Run, tmp_path: Path) -> None:
+    """Neither when the same command is given again, nor when another model takes its name."""
+    train = ("train", "--rows", 200, "--out", "m/churn.json", "--held-out", "held.csv", "--seed")
+    file = tmp_path / "m" / "churn.json"
+    code, out, _ = run(*train, 0)
+    first = file.read_bytes()
+    assert code == 0 and "churn.json: churn@1," in out and "not the first" not in out
+    code, out, _ = run(*train, 0)
+    assert code == 0 and "churn.json: churn@1," in out and len(server.load_models("m")) == 1
+    for _ in range(2):
+        code, out, _ = run(*train, 1)
+        assert code == 0 and "not the first 'churn' in m: this is version 2" in out and "churn@2.json: churn@2," in out
+    code, out, _ = run(*train, 0)
+    assert code == 0 and "churn@3.json: churn@3," in out, "what was trained last is what a service offers by name"
+    assert [model.version for model in server.load_models("m")] == [1, 2, 3] and file.read_bytes() == first
+    for path in file.parent.glob("*.json"):
+        path.unlink()
+    code, out, _ = run(*train, 0)
+    assert code == 0 and "churn.json: churn@4," in out, "a version that is gone is not given again"
+    code, _, err = run("train", "--rows", 200, "--out", "m/churn")
+    assert code == 1 and ".json" in err
+
+
+def test_a_service_notices_a_model_that_was_changed(run: Run, tmp_path: Path) -> None:
+    run("train", "--rows", 200, "--out", "m/churn.json")
+    file = tmp_path / "m" / "churn.json"
+    changed = {**json.loads(file.read_text()), "bias": 0.25}
+    file.unlink()
+    file.write_text(json.dumps(changed))
+    code, _, err = run("serve", "--models", "m", "--port", 0, "--workers", 0)
+    assert code == 1 and "churn@1" in err and "next version" in err
+
+
 def test_model_folders_that_cannot_be_hosted(run: Run, tmp_path: Path) -> None:
     run("train", "--rows", 200, "--out", "m/churn.json")
     folder = tmp_path / "m"
@@ -166,7 +199,7 @@ def test_three_terminals(run: Run, served: ServiceProcess, tmp_path: Path, monke
     with open("held.csv", encoding="utf-8") as file:
         rows = [row[:-1] for row in csv.reader(file)]
     (tmp_path / "unlabelled.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
-    code, out, err = run("score", *at, "--data", "unlabelled.csv", *own)
+    code, out, err = run("score", *at, "--data", "unlabelled.csv", *own, "--model", "churn@1")
     assert code == 0 and "accuracy" not in out, err
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert lines[0] == "row,probability,predicted" and len(lines) == 101
@@ -204,7 +237,9 @@ def test_a_live_service_survives_rude_clients(served: ServiceProcess) -> None:
                 answer = b""
             assert b" 500 " not in answer[:20] and b"Traceback" not in answer
     token = {"Authorization": "Bearer local"}
-    with httpx.Client(base_url=served.url, headers=token) as http:  # an unread body must not spoil the connection for the next
+    with httpx.Client(
+        base_url=served.url, headers=token
+    ) as http:  # an unread body must not spoil the connection for the next
         for _ in range(3):
             refused = http.put("/v1/keys/" + "0" * 64, content=bytes(300_000))
             assert refused.status_code == 409

@@ -13,7 +13,7 @@ import pytest
 
 from churn import plain
 from churn.errors import ModelError
-from churn.hosting.registry import Record, Registry, load_folder, register
+from churn.hosting.registry import Record, Registry, latest_version, load_folder, register
 from churn.model import LinearModel
 from churn.schema import NumericColumn, Schema
 
@@ -192,6 +192,26 @@ def test_plain_files_count_when_registering(tmp_path):
         register(tmp_path, values(weight=0.2), Toy.load)
     assert register(tmp_path, values(), Toy.load).path == tmp_path / "old.json"
     assert "toy@1" in (tmp_path / "DIGESTS").read_text()
+
+
+def test_a_file_is_never_written_over(tmp_path):
+    first = register(tmp_path, values(), Toy.load, file="mine.json")
+    second = register(tmp_path, values(version=2), Toy.load, file="mine.json")
+    assert (first.path.name, second.path.name) == ("mine.json", "toy@2.json")
+    write(tmp_path / "toy@3.json", name="other")
+    before = (tmp_path / "toy@3.json").read_bytes()
+    with pytest.raises(ModelError, match="toy@3.json is there already"):
+        register(tmp_path, values(version=3), Toy.load, file="mine.json")
+    assert (tmp_path / "toy@3.json").read_bytes() == before
+
+
+def test_the_latest_version_counts_what_was_withdrawn(tmp_path):
+    assert latest_version(tmp_path, "toy", Toy.load) == 0
+    write(tmp_path / "plain.json", version=3)
+    assert latest_version(tmp_path, "toy", Toy.load) == 3
+    register(tmp_path, values(version=12), Toy.load).path.unlink()
+    register(tmp_path, values(name="other", version=20), Toy.load)
+    assert latest_version(tmp_path, "toy", Toy.load) == 12
 
 
 @pytest.mark.parametrize(
