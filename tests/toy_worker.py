@@ -41,9 +41,12 @@ def main() -> None:
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--memory", type=int, required=True)
     parser.add_argument("--broken", action="store_true")
+    parser.add_argument("--stuck", action="store_true")
     given = parser.parse_args()
 
     def load() -> list[Score]:
+        if given.stuck:
+            time.sleep(600)
         if given.broken:
             raise ModelError("a toy is broken", "a whole one is needed", "Mend it")
         return toys()

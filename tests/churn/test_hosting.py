@@ -465,13 +465,16 @@ def test_flooded_answers_need_the_public_key_and_are_counted(
         body = party.body(level=layout.level, scale=layout.scale)
         refused(party.ask(http, None, body), 428, "CKKS-Public-Key", "needs your public key")
         public = party.upload(http, to_bytes(party.keygen.public_key(party.secret)))
+        answers = set()
         for _ in range(2):
             answer = party.ask(http, None, body, **{PUBLIC_KEY_HEADER: public})
             assert answer.status_code == 200, answer.text
+            answers.add(answer.content)
             noise = Noise(*[hosted.output.error * float(hosted.output.scale_in(party.params))] * 2)
             ct = ciphertext_from_bytes(answer.content, party.params, noise=noise)
             values = Decryptor(party.params, party.secret).decrypt(ct)
             assert np.abs(values - linear_model().logits(party.x)).max() <= hosted.output.error
+        assert len(answers) == 2, "the same question, and noise of its own in each answer"
         another = party.upload(http, to_bytes(party.keygen.public_key(party.secret)))
         for key in (public, another):  # a new key does not help: what is hidden is the model
             refused(party.ask(http, None, body, **{PUBLIC_KEY_HEADER: key}), 429, "2 answers")

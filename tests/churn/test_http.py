@@ -254,12 +254,14 @@ def test_a_header_in_crumbs_gets_no_more_time(address: tuple[str, int]) -> None:
         assert found == b"HTTP/1.1 408"
 
 
-@pytest.mark.parametrize("burst", [0, 2000])
+@pytest.mark.parametrize("burst", [0, 30_000])
 def test_a_body_that_crawls_is_not_waited_for(address: tuple[str, int], burst: int) -> None:
     """However fast it began: what is there already buys no time."""
     with Peer(address) as peer:
         start = time.monotonic()
-        peer.send(request("/echo", bytes(burst), Content_Length="100000"))
+        peer.send(request("/echo", Content_Length="100000"))
+        time.sleep(0.1)
+        peer.send(bytes(burst))
         assert peer.reply()[::2] == (408, b"too slow")
         assert time.monotonic() - start >= 0.3 and peer.is_closed()
 

@@ -239,17 +239,15 @@ def test_a_command_that_is_none_leaves_nothing_open() -> None:
 PARENT = f"""
 import os, signal, time
 from churn.hosting.child import Launcher
-launcher = Launcher({COMMAND!r}, os.environ)
-child = launcher.children.copy().pop()
-child.channel.receive(60)
-child.channel.send({{"resident_keys": 1}})
-print(child.process.pid, flush=True)
-time.sleep(0.2)
+launcher = Launcher({[*COMMAND, "--stuck"]!r}, os.environ)
+print(*[child.process.pid for child in launcher.children], flush=True)
+time.sleep(1)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def test_workers_end_with_a_parent_that_is_killed(figure: Figure) -> None:
+    """Whatever they are doing: this one does not listen to its channel."""
     shared = {p.name for p in Path("/dev/shm").glob("*")} if Path("/dev/shm").exists() else set()
     ended = subprocess.run(
         [sys.executable, "-c", PARENT], capture_output=True, text=True, timeout=60, check=False, env=ENVIRONMENT
