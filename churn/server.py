@@ -30,7 +30,7 @@ from churn.hosting.evaluation import Engine
 from churn.hosting.filestore import FileStore
 from churn.hosting.http import Gate
 from churn.hosting.inline import Inline
-from churn.hosting.keystore import Quota
+from churn.hosting.keystore import Quota, Storage
 from churn.hosting.limits import Limits
 from churn.hosting.tenants import Tenants
 from churn.hosting.workers import Workers
@@ -109,7 +109,7 @@ class Settings:
 
 def build(
     models: list[LinearModel],
-    store: FileStore | str | Path,
+    store: Storage | str | Path,
     *,
     output: OutputKind = LOGIT,
     flooded: bool = True,
@@ -120,7 +120,7 @@ def build(
 
     Args:
         models: to host.
-        store: or a folder for the keys that clients send.
+        store: of what clients send, and of what they used up; or a folder for both.
         output, flooded: see `Score.of`.
         tenants: who is let in; whoever knows the token "local" unless given.
         limits: see `Limits`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import anyio.abc
 import anyio.from_thread
@@ -16,6 +17,7 @@ from churn.hosting.app import create_app
 from churn.hosting.evaluation import Engine
 from churn.hosting.filestore import FileStore, TemporaryStore
 from churn.hosting.inline import Inline
+from churn.hosting.keystore import KeyStore, Storage
 from churn.hosting.limits import Limits
 from churn.hosting.mac import Exchange
 from churn.hosting.model import HostedModel
@@ -115,6 +117,18 @@ def exchange_of(request: httpx.Request, answer: httpx.Headers) -> Exchange:
     )
 
 
+class Narrow:
+    """Of a store only what the service may ask for: any other `Storage` could stand here."""
+
+    def __init__(self, store: Storage) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_") or name not in {**vars(KeyStore), **vars(Storage)}:
+            raise AttributeError(f"{name} is not in the protocol")
+        return getattr(self._store, name)
+
+
 class Service:
     """A service under test, and ways to talk to it."""
 
@@ -132,7 +146,8 @@ class Service:
         models = list(models)
         known = tenants or {"local": LOOPBACK_TOKEN}
         people = Tenants({name: Tenant.of(name, token) for name, token in known.items()})
-        self.app = create_app(models, self.store, Inline(Engine(models, limits.resident_keys)), people, limits)
+        storage = cast(Storage, Narrow(self.store))
+        self.app = create_app(models, storage, Inline(Engine(models, limits.resident_keys)), people, limits)
 
     def stored(self, tenant: str = "local") -> int:
         """How many keys a tenant has stored."""

@@ -13,7 +13,7 @@
                         logs         one line for each request, without data
     who, and how often  tenants      tokens and the names behind them; mac binds answers to requests
                         replays      nonces that were used; answers counts those given
-    keys at rest        keystore     what is asked of a store; filestore, blobs, database, files stand behind it
+    storage             keystore     what is asked of it; filestore, blobs, database, files stand behind it
     computing           workplace    what is asked of whoever does jobs: workers are processes, inline are threads
                         child        starting a process; channel, memory, jobs how it is talked to; attend is its life
                         evaluation   one evaluation from bytes to bytes; keyring has the keys ready

@@ -23,20 +23,18 @@ from starlette.routing import Route
 
 from churn.errors import ChurnError, ModelError, nearest
 from churn.hosting import protocol
-from churn.hosting.answers import Answers
 from churn.hosting.asks import digest_of, key_named, layout_of, nonce_of
 from churn.hosting.body import Body
 from churn.hosting.evaluation import check_header
-from churn.hosting.filestore import FileStore
 from churn.hosting.jobs import Check, Evaluate, KeyFile, Reply
 from churn.hosting.keyring import missing_keys
+from churn.hosting.keystore import Storage
 from churn.hosting.limits import Admission, Limits, check_length, input_lengths, key_lengths, longest_answer
 from churn.hosting.mac import Exchange, checksum_of
 from churn.hosting.middleware import Failed, Logged, log_of, refuse
 from churn.hosting.model import Description, HostedModel, Layout
 from churn.hosting.protocol import Problem
 from churn.hosting.registry import Registry
-from churn.hosting.replays import Replays
 from churn.hosting.tenants import Tenant, Tenants
 from churn.hosting.workplace import WorkPlace
 from ckks.errors import HEError
@@ -52,12 +50,12 @@ _log = logging.getLogger("churn.hosting")
 
 def create_app(
     models: Iterable[HostedModel],
-    store: FileStore,
+    store: Storage,
     work: WorkPlace,
     tenants: Tenants,
     limits: Limits = Limits(),
 ) -> Starlette:
-    """Return the service that hosts `models` for `tenants`, with their keys in `store`, computing in `work`."""
+    """Return the service that hosts `models` for `tenants`, remembering in `store`, computing in `work`."""
     return _Service(models, store, work, tenants, limits).app()
 
 
@@ -67,14 +65,13 @@ class _Service:
     def __init__(
         self,
         models: Iterable[HostedModel],
-        store: FileStore,
+        store: Storage,
         work: WorkPlace,
         tenants: Tenants,
         limits: Limits,
     ) -> None:
         self.models = Registry(models)
         self.store, self.work, self.tenants, self.limits = store, work, tenants, limits
-        self.replays, self.answers = Replays(store.database), Answers(store.database)
         self.descriptions = {model.digest: Description.of(model).to_dict() for model in self.models}
         self.params = {model.params.digest.hex(): model.params for model in self.models}
         self.key_lengths = {digest: key_lengths(params, self.models) for digest, params in self.params.items()}
@@ -272,9 +269,9 @@ class _Service:
         """Find the keys and use up the nonce; the answers that are left must allow one more. Runs in a thread."""
         files = self._file(tenant, public, None), self._file(tenant, keys, layout)
         flooding = model.flooding
-        if flooding is not None and self.answers.given(tenant.name, model.digest) >= flooding.queries:
+        if flooding is not None and self.store.given(tenant.name, model.digest) >= flooding.queries:
             raise _spent(flooding.queries)
-        if not self.replays.claim(tenant.name, bytes.fromhex(nonce), sent_at):
+        if not self.store.claim(tenant.name, bytes.fromhex(nonce), sent_at):
             raise Problem(
                 409,
                 "replayed or late",
@@ -293,7 +290,7 @@ class _Service:
 
     def _spend(self, tenant: Tenant, model: HostedModel) -> None:
         assert model.flooding is not None
-        if not self.answers.spend(tenant.name, model.digest, model.flooding.queries):
+        if not self.store.spend(tenant.name, model.digest, model.flooding.queries):
             raise _spent(model.flooding.queries)
 
     # ---- helpers ---------------------------------------------------------------------------------

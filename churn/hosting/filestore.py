@@ -1,4 +1,4 @@
-"""Keys in files, and what is known of them in SQLite: the `KeyStore` of a service on one machine.
+"""Keys in files, and what is known of them in SQLite: the `Storage` of a service on one machine.
 
     FOLDER/lock                 one service per folder
     FOLDER/store.db             rows: which keys there are; what `replays` and `answers` remember
@@ -23,6 +23,7 @@ from dataclasses import astuple
 from pathlib import Path
 from threading import RLock
 
+from churn.hosting.answers import Answers
 from churn.hosting.blobs import Blobs, Partial
 from churn.hosting.database import Database
 from churn.hosting.files import Lock, private_folder
@@ -38,6 +39,7 @@ from churn.hosting.keystore import (
     full_when_exhausted,
 )
 from churn.hosting.protocol import DIGEST
+from churn.hosting.replays import Replays
 
 __all__ = ["KEEP_SECONDS", "FileStore", "TemporaryStore"]
 
@@ -93,6 +95,7 @@ class FileStore:
             self._blobs = Blobs(self._folder)
             with self.database.durable() as rows:
                 rows.execute(_TABLE)
+            self._replays, self._answers = Replays(self.database, clock=clock), Answers(self.database)
             self.sweep()
             self._close = weakref.finalize(self, stack.pop_all().close)
 
@@ -162,6 +165,20 @@ class FileStore:
                 expired = rows.execute("SELECT tenant, digest FROM keys WHERE expires <= ?", (self._swept,)).fetchall()
             self._remove(expired)
             return len(expired) + self._repair()
+
+    # ---- and the three that make it a Storage ----------------------------------------------------
+
+    def claim(self, tenant: str, nonce: bytes, sent_at: int) -> bool:
+        """Use up a nonce; see `Storage`."""
+        return self._replays.claim(tenant, nonce, sent_at)
+
+    def spend(self, tenant: str, model: str, most: int) -> bool:
+        """Count one more answer; see `Storage`."""
+        return self._answers.spend(tenant, model, most)
+
+    def given(self, tenant: str, model: str) -> int:
+        """Return how many answers were given; see `Storage`."""
+        return self._answers.given(tenant, model)
 
     # ---- helpers ---------------------------------------------------------------------------------
 

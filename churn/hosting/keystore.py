@@ -1,4 +1,4 @@
-"""What the service asks of the place where tenants' public keys are kept, and how it says no.
+"""What the service asks of its storage: tenants' public keys, what they used up, and how it says no.
 
     StoreError          (ChurnError)
     |-- QuotaExceeded   a tenant has as much as a tenant may have
@@ -6,9 +6,10 @@
     |-- StoreFailed     the store itself is damaged, or someone else is changing it
     `-- StoreInUse      another service has this folder
 
-`KeyStore` has six methods. `hosting.filestore` stands behind it with files and SQLite; a database that several machines
-share could do so just as well. Keys are bytes under the name of their SHA-256, and belong to one tenant: what another
-tenant has stored does not exist for this one, even under the same digest.
+`KeyStore` has six methods, and `Storage`, all that `create_app` asks for, three more. `hosting.filestore` stands behind
+both with files and SQLite; a database that several machines share could do so just as well. Keys are bytes under the
+name of their SHA-256, and belong to one tenant: what another tenant has stored does not exist for this one, even under
+the same digest.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "KeyStore",
     "Quota",
     "QuotaExceeded",
+    "Storage",
     "StoreError",
     "StoreFailed",
     "StoreFull",
@@ -150,6 +152,23 @@ class KeyStore(Protocol):
 
         A store does so by itself before it grows. Nobody finds an expired key before that either.
         """
+
+
+class Storage(KeyStore, Protocol):
+    """A KeyStore that also remembers what was used up. What it has agreed to, no end of its process undoes."""
+
+    def claim(self, tenant: str, nonce: bytes, sent_at: int) -> bool:
+        """Use up a nonce (16 bytes) of a request sent at `sent_at`, Unix seconds.
+
+        True for a tenant's first claim of it, False for any other and for a time that is too far from now.
+        QuotaExceeded or StoreFull when it cannot be remembered; it is not used up then.
+        """
+
+    def spend(self, tenant: str, model: str, most: int) -> bool:
+        """Count one more answer of a model (by digest); False, and no count, when `most` were given."""
+
+    def given(self, tenant: str, model: str) -> int:
+        """Return how many answers of a model a tenant was given."""
 
 
 @contextmanager

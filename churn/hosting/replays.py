@@ -49,7 +49,7 @@ class Replays:
     """The nonces of a service's requests; safe to share between threads, one per database.
 
     Args:
-        database: that of the store, `FileStore.database`.
+        database: that of the store.
         window: seconds for which a request is accepted after, and before, its own time.
         most: how many nonces of one tenant are remembered.
         clock: Unix seconds.

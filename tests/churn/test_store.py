@@ -66,6 +66,19 @@ def test_what_is_committed_is_there(store, clock):
     assert read(store, A, DIGEST) is None and store.usage(A) == Usage(0, 0)
 
 
+def test_what_was_used_up_stays_used_up(tmp_path, clock):
+    """Nonces and answers, of each tenant and model, whoever opens the folder next."""
+    store, now = FileStore(tmp_path, clock=clock), int(clock.now)
+    assert store.claim(A, bytes(16), now) and not store.claim(A, bytes(16), now)
+    assert [store.spend(A, DIGEST, 2) for _ in range(3)] == [True, True, False]
+    store.close()
+    store = FileStore(tmp_path, clock=clock)
+    assert not store.claim(A, bytes(16), now) and store.claim(B, bytes(16), now)
+    assert not store.spend(A, DIGEST, 2) and (store.given(A, DIGEST), store.given(B, DIGEST)) == (2, 0)
+    assert store.spend(A, digest_of(b"another model"), 2) and store.spend(B, DIGEST, 2)
+    store.close()
+
+
 def test_a_key_may_be_sent_again(store, tmp_path, clock):
     for number in range(3):
         put(store, A, key(number))
