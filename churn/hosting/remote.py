@@ -53,6 +53,8 @@ __all__ = [
 
 _CONNECT_SECONDS = 5.0
 _JSON_BYTES = 16 << 20
+_PROBLEM_BYTES = 1 << 16
+_PIECE_BYTES = 4 << 20
 _SHOWN = 600  # characters of a stranger's text
 _TOKEN = re.compile(r"[!-~]{1,512}")
 
@@ -225,22 +227,23 @@ class Remote:
     def has_keys(self, digest: str) -> bool:
         """Tell whether keys of this digest are stored there."""
         with self._send("HEAD", f"{protocol.KEYS}/{digest}") as response:
-            if response.status_code == 404:
-                return False
-            self._check(response)
-            return True
+            if response.status_code != 404:
+                self._check(response)
+            self._read(response, _PROBLEM_BYTES)  # nothing; only what was read to its end leaves the connection open
+            return response.status_code != 404
 
     def upload_keys(self, data: bytes, description: Description) -> str:
         """Store a public key or evaluation keys and return their digest."""
         digest = protocol.digest_of(data)
         headers = {protocol.PARAMETERS_HEADER: description.params.digest.hex(), "Content-Type": protocol.OCTETS}
-        self._json("PUT", f"{protocol.KEYS}/{digest}", content=data, headers=headers)
+        self._json("PUT", f"{protocol.KEYS}/{digest}", **_body(data, headers))
         return digest
 
     def delete_keys(self, digest: str) -> None:
         """Have stored keys forgotten."""
         with self._send("DELETE", f"{protocol.KEYS}/{digest}") as response:
             self._check(response)
+            self._read(response, _PROBLEM_BYTES)
 
     def evaluate(
         self,
@@ -276,7 +279,7 @@ class Remote:
             if digest is not None:
                 headers[name] = digest
         path = _model(f"{description.name}@{description.version}") + protocol.EVALUATE
-        with self._send("POST", path, content=data, headers=headers) as response:
+        with self._send("POST", path, **_body(data, headers)) as response:
             self._check(response)
             answer = self._read(response, longest)
             model, mac, timing = (
@@ -347,7 +350,7 @@ class Remote:
         if 200 <= status < 300:
             return
         try:
-            problem = json.loads(self._read(response, 1 << 16))
+            problem = json.loads(self._read(response, _PROBLEM_BYTES))
             detail = _clean(str(problem["detail"]), _SHOWN)
         except (ValueError, KeyError, TypeError, RecursionError):
             detail = f"status {status}, without a reason"
@@ -373,6 +376,22 @@ class Remote:
 
 def _model(name: str) -> str:
     return f"{protocol.MODELS}/{quote(name, safe='@')}"
+
+
+class _Pieces:
+    """A body in pieces: what is left of one that is sent whole would be copied after every send."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._data), _PIECE_BYTES):
+            yield self._data[start : start + _PIECE_BYTES]  # of a body that is one piece, no copy
+
+
+def _body(data: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `httpx` is told of a body: not chunked, whatever comes in pieces."""
+    return {"content": _Pieces(data), "headers": {**headers, "Content-Length": str(len(data))}}
 
 
 def _trust(ca: str | Path | None) -> ssl.SSLContext | bool:
