@@ -163,7 +163,7 @@ class Remote:
             httpx.Client,
             base_url=parsed,
             transport=transport,
-            verify=_trust(ca),
+            verify=_trust(ca) if parsed.scheme == "https" or ca is not None else False,  # no TLS: nothing to trust
             trust_env=not local,
             headers={"Accept-Encoding": "identity", "Authorization": f"Bearer {bearer_of(token)}"},
             timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS),
@@ -394,10 +394,10 @@ def _body(data: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     return {"content": _Pieces(data), "headers": {**headers, "Content-Length": str(len(data))}}
 
 
-def _trust(ca: str | Path | None) -> ssl.SSLContext | bool:
-    """Return what decides on certificates: the system's trust, or a file of certificates."""
+def _trust(ca: str | Path | None) -> ssl.SSLContext:
+    """Return what decides on certificates, read once: it takes longer than a call. The usual ones, or a file of them."""
     if ca is None:
-        return True
+        return httpx.create_ssl_context()
     try:
         return ssl.create_default_context(cafile=str(ca))
     except (OSError, ValueError) as error:
