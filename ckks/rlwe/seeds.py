@@ -9,8 +9,11 @@ strides, where that is given.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ckks.kernels import Words
 from ckks.ring import expand_uniform
+from ckks.rlwe.elements import Ciphertext
 from ckks.rlwe.params import RLWEParams
 
 PUBLIC_KEY_LABEL = "public key"
@@ -42,3 +45,22 @@ def ciphertext_half(
 ) -> Words:
     """Return c_1, NTT form, (*batch, limbs, N) over (q_0..q_level): the second half of a seeded ciphertext."""
     return expand_uniform(params.basis(level), seed, label=CIPHERTEXT_LABEL, shape=batch, out=out).residues
+
+
+def made_from(ct: Ciphertext, seed: bytes) -> Ciphertext:
+    """Return the ciphertext, having noted that this seed was just expanded to its c_1.
+
+    The note is with this object alone: neither operations nor copies pass it on.
+    """
+    vars(ct)[_NOTE] = seed
+    return ct
+
+
+def is_expansion(ct: Ciphertext, seed: bytes) -> bool:
+    """Tell whether c_1 is what the seed expands to; it is expanded again unless that was noted."""
+    if vars(ct).get(_NOTE) == seed:
+        return True
+    return np.array_equal(ct.words[..., 1, :, :], ciphertext_half(ct.params, ct.level, ct.shape, seed))
+
+
+_NOTE = "_expanded_from"

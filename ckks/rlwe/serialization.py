@@ -35,7 +35,7 @@ from ckks.rlwe.keys import EvaluationKeys, PublicKey, SwitchingKey
 from ckks.rlwe.noise import Noise
 from ckks.rlwe.packing import Bytes, pack, unpack
 from ckks.rlwe.params import RLWEParams
-from ckks.rlwe.seeds import ciphertext_half, public_key_half, switching_key_halves
+from ckks.rlwe.seeds import ciphertext_half, is_expansion, made_from, public_key_half, switching_key_halves
 
 # Keys
 
@@ -166,7 +166,7 @@ def seeded_ciphertext_to_bytes(ct: Ciphertext, seed: bytes, scheme: bytes = NO_S
     """Return a secret-key encryption at half the size: c_0 and the seed that c_1 was expanded from."""
     header = Header(kind=Kind.SEEDED_CIPHERTEXT, level=ct.level, parts=ct.parts, batch=ct.shape, scheme=scheme)
     header.check(ct.params)
-    if not np.array_equal(ct.words[..., 1, :, :], ciphertext_half(ct.params, ct.level, ct.shape, seed)):
+    if not is_expansion(ct, seed):
         raise SerializationError("the seed does not expand to the second half of this ciphertext; store it in full")
 
     def fill(out: Bytes) -> None:
@@ -213,7 +213,8 @@ def seeded_ciphertext_from_bytes(
         ciphertext_half(params, header.level, (len(words),), seed, out=words[:, 1])
     if noise is None:
         noise = sizes.fresh_public(params) if seed is None else sizes.fresh_secret(params)
-    return Ciphertext.of(params, words.reshape(*header.batch, *shape), header.level, meta, noise), seed
+    ct = Ciphertext.of(params, words.reshape(*header.batch, *shape), header.level, meta, noise)
+    return (ct if seed is None else made_from(ct, seed)), seed
 
 
 def plaintext_to_bytes(plaintext: Plaintext, scheme: bytes = NO_SCHEME) -> bytes:

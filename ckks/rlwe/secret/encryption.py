@@ -13,7 +13,7 @@ from ckks.rlwe.elements import Ciphertext, Plaintext
 from ckks.rlwe.noise import EXACT, Noise, fresh_secret
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.secret.key import SecretKey
-from ckks.rlwe.seeds import ciphertext_half
+from ckks.rlwe.seeds import ciphertext_half, made_from
 
 
 def encrypt_secret(plaintext: Plaintext, secret: SecretKey, rng: Rng) -> tuple[Ciphertext, bytes]:
@@ -59,4 +59,5 @@ def encrypt_poly(
     except BaseException:  # interrupted: message and error are not covered yet
         c0.fill(0)
         raise
-    return Ciphertext.of(params, np.moveaxis(words, 0, -3), level, meta, noise + fresh_secret(params)), seed
+    ct = Ciphertext.of(params, np.moveaxis(words, 0, -3), level, meta, noise + fresh_secret(params))
+    return made_from(ct, seed), seed
