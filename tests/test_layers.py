@@ -213,21 +213,6 @@ def test_the_application_uses_public_parts_only(name):
 # ---- what is not imported --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*CKKS, *(n for n in CHURN if n.startswith("churn.hosting"))])
-def test_nothing_executes_what_it_reads(name):
-    """Bytes from elsewhere go through the wire format; nothing here loads pickles, or arrays that may hold some."""
-    bad = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "dbm", "yaml"}
-    found = [f"line {line}: {m}" for m, line in imports(name, EVERY[name]) if m.split(".")[0] in bad]
-    for node in ast.walk(EVERY[name]):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            if called in ("eval", "exec", "compile", "__import__") or called.endswith(("np.load", "numpy.load")):
-                found.append(f"line {node.lineno}: {called}")
-    if name.startswith("ckks.kernels._numba"):
-        found = [text for text in found if "compile" not in text]  # numba's own word
-    assert not found
-
-
 @pytest.mark.parametrize("name", EVERY)
 def test_randomness_comes_from_one_place(name):
     """No `random`, no numpy.random: those streams are for simulations. Synthetic data is one (churn.data)."""
@@ -251,12 +236,11 @@ def test_entropy_is_asked_for_in_one_module(name):
     assert not users or name in ("ckks.ring.csprng", "ckks.rlwe.secret.export")
 
 
-@pytest.mark.parametrize("module", ["churn.server", "churn.hosting.app", "churn.circuit", "churn.hosting"])
+@pytest.mark.parametrize("module", ["churn.server", "churn.worker", "churn.hosting", "ckks.rlwe.serialization"])
 def test_the_service_loads_nothing_that_decrypts(module, tmp_path):
-    """A fresh process that can host models holds no code that touches a secret key."""
-    if module not in CHURN:
-        pytest.skip(f"no {module} in this tree")
-    pytest.importorskip("starlette")
+    """A fresh process that can host models, or compute for one that does, holds no code that touches a secret key."""
+    if module == "churn.server":
+        pytest.importorskip("starlette")
     code = f"""
 import sys, {module}
 print(sorted(m for m in sys.modules if m.startswith(("ckks.rlwe.secret", "ckks.scheme.decryption"))))

@@ -157,6 +157,19 @@ def test_a_port_that_is_taken(run: Run) -> None:
     assert code == 1 and "--port" in err
 
 
+def test_a_worker_loads_what_computes_and_nothing_else() -> None:
+    """No network, no store, nothing of the service around it: what it is told comes through its channel."""
+    listed = python("-c", "import sys, churn.worker; print(*sys.modules)").stdout.split()
+    ours = {"arith", "kernels", "ring", "rlwe", "scheme", "circuits", "errors", "_native"}
+    assert {name.split(".")[1] for name in listed if name.startswith("ckks.")} <= ours
+    outside = ("starlette", "uvicorn", "anyio", "httpx", "h11", "sqlite3", "sklearn", "pandas", "matplotlib", "scipy")
+    around = ("app", "http", "accept", "remote", "tenants", "filestore", "database", "workers", "child")
+    secret = ("ckks.rlwe.secret", "ckks.scheme.decryption")
+    unwanted = (*outside, *secret, "churn.client", "churn.server", *(f"churn.hosting.{name}" for name in around))
+    assert not [name for name in listed if name.startswith(unwanted)]
+    assert {"churn.offer", "churn.hosting.attend", "churn.hosting.evaluation"} <= set(listed)
+
+
 def test_the_server_loads_nothing_that_decrypts_trains_or_draws() -> None:
     listed = python("-c", "import sys, churn.server; print(*sys.modules)").stdout.split()
     assert "churn.hosting.app" in listed

@@ -6,8 +6,6 @@ import datetime
 import ipaddress
 import json
 import os
-import signal
-import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from churn import cli, server
 from churn.client import Client
 from churn.errors import ModelError
 from churn.hosting.limits import Limits
-from churn.hosting.remote import NotAuthorised, Remote, ServiceBusy, ServiceUnavailable
+from churn.hosting.remote import NotAuthorised, Remote, ServiceUnavailable
 from churn.hosting.tenants import TenantError, add_tenant, remove_tenant
 from churn.process import ServiceProcess
 from churn.server import Settings
@@ -185,30 +183,6 @@ def test_strangers_are_told_apart(served: ServiceProcess, folder: Path) -> None:
         pytest.raises(Exception, match="cannot be used|broke"),
     ):
         plain.models()
-
-
-@pytest.mark.service
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="worker processes are found under /proc")
-def test_a_killed_worker_is_replaced_under_way(served: ServiceProcess, folder: Path) -> None:
-    def ready(count: int) -> None:
-        deadline = time.monotonic() + SECONDS
-        with remote(served, folder) as asking:
-            while asking.health()["ready"] != count or len(served.worker_pids) != count:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-
-    ready(2)
-    for pid in served.worker_pids:
-        os.kill(pid, signal.SIGKILL)
-    with Client(remote(served, folder)) as client:
-        deadline = time.monotonic() + SECONDS
-        while True:
-            try:
-                client.score("toy", employees(5))
-                break
-            except ServiceBusy:
-                assert time.monotonic() < deadline
-    ready(2)
 
 
 @pytest.mark.service
