@@ -395,7 +395,7 @@ def _body(data: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _trust(ca: str | Path | None) -> ssl.SSLContext:
-    """Return which certificates are trusted, the usual ones or a file of them; reading them takes longer than a call."""
+    """Return which certificates are trusted, the usual ones or those of a file. Reading them takes its time."""
     if ca is None:
         return httpx.create_ssl_context()
     try:
