@@ -37,6 +37,7 @@ import numpy.typing as npt
 
 from churn.errors import ModelError
 from churn.hosting.model import Flooding, Layout, Output
+from churn.hosting.protocol import ANSWERS
 from churn.hosting.rehearsal import Rehearsal
 from churn.model import LinearModel
 from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
@@ -131,7 +132,7 @@ class Score:
     polynomial: Polynomial | None
     params: CKKSParams
     flooded: bool = True
-    queries: int = 1024
+    queries: int = ANSWERS
 
     @classmethod
     def of(
@@ -140,7 +141,7 @@ class Score:
         output: OutputKind = LOGIT,
         *,
         flooded: bool = True,
-        queries: int = 1024,
+        queries: int = ANSWERS,
         max_abs_error: float = MAX_ABS_ERROR,
         params: CKKSParams | None = None,
     ) -> Score:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from churn.errors import ChurnError
+from churn.hosting.protocol import ANSWERS
 from churn.terminal import (
     from_environment,
     line,
@@ -199,7 +200,7 @@ def serve(
     unflooded: Unflooded = False,
     answers: Annotated[
         int, typer.Option(help="Answers of each model that one tenant is given; flooding is sized for them.", min=1)
-    ] = 1024,
+    ] = ANSWERS,
     tenants: Annotated[
         Path | None, typer.Option(help="File of tenants (see `tenants`); without it, only this machine is served.")
     ] = None,

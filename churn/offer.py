@@ -9,13 +9,11 @@ from pathlib import Path
 
 from churn.circuit import LOGIT, OutputKind, Score
 from churn.errors import ModelError
+from churn.hosting.protocol import ANSWERS
 from churn.hosting.registry import load_folder
 from churn.model import LinearModel
 
-__all__ = ["ANSWERS", "load_models", "offer"]
-
-ANSWERS = 1024
-"""How many answers of a model one tenant gets, unless told otherwise."""
+__all__ = ["load_models", "offer"]
 
 
 def load_models(folder: str | Path) -> list[LinearModel]:

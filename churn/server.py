@@ -32,16 +32,16 @@ from churn.hosting.http import Gate
 from churn.hosting.inline import Inline
 from churn.hosting.keystore import Quota, Storage
 from churn.hosting.limits import Limits
+from churn.hosting.protocol import ANSWERS, LOOPBACK_HOSTS
 from churn.hosting.tenants import Tenants
 from churn.hosting.workers import Workers
 from churn.hosting.workplace import WorkPlace
 from churn.launch import launch
 from churn.model import LinearModel
-from churn.offer import ANSWERS, load_models, offer
+from churn.offer import load_models, offer
 
-__all__ = ["LOOPBACK", "Settings", "build", "load_models", "serve"]
+__all__ = ["Settings", "build", "load_models", "serve"]
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_WORKERS = 16
 
 
@@ -83,7 +83,7 @@ class Settings:
         """Raise ModelError for settings that would expose more than somebody asked for."""
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ModelError("one of --tls-cert and --tls-key is given", "both or none are needed", "Give the other")
-        if self.host in LOOPBACK:
+        if self.host in LOOPBACK_HOSTS:
             return
         beyond = f"{self.host} is not an address of this machine alone"
         if self.tls_cert is None and not self.plain_http:

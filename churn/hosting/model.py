@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from churn import plain
 from churn.errors import ModelError
-from churn.hosting.protocol import DIGEST
+from churn.hosting.protocol import ANSWERS, DIGEST
 from ckks.errors import HEError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import CKKSParams, Evaluator
@@ -160,7 +160,7 @@ class Flooding:
     """
 
     log2_bound: int
-    queries: int = 1024
+    queries: int = ANSWERS
     statistical_bits: int = 30
 
     def to_dict(self) -> dict[str, object]:

@@ -27,12 +27,14 @@ import re
 from collections.abc import Mapping
 
 __all__ = [
+    "ANSWERS",
     "DIGEST",
     "EVALUATE",
     "HEALTH",
     "KEYS",
     "KEYS_HEADER",
     "LAYOUT_HEADER",
+    "LOOPBACK_HOSTS",
     "LOOPBACK_TOKEN",
     "MAC_HEADER",
     "MODELS",
@@ -61,7 +63,9 @@ TIME_HEADER = "CKKS-Time"  # request: when it was sent, Unix seconds
 MODEL_HEADER = "CKKS-Model"  # answer: digest of the model that was evaluated
 MAC_HEADER = "CKKS-MAC"  # answer: what binds it to its request, 64 hex digits
 
-LOOPBACK_TOKEN = "local"  # of a service that only its own machine can reach
+LOOPBACK_TOKEN = "local"  # and the tenant's name, of a service that only its own machine can reach: no secret
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})  # the names of that machine
+ANSWERS = 1024  # of each model to each tenant, unless told otherwise
 
 OCTETS = "application/octet-stream"
 PROBLEM_JSON = "application/problem+json"

@@ -147,7 +147,7 @@ class Remote:
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise _no_url(url)
         # A proxy of the environment cannot know this machine's loopback.
-        local = parsed.host in ("localhost", "127.0.0.1", "::1")
+        local = parsed.host in protocol.LOOPBACK_HOSTS
         if parsed.scheme == "http" and not (local or plain_http or transport is not None):
             raise ServiceUnavailable(
                 f"{parsed} is on another machine, and http would show the token to everybody on the way",

@@ -30,6 +30,7 @@ from churn import plain
 from churn.errors import ChurnError, ModelError
 from churn.hosting.files import Lock, replace_file
 from churn.hosting.keystore import TENANT
+from churn.hosting.protocol import LOOPBACK_HOSTS, LOOPBACK_TOKEN
 
 __all__ = [
     "Tenant",
@@ -42,11 +43,6 @@ __all__ = [
     "new_token",
     "remove_tenant",
 ]
-
-LOOPBACK = "local"
-"""Name and token of the only tenant of a service that only its own machine can reach: a word that everybody knows."""
-
-_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _MAC_INFO = b"ckks answer mac 1"
 _FILE_BYTES = 16 << 20
@@ -100,8 +96,8 @@ class Tenants:
         Every user of the machine is that tenant. A page in a browser is not, though its server's name may be made to
         point here: the service may be addressed as loopback only.
         """
-        tenants = cls({LOOPBACK: Tenant.of(LOOPBACK, LOOPBACK)})
-        tenants.hosts = _LOOPBACK_HOSTS
+        tenants = cls({LOOPBACK_TOKEN: Tenant.of(LOOPBACK_TOKEN, LOOPBACK_TOKEN)})
+        tenants.hosts = LOOPBACK_HOSTS
         return tenants
 
     def authenticate(self, token: str) -> Tenant | None:

@@ -48,6 +48,9 @@ from ckks.rlwe.params import RLWEParams
 LEAST_STATISTICAL_BITS, MOST_STATISTICAL_BITS = 30, 64
 """Fewer hide too little; for more, the noise itself is not close enough to its description (2^-100 a coefficient)."""
 
+QUERIES = 1024
+"""How many results one key gives away, unless told otherwise."""
+
 MOST_QUERIES = 2**40
 """For more, it is not close enough either: 2^17 coefficients in each come to 2^-43."""
 
@@ -121,7 +124,7 @@ def rerandomise(ct: Ciphertext, public_key: PublicKey, rng: Rng) -> Ciphertext:
 
 
 def protected_noise(
-    ct: Ciphertext, *, bound: float, queries: int = 1024, statistical_bits: float = LEAST_STATISTICAL_BITS
+    ct: Ciphertext, *, bound: float, queries: int = QUERIES, statistical_bits: float = LEAST_STATISTICAL_BITS
 ) -> Noise:
     """Return the size of the error that `protect` with these arguments leaves in `ct`, without doing it.
 
@@ -138,7 +141,7 @@ def protect(
     rng: Rng,
     *,
     bound: float,
-    queries: int = 1024,
+    queries: int = QUERIES,
     statistical_bits: float = LEAST_STATISTICAL_BITS,
 ) -> Ciphertext:
     """Return the ciphertext re-randomised and flooded: to be rescaled, if at all, and given away.

@@ -16,6 +16,7 @@ from ckks.kernels import wiping
 from ckks.ring import Rng, wide_gaussian
 from ckks.ring.gaussian import Bell
 from ckks.rlwe import Ciphertext, Plaintext, flooding_std
+from ckks.rlwe.flooding import QUERIES
 from ckks.rlwe.noise import random_poly
 from ckks.rlwe.secret import SecretKey, decrypt
 from ckks.scheme.encoder import Encoder
@@ -39,7 +40,7 @@ class Decryptor:
         params: CKKSParams,
         secret: SecretKey,
         *,
-        public_queries: int = 1024,
+        public_queries: int = QUERIES,
         statistical_bits: float = 30,
         rng: Rng | None = None,
     ) -> None:

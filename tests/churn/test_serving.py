@@ -28,8 +28,6 @@ from churn.hosting.tenants import TenantError, add_tenant, remove_tenant
 from churn.process import ServiceProcess
 from churn.server import Settings
 
-SECONDS = 60.0
-
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate for this machine that vouches for itself, and its key."""
