@@ -53,7 +53,7 @@ def run(root: Path, tests: list[str], chosen: str, seconds: float, log: Path) ->
     child = os.fork()
     if child == 0:
         _child(root, tests, chosen, log)
-    status = _wait(child, start + seconds)
+    status = _wait(child, seconds)
     spent = time.monotonic() - start
     if status is None:
         return Outcome("timeout", spent)
@@ -94,13 +94,17 @@ def _child(root: Path, tests: list[str], chosen: str, log: Path) -> None:
         os._exit(code)
 
 
-def _wait(child: int, deadline: float) -> int | None:
-    while time.monotonic() < deadline:
+def _wait(child: int, seconds: float) -> int | None:
+    """Wait for a child, `seconds` at most; time in which this process was itself suspended does not count."""
+    left, last = seconds, time.monotonic()
+    while left > 0:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             _end(child)  # what the tests may have left running
             return status
         time.sleep(0.02)
+        now = time.monotonic()
+        left, last = left - min(now - last, 1.0), now
     _end(child)
     os.waitpid(child, 0)
     return None
