@@ -108,7 +108,8 @@ class Worker:
     def job(self, layout: str, weights: tuple[float, ...], length: int) -> Evaluate:
         """The job of a request."""
         keys = self.keys if self.layouts[layout].needs_keys else None
-        return Evaluate(self.scores[weights].digest, layout, length, keys, self.public)
+        score = self.scores[weights]
+        return Evaluate(score.digest, layout, length, keys, self.public, score.flooding)
 
     def do(self, job: Evaluate) -> None:
         """Evaluate what is in the block."""
