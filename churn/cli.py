@@ -315,7 +315,13 @@ def models(url: Url = DEFAULT_URL, token_env: TokenEnv = None, ca: Ca = None, pl
 
 @app.command()
 def score(
-    data: Annotated[Path, typer.Option(help="CSV file of records; its label column, if any, is not sent.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="CSV file of records; its label column, if any, is not sent. Numbers outside the range that "
+            "the model knows count as its nearest end."
+        ),
+    ],
     model: Annotated[str, typer.Option(help="The model's name at the service, or NAME@VERSION.")] = "churn",
     url: Url = DEFAULT_URL,
     token_env: TokenEnv = None,

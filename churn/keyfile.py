@@ -17,7 +17,7 @@ from pathlib import Path
 from churn.errors import ChurnError
 from churn.hosting.model import Layout
 from churn.hosting.protocol import DIGEST, digest_of
-from ckks.errors import BasisMismatch
+from ckks.errors import BasisMismatch, SerializationError
 from ckks.rlwe.secret import KeyGenerator, SecretKey, load_secret_key, save_secret_key
 from ckks.scheme import CKKSParams
 
@@ -71,6 +71,10 @@ class KeyFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             save_secret_key(self.path, secret, self._passphrase)
             return secret
+        except SerializationError as error:
+            raise SerializationError(
+                f"{self.path}: {error}. Give the passphrase that it was made with (--passphrase-env), or another file."
+            ) from error
         except BasisMismatch as error:
             raise KeyFileError(
                 f"{self.path} holds a key of other parameters",

@@ -111,15 +111,14 @@ $confusion
 <figcaption>One dot per employee. On the diagonal both worlds agree.</figcaption></figure>
 <figure><img src="$differences" alt="Scatter plot: difference of the two probabilities">
 <figcaption>What the left picture cannot show: the difference, enlarged. The line is what replacing
-the sigmoid by a polynomial does already in the clear; the scatter around it is the encryption's
+the sigmoid by a polynomial does already in the clear$line_text; the scatter around it is the encryption's
 own.</figcaption></figure>
 </div>
 </section>
 
 <section>
 <h2>Scores and errors</h2>
-<p>The polynomial for the sigmoid is off by at most $polynomial_error.
-Encryption itself adds at most $encryption_error ($encryption_bits).</p>
+<p>$polynomial_text Encryption itself adds at most $encryption_error ($encryption_bits).</p>
 <div class="pair">
 <figure><img src="$scores" alt="Histogram of the scores of those who stayed and who left">
 <figcaption>Distribution of the scores by what really happened; the dashed line is the threshold.
@@ -133,10 +132,10 @@ Filled: encrypted. Outline: in the clear.</figcaption></figure>
 <h2>Who saw what</h2>
 <p>A encrypts its records with a key that never leaves it and sends ciphertexts. B multiplies
 and adds ciphertexts by its weights, without being able to read one of them, and returns an
-encrypted probability per employee. Only A can decrypt it. B learns that a request came and how
+encrypted score per employee. Only A can decrypt it$sigmoid_text. B learns that a request came and how
 large it was; A learns the answers, from which a linear model can be worked out if enough rows
 are asked for. Nothing proves to A that B used the model it named, and decrypted probabilities
-carry a trace of the key: A keeps them, or rounds them before passing them on.</p>
+carry a trace of the key, which rounding alone does not remove: A keeps them to itself.</p>
 <table class="saw"><thead><tr><th></th><th scope="col">A, the owner of the records</th>
 <th scope="col">B, the owner of the model</th></tr></thead>
 <tbody>
@@ -146,8 +145,9 @@ $who
 
 <section>
 <h2>What it cost</h2>
-<p>$total_seconds all in all; $throughput rows a second while scoring. Sent: $up of encrypted
-records ($per_row per employee), $down of encrypted answers, and $keys of keys, once.</p>
+<p>$total_seconds all in all, the start of the service included; $throughput rows a second while
+scoring. Sent: $up of encrypted records ($per_row per employee), $down of encrypted answers, and
+$keys of keys, once.</p>
 <table class="time"><tbody>
 $seconds
 </tbody></table>

@@ -20,7 +20,7 @@ _PARAMETERS = {
     "security_bits": ("Security", "bits: an attack costs about 2 to this power steps"),
     "levels": ("Levels", "products in a row that the parameters allow"),
     "scale_bits": ("Scale", "bits by which numbers are scaled before they are rounded"),
-    "flooding_bits": ("Flooding", "bits: all answers together tell 2 to minus this power more than their values"),
+    "flooding_bits": ("Flooding", "all answers together tell 2 to minus this power of a bit more than their values"),
     "flooding_answers": ("Answers", "that may be given to one client before that holds no longer"),
     "answer_error": ("Error of an answer", "at most, flooding and rounding included"),
     "backend": ("Kernels", "the code that did the arithmetic; every choice gives the same words"),
@@ -55,6 +55,7 @@ def write_report(results: Results, path: str | Path) -> Path:
 def render(results: Results) -> str:
     """Return the page. Every text that comes from `results` is escaped."""
     error, same = results.probability_error, results.labels_differ == 0
+    evaluated = error.polynomial > 0  # the sigmoid, as a polynomial, under encryption
     return PAGE.substitute(
         rows=f"{results.rows:,}",
         plain=f"{results.plain.accuracy:.1%}",
@@ -71,7 +72,11 @@ def render(results: Results) -> str:
         errors=charts.as_data_uri(charts.errors(results)),
         total_error=_power(error.total),
         total_bits=bits_of(error.total),
-        polynomial_error=_power(error.polynomial),
+        polynomial_text=f"The polynomial for the sigmoid is off by at most {_power(error.polynomial)}."
+        if evaluated
+        else "The sigmoid itself is exact: A applies it after decrypting.",
+        line_text="" if evaluated else " (here nothing: A applies the exact one)",
+        sigmoid_text="" if evaluated else ", and applies the sigmoid",
         encryption_error=_power(error.encryption),
         encryption_bits=bits_of(error.encryption),
         seconds=_seconds(results),

@@ -103,7 +103,7 @@ def print_parameters(results: Results, console: Console) -> None:
     text = "not flooded: one of them can give the weights away to whoever has the secret key"
     if "flooding_bits" in p:
         text = (
-            f"flooded: {p['flooding_answers']} of them tell 2^-{p['flooding_bits']} more than their values, "
+            f"flooded: {p['flooding_answers']} of them tell 2^-{p['flooding_bits']} of a bit more than their values, "
             f"which are off by at most {p['answer_error']}"
         )
     line(console, "answers", text)

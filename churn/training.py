@@ -103,7 +103,8 @@ def train(
     `labels` (rows,) are True for positive. Numbers and texts of few values are used; columns that
     are constant, that look like identifiers or that have more than 50 categories are left out, and
     `Trained.notes` says so. `vocabulary` may be the table from which `records` were split: its
-    categories are then known to the model even where no training row has them (with weight 0).
+    categories are then known to the model even where no training row has them (with weight 0), and
+    its cells are checked too, so that an error names the row of the table that somebody has.
     Raises DataError for empty cells (column and row), numbers mixed with text, a single class, the
     label among the records, and for a table without any usable column.
     """
@@ -115,6 +116,8 @@ def train(
             "both are needed to learn the difference",
             "Add rows of the other class",
         )
+    if vocabulary is not None:
+        _usable(vocabulary)
     numeric, categorical, notes = _usable(records)
     known = [sorted({*cells, *_texts(vocabulary, column)}) for column, cells in categorical.items()]
     pipeline = Pipeline(

@@ -98,10 +98,13 @@ class BadAnswer(ServiceError):
 
 
 _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
-    401: (NotAuthorised, "Give the token that the service's owner gave you"),
+    401: (
+        NotAuthorised,
+        "Give the token that the service's owner gave you (--token-env), or none where it has no tenants",
+    ),
     409: (ParameterMismatch, "Ask for the model's description again and make keys for its parameters"),
     428: (MissingKeys, "Upload the keys that the model's description asks for"),
-    429: (ServiceBusy, "Try again in a moment"),
+    429: (ServiceBusy, "Try again in a moment; if stored keys are too many, use one secret key again (--key-file)"),
     503: (ServiceBusy, "Try again in a moment"),
     507: (ServiceBusy, "Ask the service's owner for room"),
 }
@@ -324,11 +327,18 @@ class Remote:
                     "one is needed that the system trusts, or the file of those to trust",
                     "Ask the service's owner for that file and give it with --ca",
                 ) from error
+            if "SSL" in str(error):
+                raise ServiceUnavailable(
+                    f"{self.url} speaks no TLS that is understood ({_clean(str(error), 120)})",
+                    "an evaluation service that was started with a certificate is needed for https",
+                    "Give the URL that 'python -m churn serve' printed",
+                ) from error
             raise self._nobody() from error
         except httpx.UnsupportedProtocol as error:
             raise self._nobody() from error
         except httpx.RemoteProtocolError as error:
-            raise self._bad(f"it broke off or spoke no HTTP ({_clean(str(error), 120)})") from error
+            hint = "; is it to be https?" if self.url.startswith("http:") else ""
+            raise self._bad(f"it broke off or spoke no HTTP ({_clean(str(error), 120)}){hint}") from error
         except httpx.TransportError as error:
             raise ServiceUnavailable(
                 f"the connection to {self.url} broke ({type(error).__name__})",
@@ -401,8 +411,9 @@ def _trust(ca: str | Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=str(ca))
     except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else type(error).__name__
         raise ServiceUnavailable(
-            f"{ca} holds no certificates ({type(error).__name__})", "a file in PEM format is needed", "Name another"
+            f"{ca} holds no certificates ({reason})", "a file in PEM format is needed", "Name another"
         ) from error
 
 

@@ -101,6 +101,17 @@ def test_train_writes_a_model_that_can_be_hosted(run: Run) -> None:
     assert len(rows) == 100 and {row["left"] for row in rows} == {"Yes", "No"}
 
 
+def test_a_bad_cell_is_named_by_its_row_of_the_file(run: Run) -> None:
+    """Whichever part of the split it is in."""
+    assert run("train", "--rows", 400, "--out", "m/churn.json", "--held-out", "held.csv")[0] == 0
+    header, *rows = Path("held.csv").read_text(encoding="utf-8").splitlines()
+    for row in (0, 1, 2, 37, 99):
+        spoilt = [line.replace(line.split(",")[0], "abc", 1) if k == row else line for k, line in enumerate(rows)]
+        Path("bad.csv").write_text("\n".join([header, *spoilt, ""]), encoding="utf-8")
+        code, _, err = run("train", "--data", "bad.csv", "--target", "left", "--positive", "Yes", "--out", "m/x.json")
+        assert code == 1 and f"row {row} " in err and "abc" in err
+
+
 def test_a_model_is_never_replaced(run: Run, tmp_path: Path) -> None:
     """Neither when the same command is given again, nor when another model takes its name."""
     train = ("train", "--rows", 200, "--out", "m/churn.json", "--held-out", "held.csv", "--seed")

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from churn_kit import score
 
 from churn.hosting import remote
 from churn.hosting.model import Description
-from churn.hosting.remote import Remote
+from churn.hosting.remote import Remote, ServiceUnavailable
 
 KNOWN, UNKNOWN = "a" * 64, "b" * 64
 
@@ -65,6 +66,16 @@ def peer() -> Iterator[Peer]:
         yield seen
         server.shutdown()
         thread.join()
+
+
+def test_https_to_a_service_without_tls_says_so(peer: Peer) -> None:
+    with Remote(peer.url.replace("http:", "https:")) as service, pytest.raises(ServiceUnavailable, match="no TLS"):
+        service.has_keys(KNOWN)
+
+
+def test_a_file_of_certificates_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ServiceUnavailable, match="No such file"):
+        Remote("https://127.0.0.1:9", ca=tmp_path / "none.pem")
 
 
 def test_calls_share_a_connection(peer: Peer) -> None:

@@ -175,6 +175,16 @@ def test_differing_labels_are_not_hidden(no_pictures):
     assert "Every single prediction is the same" in render(make(noise=0, ripple=0))
 
 
+def test_who_applies_the_sigmoid_is_told_as_it_was(no_pictures):
+    exact = "A applies it after decrypting"
+    assert exact in render(make(ripple=0)) and exact not in render(make())
+    assert "polynomial for the sigmoid is off by" in render(make())
+
+
+def test_rounding_is_not_said_to_make_a_value_safe(page):
+    assert "rounding alone does not remove" in " ".join(page.split())
+
+
 def test_extreme_results_can_be_drawn():
     equal = make(rows=40, noise=0, ripple=0)
     charts.differences(equal)
