@@ -132,8 +132,16 @@ def test_the_log_search_bites(recorded: Callable[[str], Evidence]) -> None:
 
 
 def _texts(number: float) -> list[str]:
-    """Return the digits of a number, as they begin in any way of writing it that shows six of them."""
-    return [re.sub(r"^-", "", f"{number:.8f}")[:7]] if abs(number) >= 1e-3 else [f"{number:.5e}"[:7]]
+    """Return a number's first six significant digits, as they begin in any way of writing it that shows as many.
+
+    Fewer would be met by chance: a log is full of milliseconds.
+    """
+    size = abs(number)
+    if size < 1e-3:
+        return [f"{size:.5e}"[:7]]
+    text = f"{size:.12f}"
+    first = next(i for i, digit in enumerate(text) if digit in "123456789")
+    return [text[: first + 6 + (first < text.index("."))]]
 
 
 def _bytes_of(numbers: list[float], run: Evidence) -> list[Form]:
