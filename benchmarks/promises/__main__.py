@@ -19,6 +19,8 @@ KEPT = Path(__file__).with_name("figures.jsonl")
 PAGE = ROOT / "docs" / "security.md"
 MARKS = "<!-- table: python -m benchmarks.promises --write -->", "<!-- end of promises -->"
 
+MOST_LINES = 6
+
 Figure = dict[str, str]
 
 
@@ -46,13 +48,18 @@ def merged(runs: list[list[Figure]]) -> list[Figure]:
 def shown(promise: Promise, figures: list[Figure]) -> str:
     """Return one row of the table."""
     mine = [one for one in figures if one["promise"] == promise.name]
-    reached = "<br>".join(dict.fromkeys(one["reached"].replace("|", "\\|") for one in mine)) or "—"
+    lines = list(dict.fromkeys(one["reached"].replace("|", "\\|") for one in mine))
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES - 1 :] = [
+            f"and {len(lines) - MOST_LINES + 1} more figures, in `benchmarks/promises/figures.jsonl`"
+        ]
+    reached = "<br>".join(lines) or "—"
     dates = sorted({one["date"] for one in mine})
     long = any(one["tier"] == "long" for one in mine)
     command = promise.tests
     if command.startswith("tests/"):
         command = "pytest " + ("--slow " if long else "") + command
-    state = "kept" if promise.kept else "**not kept**"
+    state = ("kept" if mine else "no figure yet") if promise.kept else "**not kept**"
     if promise.remark:
         state += f": {promise.remark}"
     cells = (promise.name, promise.text, reached, state, ", ".join(dates[-1:]), f"`{command}`")

@@ -29,6 +29,7 @@ LIBRARY = (
         "L1",
         "Every integer kernel returns the words of a plain big-integer reference",
         "tests/promises/test_kernels_everywhere.py",
+        remark="AVX-512 kernels are run emulated; no machine with them was at hand",
     ),
     Promise(
         "L2",
@@ -44,6 +45,8 @@ LIBRARY = (
         "L4",
         "No error exceeds the bound that its ciphertext carries, and the bound is of use",
         "tests/promises/test_noise_by_shape.py tests/scheme/test_noise.py",
+        remark="no error was beyond its bound; but the bound adds worst cases, so that for sums of 64 independent errors it lies up to 122 times above the 99.9th percentile, where 64 was promised (all other shapes: at most 54)",
+        kept=False,
     ),
     Promise(
         "L5",
@@ -61,18 +64,25 @@ LIBRARY = (
         "L9",
         "No branch, index or division of a compiled kernel depends on a secret; times do not tell secrets apart",
         "tests/kernels/test_secrecy.py tests/promises/timing/test_secrets.py",
+        remark="compiled kernels by valgrind, portable and AVX2, gcc and clang; AVX-512 is unknown to it. Rejection sampling declares its mask public. Python and numba by their times alone",
     ),
     Promise(
         "L10",
         "What `decrypt_public` returns may be published, for the stated number of queries",
         "tests/scheme/test_decrypt_public.py",
+        remark="as far as the bound that a ciphertext carries is that of the circuit",
     ),
     Promise(
         "L11",
         "Secrets do not print, pickle, compare or copy by accident",
         "tests/promises/test_holders_of_secrets.py tests/rlwe/secret/test_key.py",
     ),
-    Promise("L12", "Words equal those of other libraries where conventions meet", "tests/peers/test_seal_words.py"),
+    Promise(
+        "L12",
+        "Words equal those of other libraries where conventions meet",
+        "tests/peers/test_seal_words.py",
+        remark="needs the optional packages, says so where they are absent",
+    ),
     Promise("L13", "The laws of the ring and of the scheme hold", "tests/promises/test_linear_algebra.py"),
     Promise("L14", "No slot is noisier than the others after a rotation", "tests/rlwe/test_noise.py"),
     Promise("L15", "Scales are exact, never nominal", "tests/scheme/test_levels.py"),
@@ -88,6 +98,8 @@ WIRE = (
         "W1",
         "No input crashes, hangs or bloats the decoder",
         "tests/wire/test_fuzz.py tests/wire/test_model.py tests/wire/test_sanitized.py",
+        remark="a million guided by coverage for five of the nine kinds so far (model, secret key, parameters, plaintext, ciphertext), 2,000 by chance for each; 1,000 to 2,600 a second, not the 20,000 hoped for",
+        kept=False,
     ),
     Promise("W2", "Any single change is noticed", "tests/wire/test_damage.py"),
     Promise(
@@ -101,7 +113,12 @@ WIRE = (
         "tests/wire/test_mixing.py",
     ),
     Promise("W5", "Transparent ciphertexts are refused at the border", "tests/wire/test_ranges.py"),
-    Promise("W6", "Reading executes and imports nothing", "tests/promises/test_static.py"),
+    Promise(
+        "W6",
+        "Reading executes and imports nothing",
+        "tests/promises/test_static.py",
+        remark="channels between the service's own processes carry JSON; Python's own modules import pickle, nothing of ours calls it",
+    ),
     Promise(
         "W7",
         "Every object has one form: reading and storing gives the same bytes",
@@ -131,11 +148,13 @@ SERVICE = (
         "S7",
         "Answers are re-randomised and flooded",
         "tests/attacks/test_privacy.py tests/rlwe/test_flooding.py tests/ring/test_gaussian.py",
+        remark="for clients that follow the protocol; see above",
     ),
     Promise(
         "S8",
         "Said openly: d + 1 chosen rows give a linear model away",
         "tests/attacks/test_extraction.py tests/attacks/test_privacy.py tests/rlwe/test_flooding.py",
+        remark="said, not prevented",
     ),
     Promise("S9", "The secret key never leaves the client", "tests/attacks/test_leaks.py"),
     Promise(
@@ -143,7 +162,12 @@ SERVICE = (
         "Tenants cannot read, replace, name or time each other's keys",
         "tests/attacks/test_tenants_apart.py tests/churn/test_tenants.py tests/churn/test_store.py tests/churn/test_hosting.py",
     ),
-    Promise("S11", "Uploads are all or nothing", "tests/attacks/test_kills.py tests/churn/test_store_faults.py"),
+    Promise(
+        "S11",
+        "Uploads are all or nothing",
+        "tests/attacks/test_kills.py tests/churn/test_store_faults.py",
+        remark="kills, not power cuts",
+    ),
     Promise(
         "S12",
         "A full disk, no handles, no memory: refused, and recovered from",
@@ -161,8 +185,19 @@ SERVICE = (
 )
 
 PROCESS = (
-    Promise("P1", "Every backend runs the same tests; what is skipped is counted and explained", "python -m pytest"),
-    Promise("P2", "Tests bite: mutants die", "python -m benchmarks.mutants"),
+    Promise(
+        "P1",
+        "Every backend runs the same tests; what is skipped is counted and explained",
+        "python -m pytest",
+        remark="the IFMA variant is skipped where the CPU lacks it, and counted",
+    ),
+    Promise(
+        "P2",
+        "Tests bite: mutants die",
+        "python -m benchmarks.mutants",
+        remark="the runner and the mutants made by hand are there; the sample of 300 was not finished for this table",
+        kept=False,
+    ),
     Promise("P3", "Caches of compiled code are treated as code", "tests/promises/test_compiled_cache.py"),
     Promise("P4", "Builds repeat their bytes; dependencies are few and listed", "tests/promises/test_reproducible.py"),
     Promise("P5", "Past defects are listed with severity, versions and fix", "tests/promises/test_advisories.py"),
