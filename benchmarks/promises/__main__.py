@@ -59,7 +59,8 @@ def shown(promise: Promise, figures: list[Figure]) -> str:
     command = promise.tests
     if command.startswith("tests/"):
         command = "pytest " + ("--slow " if long else "") + command
-    state = ("kept" if mine else "no figure yet") if promise.kept else "**not kept**"
+    kept = "kept" if long else "kept (quick tier)" if mine else "no figure yet"
+    state = kept if promise.kept else "**not kept**"
     if promise.remark:
         state += f": {promise.remark}"
     cells = (promise.name, promise.text, reached, state, ", ".join(dates[-1:]), f"`{command}`")
