@@ -47,7 +47,7 @@ def merged(runs: list[list[Figure]]) -> list[Figure]:
 
 def shown(promise: Promise, figures: list[Figure]) -> str:
     """Return one row of the table."""
-    mine = [one for one in figures if one["promise"] == promise.name]
+    mine = sorted((one for one in figures if one["promise"] == promise.name), key=lambda one: one["tier"] != "long")
     lines = list(dict.fromkeys(one["reached"].replace("|", "\\|") for one in mine))
     if len(lines) > MOST_LINES:
         lines[MOST_LINES - 1 :] = [

@@ -112,7 +112,11 @@ WIRE = (
         "No object is read as another kind, under other parameters, or as another version",
         "tests/wire/test_mixing.py",
     ),
-    Promise("W5", "Transparent ciphertexts are refused at the border", "tests/wire/test_ranges.py"),
+    Promise(
+        "W5",
+        "Transparent ciphertexts are refused at the border",
+        "tests/wire/test_ranges.py tests/attacks/test_transparent.py",
+    ),
     Promise(
         "W6",
         "Reading executes and imports nothing",
