@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from churn.circuit import FEATURE_MAJOR, LOGIT, RECORD
 from churn.errors import DataError
 from churn.hosting.model import Description, Layout, Output
-from churn.hosting.remote import BadAnswer, Remote
+from churn.hosting.remote import BadAnswer, Remote, ServiceError
 from churn.keyfile import KeyFile, SentKeys
 from churn.scoring import Scores, ScoringModel, Usage
 from ckks.errors import HEError
@@ -95,7 +95,12 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection and wipe the secret keys."""
+        """Have keys forgotten that nobody can use again, close the connection and wipe the secret keys."""
+        if self._file is None:
+            for sent in (one for those in self._sent.values() for one in those):
+                with suppress(ServiceError):
+                    self.remote.delete_keys(sent.digest)
+        self._sent.clear()
         self.remote.close()
         for secret in self._secrets.values():
             secret.close()

@@ -209,6 +209,17 @@ def test_key_files_that_do_not_fit(service: Service, portal: anyio.abc.BlockingP
         client.score("toy", employees(3))
 
 
+def test_keys_of_no_file_are_forgotten_at_the_end(service: Service, tmp_path: Path) -> None:
+    """Nobody could use them again; those of a key file stay."""
+    with Client(service.remote()) as client:
+        client.score("toy", employees(3))
+        assert service.stored() == 1
+    assert service.stored() == 0
+    with Client(service.remote(), key_file=tmp_path / "my.key") as client:
+        client.score("toy", employees(3))
+    assert service.stored() == 1
+
+
 def test_closing_wipes_the_secret(service: Service) -> None:
     client = Client(service.remote())
     client.prepare(client.model("toy"))
