@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -41,7 +42,10 @@ class Result:
     @property
     def reason(self) -> str | None:
         """Why no test could notice, where somebody has looked."""
-        return EQUIVALENT.get((self.path, self.change))
+        with contextlib.suppress(OSError, IndexError):
+            source = (ROOT / self.path).read_text(encoding="utf-8").splitlines()[self.line - 1].strip()
+            return EQUIVALENT.get((self.path, source, self.change))
+        return None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
