@@ -55,11 +55,12 @@ def test_a_line_for_each_request(service: Service, stream: io.StringIO) -> None:
         ("PUT", "/v1/keys/{digest}", 201, "alice"),
         ("POST", "/v1/models/{name}:evaluate", 200, "alice"),
         ("POST", "/v1/models/{name}:evaluate", 200, "alice"),
+        ("DELETE", "/v1/keys/{digest}", 204, "alice"),
     ]
     assert [one["in"] for one in found] == [seen.length for seen in transport.seen]
-    assert all(one["out"] > 0 and one["seconds"]["all"] > 0 for one in found)
-    assert {"keys", "read", "evaluate", "protect", "finish", "write"} <= set(found[-1]["seconds"])
-    assert len({one["request"] for one in found}) == 4
+    assert [one["out"] > 0 for one in found] == [True] * 4 + [False] and all(one["seconds"]["all"] > 0 for one in found)
+    assert {"keys", "read", "evaluate", "protect", "finish", "write"} <= set(found[3]["seconds"])
+    assert len({one["request"] for one in found}) == 5
 
 
 def test_nothing_of_what_was_sent_is_written(service: Service, stream: io.StringIO, figure: Figure) -> None:
