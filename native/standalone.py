@@ -15,7 +15,10 @@ import os
 import runpy
 import shutil
 import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cffi import FFI
@@ -51,11 +54,31 @@ def build(kind: str, folder: Path) -> Path:
     library = folder / f"libckks-{kind.replace(' ', '-')}.so"
     include = [f"-I{NATIVE / part}" for part in ("include", "src", "tests")]
     sources = sorted(str(path) for path in (NATIVE / "src").rglob("*.c"))
-    flags = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fPIC", "-shared", *KINDS[kind]]
+    flags, link = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fPIC", *KINDS[kind]], ["-shared"]
     if kind.startswith("sanitized") and is_clang(cc):
-        flags.append("-shared-libasan")  # what gcc does by itself: the library is loaded before Python
-    subprocess.run([cc, *flags, *include, *sources, "-o", str(library)], check=True)
+        link.append("-shared-libasan")  # what gcc does by itself: the library is loaded before Python
+    made = compile_all([cc, *flags, *include], sources, library, link)
+    if made.returncode:
+        raise RuntimeError(f"{cc} did not build {library.name}:\n{made.stderr}")
     return library
+
+
+def compile_all(
+    command: Sequence[str], sources: Sequence[str], out: Path, link: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Compile sources, as many at once as there are processors, and link them to `out`.
+
+    Returns the first call of the compiler that failed, else the one that linked.
+    """
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+    with TemporaryDirectory(dir=out.parent) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = [f"{folder}/{k}.o" for k in range(len(sources))]
+        compiled = list(pool.map(lambda source, made: call("-c", source, "-o", made), sources, objects))
+        failed = next((one for one in compiled if one.returncode), None)
+        return failed or call(*objects, *link, "-o", str(out))
 
 
 def load(library: Path) -> tuple[FFI, Any]:

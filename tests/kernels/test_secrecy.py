@@ -61,7 +61,7 @@ def program(build: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     flags = ["-std=c11", level, "-gdwarf-4", "-ffp-contract=off", f"-I{native}/include", f"-I{native}/src"]
     flags += [f"-D{name}={','.join(map(str, words))}" for name, words in lists.items()]
     sources = [str(native / "tests" / "secrecy.c"), *map(str, sorted((native / "src").rglob("*.c")))]
-    built = subprocess.run([cc, *flags, *sources, "-o", str(made)], capture_output=True, text=True)
+    built = native_builds.native_module("standalone").compile_all([cc, *flags], sources, made)
     if "valgrind/memcheck.h" in built.stderr:
         pytest.skip("needs the header valgrind/memcheck.h")
     assert built.returncode == 0, built.stderr
