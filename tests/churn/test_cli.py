@@ -332,7 +332,7 @@ def test_an_interrupt_leaves_no_process_and_no_traceback(tmp_path: Path) -> None
     mark = f"CHURN_TEST_MARK={uuid.uuid4()}"
     name, _, value = mark.partition("=")
     process = subprocess.Popen(
-        [sys.executable, "-m", "churn", "--rows", "60000", "--out", str(tmp_path)],
+        [sys.executable, "-m", "churn", "--rows", "8000", "--out", str(tmp_path)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), name: value, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
