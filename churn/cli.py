@@ -361,6 +361,10 @@ def score(
                     scores = client.score(described, records, progress=progress)
                 else:
                     scores = client.score_record(described, records, record)
+    clipped = described.schema.clipped(records if record is None else records.iloc[record : record + 1])
+    if clipped:
+        cells = ", ".join(f"{count:,} in {name!r}" for name, count in clipped.items())
+        line(console, "outside", f"numbers beyond the range the model knows count as its nearest end: {cells}")
     usage, p = scores.usage, scores.probabilities
     if record is not None:
         truth = "" if labels is None else f"; really: {'yes' if labels[record] else 'no'}"

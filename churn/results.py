@@ -165,32 +165,33 @@ def as_json(results: Results) -> dict[str, object]:
 def print_table(results: Results, console: Console) -> None:
     """Print the comparison and one line each on error, time, traffic.
 
-    Side by side: the exact sigmoid and its polynomial, both in the clear, and the encrypted evaluation.
+    Side by side: the exact sigmoid and, if it was evaluated, its polynomial, both in the clear, and the encrypted
+    evaluation.
     """
+    error, seconds, traffic = results.probability_error, results.seconds, results.traffic
+    worlds = {"plain": results.plain, "polynomial, clear": results.polynomial, "encrypted": results.encrypted}
+    if not error.polynomial:
+        del worlds["polynomial, clear"]
     table = Table(title=f"{results.rows:,} held-out rows, scored in both worlds")
-    for heading in ("", "plain", "polynomial, clear", "encrypted", "difference"):
+    for heading in ("", *worlds, "difference"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, part in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("ROC AUC", "roc_auc")):
-        one, middle, other = (
-            getattr(metrics, part) for metrics in (results.plain, results.polynomial, results.encrypted)
-        )
+        values = [getattr(metrics, part) for metrics in worlds.values()]
         table.add_row(
             name,
-            f"{one:.4f}",
-            f"{middle:.4f}",
-            f"{other:.4f}",
-            difference_text(other - one),
+            *(f"{value:.4f}" for value in values),
+            difference_text(values[-1] - values[0]),
             style="bold" if part == "accuracy" else "",
         )
     console.print(table)
-    error, seconds, traffic = results.probability_error, results.seconds, results.traffic
+    of_polynomial = f"polynomial {error.polynomial:.1e}, encryption {error.encryption:.1e}"
     for name, value in (
         ("majority", f"{results.plain.majority:.4f}, the accuracy of always naming that class"),
         ("labels", f"{results.labels_differ} of {results.rows:,} differ"),
         (
             "probability",
-            f"off by at most {error.total:.1e} ({bits_of(error.total)}): polynomial "
-            f"{error.polynomial:.1e}, encryption {error.encryption:.1e}",
+            f"off by at most {error.total:.1e} ({bits_of(error.total)})"
+            + (f": {of_polynomial}" if error.polynomial else ""),
         ),
         (
             "time",

@@ -78,6 +78,11 @@ class NumericColumn:
         values = self._numbers(cells)
         return ((np.clip(values, self.lower, self.upper) - self.mean) / self.scale)[:, None]
 
+    def clipped(self, cells: pd.Series) -> int:
+        """Return how many cells `encode` moves to an end of the range."""
+        values = self._numbers(cells)
+        return int(np.count_nonzero((values < self.lower) | (values > self.upper)))
+
     def dot_range(self, weights: Floats) -> tuple[float, float]:
         """Return least and greatest weight * feature."""
         ends = [float(weights[0]) * end for end in self.encoded_range]
@@ -247,6 +252,12 @@ class Schema:
             x[:, start : start + column.width] = column.encode(records[column.name])
             start += column.width
         return x
+
+    def clipped(self, records: pd.DataFrame) -> dict[str, int]:
+        """Return how many cells of each numeric column `transform` moves to an end of the range; none for most."""
+        numeric = [column for column in self.columns if isinstance(column, NumericColumn)]
+        counts = {column.name: column.clipped(records[column.name]) for column in numeric}
+        return {name: count for name, count in counts.items() if count}
 
     def encoded_ranges(self) -> Floats:
         """Return (d, 2): the least and greatest value each encoded feature can take."""

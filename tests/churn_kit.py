@@ -145,13 +145,14 @@ class Service:
         self.portal, self.store = portal, store if store is not None else TemporaryStore()
         models = list(models)
         known = tenants or {"local": LOOPBACK_TOKEN}
-        people = Tenants({name: Tenant.of(name, token) for name, token in known.items()})
+        self.tenants = {name: Tenant.of(name, token) for name, token in known.items()}
+        people = Tenants(self.tenants)
         storage = cast(Storage, Narrow(self.store))
         self.app = create_app(models, storage, Inline(Engine(models, limits.resident_keys)), people, limits)
 
     def stored(self, tenant: str = "local") -> int:
         """How many keys a tenant has stored."""
-        return self.store.usage(tenant).objects
+        return self.store.usage(self.tenants[tenant].account).objects
 
     def transport(self) -> AppTransport:
         """A new transport, with a record of its own."""

@@ -144,12 +144,12 @@ class _Service:
 
     async def has_keys(self, request: Request) -> Response:
         tenant, digest = self._tenant(request), digest_of(request)
-        found = await run_sync(self.store.find, tenant.name, digest)
+        found = await run_sync(self.store.find, tenant.account, digest)
         return Response(status_code=404 if found is None else 204)
 
     async def delete_keys(self, request: Request) -> Response:
         tenant, digest = self._tenant(request), digest_of(request)
-        if not await run_sync(self.store.delete, tenant.name, digest):
+        if not await run_sync(self.store.delete, tenant.account, digest):
             raise Problem(404, "unknown keys", "there are no keys of this digest")
         return Response(status_code=204)
 
@@ -167,7 +167,7 @@ class _Service:
             )
         with self.admission.admitted(tenant.name):
             length = check_length(request.headers.get("content-length"), self.key_lengths[stated], "a key")
-            new = await run_sync(self.store.find, tenant.name, digest) is None
+            new = await run_sync(self.store.find, tenant.account, digest) is None
             await self._store(Body(request, length), params, tenant, digest)
         return JSONResponse({"digest": digest, "bytes": length}, status_code=201 if new else 200)
 
@@ -186,7 +186,7 @@ class _Service:
             )
         stated, seconds = params.digest.hex(), self.limits.seconds
         upload = await run_sync(
-            lambda: self.store.receive(tenant.name, digest, length, kind=str(header.kind), params_digest=stated)
+            lambda: self.store.receive(tenant.account, digest, length, kind=str(header.kind), params_digest=stated)
         )
         try:
             await run_sync(upload.write, bytes(head))
@@ -201,7 +201,7 @@ class _Service:
                     "digest mismatch",
                     "the SHA-256 of the bytes is not the digest in the path; send the bytes again, unchanged",
                 )
-            file = KeyFile(f"{tenant.name}/{digest}", str(upload.path))
+            file = KeyFile(f"{tenant.account}/{digest}", str(upload.path))
             _done(await self.work.run(Check(file, stated), None, seconds))
             await run_sync(upload.commit)
         finally:
@@ -269,9 +269,9 @@ class _Service:
         """Find the keys and use up the nonce; the answers that are left must allow one more. Runs in a thread."""
         files = self._file(tenant, public, None), self._file(tenant, keys, layout)
         flooding = model.flooding
-        if flooding is not None and self.store.given(tenant.name, model.digest) >= flooding.queries:
+        if flooding is not None and self.store.given(tenant.account, model.digest) >= flooding.queries:
             raise _spent(flooding.queries)
-        if not self.store.claim(tenant.name, bytes.fromhex(nonce), sent_at):
+        if not self.store.claim(tenant.account, bytes.fromhex(nonce), sent_at):
             raise Problem(
                 409,
                 "replayed or late",
@@ -283,14 +283,14 @@ class _Service:
     def _file(self, tenant: Tenant, digest: str | None, layout: Layout | None) -> KeyFile | None:
         if digest is None:
             return None
-        path = self.store.path(tenant.name, digest)
+        path = self.store.path(tenant.account, digest)
         if path is None:
             raise missing_keys("there are no keys of this digest", layout=layout)
-        return KeyFile(f"{tenant.name}/{digest}", str(path))
+        return KeyFile(f"{tenant.account}/{digest}", str(path))
 
     def _spend(self, tenant: Tenant, model: HostedModel) -> None:
         assert model.flooding is not None
-        if not self.store.spend(tenant.name, model.digest, model.flooding.queries):
+        if not self.store.spend(tenant.account, model.digest, model.flooding.queries):
             raise _spent(model.flooding.queries)
 
     # ---- helpers ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from churn.errors import ModelError
 from churn.hosting.protocol import ANSWERS, DIGEST
 from ckks.errors import HEError
 from ckks.rlwe import Ciphertext
+from ckks.rlwe.flooding import LEAST_STATISTICAL_BITS, MOST_QUERIES, MOST_STATISTICAL_BITS
 from ckks.scheme import CKKSParams, Evaluator
 from ckks.scheme.serialization import params_from_bytes, to_bytes
 
@@ -175,8 +176,13 @@ class Flooding:
         parts = plain.fields(value, "the flooding", [field.name for field in fields(cls)])
         return cls(
             log2_bound=plain.whole(parts["log2_bound"], "the flooding's log2_bound", 0, 1 << 12),
-            queries=plain.whole(parts["queries"], "the flooding's queries", 1, 1 << 62),
-            statistical_bits=plain.whole(parts["statistical_bits"], "the flooding's statistical_bits", 1, 256),
+            queries=plain.whole(parts["queries"], "the flooding's queries", 1, MOST_QUERIES),
+            statistical_bits=plain.whole(
+                parts["statistical_bits"],
+                "the flooding's statistical_bits",
+                LEAST_STATISTICAL_BITS,
+                MOST_STATISTICAL_BITS,
+            ),
         )
 
 

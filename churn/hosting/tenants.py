@@ -46,6 +46,7 @@ __all__ = [
 
 _MAC_INFO = b"ckks answer mac 1"
 _FILE_BYTES = 16 << 20
+_NAME_PART = 15
 _log = logging.getLogger("churn.hosting")
 
 
@@ -60,6 +61,11 @@ class Tenant:
     name: str
     token_hash: bytes = field(repr=False)
     mac_key: bytes = field(repr=False)
+
+    @property
+    def account(self) -> str:
+        """What keys, nonces and answers are kept under: name and token, so that a name given anew inherits nothing."""
+        return f"{self.name[:_NAME_PART]}-{self.token_hash.hex()[: 31 - _NAME_PART]}"
 
     @classmethod
     def of(cls, name: str, token: str) -> Tenant:
@@ -179,7 +185,7 @@ def add_tenant(path: str | Path, name: str) -> str:
 
 
 def remove_tenant(path: str | Path, name: str) -> bool:
-    """Take a tenant out of a file; tell whether it was there. Its keys stay until they expire."""
+    """Take a tenant out of a file; tell whether it was there. Its keys are found no more, and expire."""
     path = Path(path)
     with Lock(_beside(path), wait=True):
         tenants = _read(path)

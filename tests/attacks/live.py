@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from churn.circuit import FEATURE_MAJOR, RECORD
 from churn.client import Client
 from churn.hosting.remote import Remote, ServiceError
-from churn.hosting.tenants import add_tenant
+from churn.hosting.tenants import Tenant, add_tenant
 from churn.model import LinearModel
 from churn.process import ServiceProcess
 from churn.scoring import ScoringModel
@@ -69,6 +69,10 @@ class Live:
         self._port = 0
         self.process = self._make()
         self.logs: list[str] = []
+
+    def stored(self, tenant: str, digest: str) -> Path:
+        """Return where the service keeps a tenant's key."""
+        return self.keys / "tenants" / Tenant.of(tenant, self.tokens[tenant]).account / digest
 
     def _make(self) -> ServiceProcess:
         return ServiceProcess(

@@ -232,6 +232,10 @@ def test_three_terminals(run: Run, served: ServiceProcess, tmp_path: Path, monke
         assert code == 0 and ("keys none sent" not in out) == sent
         told = float(out.split("with probability ")[1][:5])
         assert abs(told - float(lines[8].split(",")[1])) < 0.001
+    rows[3][rows[0].index("age")] = "199"
+    (tmp_path / "old.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+    code, out, err = run("score", *at, "--data", "old.csv", *own)
+    assert code == 0 and "outside" in out and " in 'age'" in out, err
     code, _, err = run("score", *at, "--data", "held.csv", "--model", "chrun")
     assert code == 1 and "nearest known name: 'churn'" in err
 

@@ -148,7 +148,7 @@ def test_keys_are_sent_once(client: Client, transport: AppTransport, service: Se
 
 def test_keys_that_the_service_lost_are_sent_again(client: Client, transport: AppTransport, service: Service) -> None:
     digest = client.prepare(client.model("toy")).evaluation
-    assert digest is not None and service.store.delete("local", digest)
+    assert digest is not None and service.store.delete(service.tenants["local"].account, digest)
     client.score("toy", employees(3))
     assert transport.count("PUT") == 2
 

@@ -587,6 +587,9 @@ def test_insecure_parameters_are_the_clients_decision() -> None:
         ("layouts", {"a": {"items": 1, "slots": 32, "bound": 1.0, "relinearisation": True, "rotations": []}}),
         ("layouts", {"a": {"items": 1, "slots": 12, "bound": 1.0, "relinearisation": True, "rotations": []}}),
         ("layouts", {"a": {"items": 1, "slots": 16, "bound": 1.0, "relinearisation": True, "rotations": [1] * 65}}),
+        ("flooding", {"log2_bound": 40, "queries": 2**40 + 1, "statistical_bits": 30}),
+        ("flooding", {"log2_bound": 40, "queries": 1024, "statistical_bits": 65}),
+        ("flooding", {"log2_bound": 40, "queries": 1024, "statistical_bits": 29}),
     ],
 )
 def test_a_description_that_is_none_is_refused(part: str, value: object) -> None:

@@ -78,6 +78,12 @@ def test_numbers_beyond_the_training_range_are_clipped_as_in_the_pipeline(employ
     assert (x[:, : len(numbers)] == ranges[: len(numbers), 1]).any()
 
 
+def test_numbers_that_are_clipped_are_counted():
+    records = pd.DataFrame({"team": ["c", "a", "b", "b"], "age": ["45", 90, 1, 40.5]})
+    assert toy().schema.clipped(records) == {"age": 2}
+    assert toy().schema.clipped(records.head(1)) == {}
+
+
 def test_feature_names(trained):
     names = trained.model.schema.feature_names
     assert len(names) == trained.model.schema.width == len(trained.model.weights) == 25

@@ -228,6 +228,13 @@ def test_table_in_the_terminal():
         "42.1 ms",
     ):
         assert word in text
+    assert "polynomial, clear" in text, "the sigmoid is a polynomial here"
+
+
+def test_a_polynomial_that_was_not_evaluated_has_no_column():
+    sink = io.StringIO()
+    print_table(make(ripple=0), Console(file=sink, width=100))
+    assert "encrypted" in sink.getvalue() and "polynomial" not in sink.getvalue()
 
 
 def test_units():

@@ -9,12 +9,15 @@ import stat
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import Figure
 from process import output_of
 
+from churn.hosting.filestore import FileStore
+from churn.hosting.keystore import TENANT
 from churn.hosting.remote import Remote
 from churn.hosting.tenants import (
     Tenant,
@@ -137,6 +140,25 @@ def test_tenants_come_and_go(path):
     assert list_tenants(path) == ["bolt"]
     assert add_tenant(path, "acme") != token
     assert Tenants.load(path).authenticate(token) is None, "a new token under the old name, and the old one is void"
+
+
+def test_a_name_given_anew_inherits_nothing(path, tmp_path):
+    with closing(FileStore(tmp_path / "store")) as store:
+        for name in ("acme", "a" * 32):
+            key, accounts = b"somebody's key", []
+            digest = hashlib.sha256(key).hexdigest()
+            for _ in range(2):
+                token = add_tenant(path, name)
+                tenant = Tenants.load(path).authenticate(token)
+                accounts.append(tenant.account)
+                assert store.find(tenant.account, digest) is None and store.given(tenant.account, digest) == 0
+                upload = store.receive(tenant.account, digest, len(key), kind="key", params_digest=digest)
+                upload.write(key)
+                upload.commit()
+                upload.discard()
+                assert store.spend(tenant.account, digest, 1) and store.find(tenant.account, digest) is not None
+                remove_tenant(path, name)
+            assert len(set(accounts)) == 2 and all(TENANT.fullmatch(account) for account in accounts)
 
 
 @pytest.mark.parametrize("name", ["", "Acme", "a/b", "..", "a b", "acme\n", "a" * 33, "é"])
