@@ -38,7 +38,7 @@ import numpy.typing as npt
 from churn.errors import ModelError
 from churn.hosting.model import Flooding, Layout, Output
 from churn.hosting.protocol import ANSWERS
-from churn.hosting.rehearsal import Rehearsal
+from churn.hosting.work.rehearsal import Rehearsal
 from churn.model import LinearModel
 from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
 from ckks.errors import ParameterError

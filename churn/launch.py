@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from churn.hosting.child import Launcher
+from churn.hosting.work.child import Launcher
 
 __all__ = ["launch"]
 

@@ -25,17 +25,17 @@ from churn.errors import ModelError
 from churn.hosting import logs
 from churn.hosting.accept import Acceptor
 from churn.hosting.app import create_app
-from churn.hosting.child import Launcher
-from churn.hosting.evaluation import Engine
-from churn.hosting.filestore import FileStore
 from churn.hosting.http import Gate
-from churn.hosting.inline import Inline
-from churn.hosting.keystore import Quota, Storage
 from churn.hosting.limits import Limits
 from churn.hosting.protocol import ANSWERS, LOOPBACK_HOSTS
+from churn.hosting.store.filestore import FileStore
+from churn.hosting.store.keystore import Quota, Storage
 from churn.hosting.tenants import Tenants
-from churn.hosting.workers import Workers
-from churn.hosting.workplace import WorkPlace
+from churn.hosting.work.child import Launcher
+from churn.hosting.work.evaluation import Engine
+from churn.hosting.work.inline import Inline
+from churn.hosting.work.workers import Workers
+from churn.hosting.work.workplace import WorkPlace
 from churn.launch import launch
 from churn.model import LinearModel
 from churn.offer import load_models, offer

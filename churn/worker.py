@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from churn.circuit import LOGIT, PROBABILITY
-from churn.hosting.attend import attend
+from churn.hosting.work.attend import attend
 from churn.offer import offer
 
 __all__ = ["main"]

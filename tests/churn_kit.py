@@ -14,10 +14,6 @@ import pandas as pd
 from toy_models import N, insecure_flooded, insecure_params, linear_model, score
 
 from churn.hosting.app import create_app
-from churn.hosting.evaluation import Engine
-from churn.hosting.filestore import FileStore, TemporaryStore
-from churn.hosting.inline import Inline
-from churn.hosting.keystore import KeyStore, Storage
 from churn.hosting.limits import Limits
 from churn.hosting.mac import Exchange
 from churn.hosting.model import HostedModel
@@ -32,7 +28,11 @@ from churn.hosting.protocol import (
     PUBLIC_KEY_HEADER,
 )
 from churn.hosting.remote import Remote
+from churn.hosting.store.filestore import FileStore, TemporaryStore
+from churn.hosting.store.keystore import KeyStore, Storage
 from churn.hosting.tenants import Tenant, Tenants, mac_key_of
+from churn.hosting.work.evaluation import Engine
+from churn.hosting.work.inline import Inline
 
 __all__ = [
     "AppTransport",

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from store_kit import digest_of, key, put, read
 
-from churn.hosting.blobs import mapped
-from churn.hosting.filestore import FileStore
-from churn.hosting.keystore import Quota, StoreFull
+from churn.hosting.store.blobs import mapped
+from churn.hosting.store.filestore import FileStore
+from churn.hosting.store.keystore import Quota, StoreFull
 
 ROOMY = Quota(objects=10**6)
 TENANT = "acme"

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from churn.hosting.blobs import mapped
-from churn.hosting.keystore import KeyStore
+from churn.hosting.store.blobs import mapped
+from churn.hosting.store.keystore import KeyStore
 
 PARAMS = hashlib.sha256(b"some parameters").hexdigest()
 

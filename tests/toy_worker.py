@@ -12,7 +12,7 @@ from toy_models import insecure_params, linear_model, score
 
 from churn.circuit import LOGIT, Score
 from churn.errors import ModelError
-from churn.hosting.attend import attend
+from churn.hosting.work.attend import attend
 from ckks import kernels
 
 

@@ -1,7 +1,6 @@
 """Hosting of encrypted evaluation over HTTP, whatever it is that is evaluated.
 
     what is offered     model        `HostedModel`, and its `Description` as it travels
-                        rehearsal    how large the error of its answers can be, from an evaluation of zeros
                         registry     models by name@version, read from a folder
                         protocol     paths, header names, refusals
     the service         app          `create_app(...)`: the routes
@@ -11,12 +10,13 @@
                         accept       taking connections, http what happens on one: nothing is read unasked
                         limits       how much a host takes in, from everybody and from each
                         logs         one line for each request, without data
-    who, and how often  tenants      tokens and the names behind them; mac binds answers to requests
+    who                 tenants      tokens and the names behind them; mac binds answers to requests
+    storage  store/     keystore     what is asked of it; filestore, blobs, database stand behind it
                         replays      nonces that were used; answers counts those given
-    storage             keystore     what is asked of it; filestore, blobs, database, files stand behind it
-    computing           workplace    what is asked of whoever does jobs: workers are processes, inline are threads
+    work     work/      workplace    what is asked of whoever does jobs: workers are processes, inline are threads
                         child        starting a process; channel, memory, jobs how it is talked to; attend is its life
                         evaluation   one evaluation from bytes to bytes; keyring has the keys ready
+                        rehearsal    how large the error of a model's answers can be, from an evaluation of zeros
     the other end       remote       `Remote(url)`, its calls and its errors
 
 Nothing here can decrypt, and nothing here knows what the numbers mean.

@@ -25,18 +25,18 @@ from churn.errors import ChurnError, ModelError, nearest
 from churn.hosting import protocol
 from churn.hosting.asks import digest_of, key_named, layout_of, nonce_of
 from churn.hosting.body import Body
-from churn.hosting.evaluation import check_header
-from churn.hosting.jobs import Check, Evaluate, KeyFile, Reply
-from churn.hosting.keyring import missing_keys
-from churn.hosting.keystore import Storage
 from churn.hosting.limits import Admission, Limits, check_length, input_lengths, key_lengths, longest_answer
 from churn.hosting.mac import Exchange, checksum_of
 from churn.hosting.middleware import Failed, Logged, log_of, refuse
 from churn.hosting.model import Description, HostedModel, Layout
 from churn.hosting.protocol import Problem
 from churn.hosting.registry import Registry
+from churn.hosting.store.keystore import Storage
 from churn.hosting.tenants import Tenant, Tenants
-from churn.hosting.workplace import WorkPlace
+from churn.hosting.work.evaluation import check_header
+from churn.hosting.work.jobs import Check, Evaluate, KeyFile, Reply
+from churn.hosting.work.keyring import missing_keys
+from churn.hosting.work.workplace import WorkPlace
 from ckks.errors import HEError
 from ckks.scheme import CKKSParams
 from ckks.scheme.serialization import HEAD_BYTES, Kind, read_header

@@ -8,9 +8,9 @@ from starlette.requests import Request
 
 from churn.errors import nearest
 from churn.hosting import protocol
-from churn.hosting.keyring import missing_keys
 from churn.hosting.model import HostedModel, Layout
 from churn.hosting.protocol import DIGEST, Problem
+from churn.hosting.work.keyring import missing_keys
 
 __all__ = ["digest_of", "key_named", "layout_of", "nonce_of"]
 

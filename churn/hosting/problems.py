@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from churn.hosting.keystore import QuotaExceeded, StoreError, StoreFailed, StoreFull
 from churn.hosting.protocol import Problem
+from churn.hosting.store.keystore import QuotaExceeded, StoreError, StoreFailed, StoreFull
 from ckks.errors import BasisMismatch, HEError, MissingKey, ParameterError
 
 __all__ = ["problem_of"]

@@ -29,8 +29,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from churn import plain
 from churn.errors import ChurnError, ModelError
 from churn.hosting.files import Lock, replace_file
-from churn.hosting.keystore import TENANT
 from churn.hosting.protocol import LOOPBACK_HOSTS, LOOPBACK_TOKEN
+from churn.hosting.store.keystore import TENANT
 
 __all__ = [
     "Tenant",

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churn.circuit import FEATURE_MAJOR, OutputKind, Score
-from churn.hosting.evaluation import Engine
-from churn.hosting.jobs import Evaluate, KeyFile
-from churn.hosting.rehearsal import OwnNumbers
+from churn.hosting.work.evaluation import Engine
+from churn.hosting.work.jobs import Evaluate, KeyFile
+from churn.hosting.work.rehearsal import OwnNumbers
 from churn.model import LinearModel
 from ckks.rlwe import Ciphertext, EvaluationKeys, Noise, Plaintext
 from ckks.rlwe.secret import KeyGenerator, decrypt

@@ -18,7 +18,7 @@ from conftest import Figure
 from scipy.stats import ks_2samp, kstest
 
 from churn.circuit import FEATURE_MAJOR, LOGIT, PROBABILITY, RECORD, OutputKind, Score
-from churn.hosting.rehearsal import OwnNumbers
+from churn.hosting.work.rehearsal import OwnNumbers
 from ckks.ring import RingPoly
 from ckks.rlwe import PublicKey
 from ckks.scheme.meta import meta_of

@@ -19,7 +19,7 @@ from churn.circuit import (
     sigmoid_polynomial,
 )
 from churn.errors import ModelError
-from churn.hosting.rehearsal import OwnNumbers, Rehearsal, input_noise
+from churn.hosting.work.rehearsal import OwnNumbers, Rehearsal, input_noise
 from churn.model import LinearModel, interval_for
 from churn.schema import CategoricalColumn, NumericColumn, Schema
 from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator

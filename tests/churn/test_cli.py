@@ -178,7 +178,7 @@ def test_a_worker_loads_what_computes_and_nothing_else() -> None:
     secret = ("ckks.rlwe.secret", "ckks.scheme.decryption")
     unwanted = (*outside, *secret, "churn.client", "churn.server", *(f"churn.hosting.{name}" for name in around))
     assert not [name for name in listed if name.startswith(unwanted)]
-    assert {"churn.offer", "churn.hosting.attend", "churn.hosting.evaluation"} <= set(listed)
+    assert {"churn.offer", "churn.hosting.work.attend", "churn.hosting.work.evaluation"} <= set(listed)
 
 
 def test_the_server_loads_nothing_that_decrypts_trains_or_draws() -> None:

@@ -17,10 +17,6 @@ from conftest import Figure
 from churn.circuit import FEATURE_MAJOR, LOGIT, RECORD, Score
 from churn.errors import ModelError
 from churn.hosting.app import create_app
-from churn.hosting.evaluation import Engine
-from churn.hosting.filestore import FileStore
-from churn.hosting.inline import Inline
-from churn.hosting.keystore import Quota
 from churn.hosting.limits import Limits
 from churn.hosting.model import Description
 from churn.hosting.protocol import (
@@ -35,7 +31,11 @@ from churn.hosting.protocol import (
     TIME_HEADER,
     digest_of,
 )
+from churn.hosting.store.filestore import FileStore
+from churn.hosting.store.keystore import Quota
 from churn.hosting.tenants import Tenants
+from churn.hosting.work.evaluation import Engine
+from churn.hosting.work.inline import Inline
 from ckks import CKKSParams, Decryptor, Encryptor, KeyGenerator, SecretKey
 from ckks.errors import RangeError
 from ckks.ring import Rng

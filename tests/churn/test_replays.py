@@ -18,10 +18,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from store_kit import Clock
 
-import churn.hosting.replays as replays_module
-from churn.hosting.database import Database
-from churn.hosting.keystore import QuotaExceeded, StoreError
-from churn.hosting.replays import Replays
+import churn.hosting.store.replays as replays_module
+from churn.hosting.store.database import Database
+from churn.hosting.store.keystore import QuotaExceeded, StoreError
+from churn.hosting.store.replays import Replays
 
 A, B = "acme", "bolt"
 DAY = 86400
@@ -183,8 +183,8 @@ def test_a_killed_process_forgets_no_claim(tmp_path, figure: Figure):
     code = """
 import itertools, os, sys, time
 from pathlib import Path
-from churn.hosting.database import Database
-from churn.hosting.replays import Replays
+from churn.hosting.store.database import Database
+from churn.hosting.store.replays import Replays
 replays = Replays(Database(Path(sys.argv[1]) / "store.db"))
 for n in itertools.count():
     assert replays.claim("acme", n.to_bytes(16, "big"), int(time.time()))

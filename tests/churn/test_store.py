@@ -26,9 +26,9 @@ from hypothesis.stateful import (
 )
 from store_kit import PARAMS, Clock, digest_of, files, key, put, read
 
-from churn.hosting.blobs import mapped
-from churn.hosting.filestore import KEEP_SECONDS, FileStore, TemporaryStore
-from churn.hosting.keystore import Quota, QuotaExceeded, StoreError, StoreFailed, StoreInUse, Usage
+from churn.hosting.store.blobs import mapped
+from churn.hosting.store.filestore import KEEP_SECONDS, FileStore, TemporaryStore
+from churn.hosting.store.keystore import Quota, QuotaExceeded, StoreError, StoreFailed, StoreInUse, Usage
 
 A, B = "acme", "bolt"
 DATA = key(0, 17_000)

@@ -17,8 +17,8 @@ from conftest import Figure
 from store_kit import digest_of, files, key, put, read
 
 from churn.hosting import files as file_calls
-from churn.hosting.filestore import FileStore
-from churn.hosting.keystore import Quota, StoreError, StoreFull
+from churn.hosting.store.filestore import FileStore
+from churn.hosting.store.keystore import Quota, StoreError, StoreFull
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX systems")
 

@@ -16,9 +16,9 @@ import pytest
 from conftest import Figure
 from process import output_of
 
-from churn.hosting.filestore import FileStore
-from churn.hosting.keystore import TENANT
 from churn.hosting.remote import Remote
+from churn.hosting.store.filestore import FileStore
+from churn.hosting.store.keystore import TENANT
 from churn.hosting.tenants import (
     Tenant,
     TenantError,

@@ -23,12 +23,12 @@ from toy_worker import toys
 
 from churn.circuit import FEATURE_MAJOR, LOGIT
 from churn.errors import ModelError
-from churn.hosting.channel import Channel, ChannelClosed
-from churn.hosting.child import Launcher
-from churn.hosting.jobs import Check, Evaluate, KeyFile, Reply, job_from_dict, job_to_dict
-from churn.hosting.memory import Blocks, nameless_file, whole
 from churn.hosting.protocol import Problem
-from churn.hosting.workers import Workers
+from churn.hosting.work.channel import Channel, ChannelClosed
+from churn.hosting.work.child import Launcher
+from churn.hosting.work.jobs import Check, Evaluate, KeyFile, Reply, job_from_dict, job_to_dict
+from churn.hosting.work.memory import Blocks, nameless_file, whole
+from churn.hosting.work.workers import Workers
 from ckks import Decryptor, Encryptor, KeyGenerator
 from ckks.ring import Rng
 from ckks.scheme.serialization import ciphertext_from_bytes, ciphertext_length, seeded_to_bytes, to_bytes
@@ -238,7 +238,7 @@ def test_a_command_that_is_none_leaves_nothing_open() -> None:
 
 PARENT = f"""
 import os, signal, time
-from churn.hosting.child import Launcher
+from churn.hosting.work.child import Launcher
 launcher = Launcher({[*COMMAND, "--stuck"]!r}, os.environ)
 print(*[child.process.pid for child in launcher.children], flush=True)
 time.sleep(1)

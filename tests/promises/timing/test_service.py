@@ -25,8 +25,8 @@ from promises.timing.welch import LIMIT, Comparison, interleaved, settled, told
 
 import ckks
 from churn.circuit import FEATURE_MAJOR, LOGIT, PROBABILITY, RECORD, Score
-from churn.hosting.evaluation import Engine
-from churn.hosting.jobs import Evaluate, KeyFile
+from churn.hosting.work.evaluation import Engine
+from churn.hosting.work.jobs import Evaluate, KeyFile
 from churn.model import LinearModel, interval_for
 from churn.schema import NumericColumn, Schema
 from ckks.ring import Rng

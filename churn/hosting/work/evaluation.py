@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from churn.hosting.jobs import Check, Evaluate, Job, Reply
-from churn.hosting.keyring import KeyRing, missing_keys
 from churn.hosting.logs import where
 from churn.hosting.model import Flooding, HostedModel, Layout
 from churn.hosting.problems import problem_of
 from churn.hosting.protocol import Problem
-from churn.hosting.rehearsal import OwnNumbers, input_noise
+from churn.hosting.work.jobs import Check, Evaluate, Job, Reply
+from churn.hosting.work.keyring import KeyRing, missing_keys
+from churn.hosting.work.rehearsal import OwnNumbers, input_noise
 from ckks import kernels
 from ckks.errors import HEError
 from ckks.ring import Rng

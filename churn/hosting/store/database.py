@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
-from churn.hosting.keystore import StoreFailed, store_full
+from churn.hosting.store.keystore import StoreFailed, store_full
 
 __all__ = ["Database"]
 

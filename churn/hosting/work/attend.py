@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from threading import Thread
 
 from churn.errors import ChurnError
-from churn.hosting.channel import Channel, ChannelClosed
-from churn.hosting.evaluation import Engine
-from churn.hosting.jobs import job_from_dict
-from churn.hosting.memory import whole
 from churn.hosting.model import HostedModel
+from churn.hosting.work.channel import Channel, ChannelClosed
+from churn.hosting.work.evaluation import Engine
+from churn.hosting.work.jobs import job_from_dict
+from churn.hosting.work.memory import whole
 from ckks import kernels
 from ckks.errors import HEError
 

@@ -18,11 +18,11 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from churn.errors import ModelError
-from churn.hosting.channel import ChannelClosed
-from churn.hosting.child import Child, Launcher
-from churn.hosting.jobs import Evaluate, Job, Reply, job_to_dict
-from churn.hosting.memory import Block, Blocks
-from churn.hosting.workplace import lost, overdue
+from churn.hosting.work.channel import ChannelClosed
+from churn.hosting.work.child import Child, Launcher
+from churn.hosting.work.jobs import Evaluate, Job, Reply, job_to_dict
+from churn.hosting.work.memory import Block, Blocks
+from churn.hosting.work.workplace import lost, overdue
 
 __all__ = ["Workers"]
 

@@ -6,10 +6,10 @@ from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
-from churn.hosting.blobs import mapped
-from churn.hosting.jobs import KeyFile
 from churn.hosting.model import Layout
 from churn.hosting.protocol import Problem
+from churn.hosting.store.blobs import mapped
+from churn.hosting.work.jobs import KeyFile
 from ckks.errors import BasisMismatch
 from ckks.rlwe import EvaluationKeys, PublicKey
 from ckks.scheme import CKKSParams

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from churn.hosting.jobs import Job, Reply
-from churn.hosting.memory import Block
 from churn.hosting.protocol import Problem
+from churn.hosting.work.jobs import Job, Reply
+from churn.hosting.work.memory import Block
 
 __all__ = ["WorkPlace", "lost", "overdue"]
 

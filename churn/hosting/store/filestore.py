@@ -23,11 +23,12 @@ from dataclasses import astuple
 from pathlib import Path
 from threading import RLock
 
-from churn.hosting.answers import Answers
-from churn.hosting.blobs import Blobs, Partial
-from churn.hosting.database import Database
 from churn.hosting.files import Lock, private_folder
-from churn.hosting.keystore import (
+from churn.hosting.protocol import DIGEST
+from churn.hosting.store.answers import Answers
+from churn.hosting.store.blobs import Blobs, Partial
+from churn.hosting.store.database import Database
+from churn.hosting.store.keystore import (
     TENANT,
     Quota,
     QuotaExceeded,
@@ -38,8 +39,7 @@ from churn.hosting.keystore import (
     Usage,
     full_when_exhausted,
 )
-from churn.hosting.protocol import DIGEST
-from churn.hosting.replays import Replays
+from churn.hosting.store.replays import Replays
 
 __all__ = ["KEEP_SECONDS", "FileStore", "TemporaryStore"]
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from churn.hosting.channel import Channel, ChannelClosed
-from churn.hosting.memory import nameless_file
+from churn.hosting.work.channel import Channel, ChannelClosed
+from churn.hosting.work.memory import nameless_file
 
 __all__ = ["Child", "Launcher"]
 

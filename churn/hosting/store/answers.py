@@ -5,7 +5,7 @@ Counted by tenant and model, not by key: a tenant that makes a new key learns ab
 
 from __future__ import annotations
 
-from churn.hosting.database import Database
+from churn.hosting.store.database import Database
 
 __all__ = ["Answers"]
 

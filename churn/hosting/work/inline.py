@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 from anyio.to_thread import run_sync
 
-from churn.hosting.evaluation import Engine
-from churn.hosting.jobs import Job, Reply
-from churn.hosting.memory import Block
-from churn.hosting.workplace import overdue
+from churn.hosting.work.evaluation import Engine
+from churn.hosting.work.jobs import Job, Reply
+from churn.hosting.work.memory import Block
+from churn.hosting.work.workplace import overdue
 from ckks import kernels
 
 __all__ = ["Inline"]

@@ -6,7 +6,7 @@
     |-- StoreFailed     the store itself is damaged, or someone else is changing it
     `-- StoreInUse      another service has this folder
 
-`KeyStore` has six methods, and `Storage`, all that `create_app` asks for, three more. `hosting.filestore` stands behind
+`KeyStore` has six methods, and `Storage`, all that `create_app` asks for, three more. `store.filestore` stands behind
 both with files and SQLite; a database that several machines share could do so just as well. Keys are bytes under the
 name of their SHA-256, and belong to one tenant: what another tenant has stored does not exist for this one, even under
 the same digest.

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from churn.hosting.files import private_folder, sync_folder, write_all
-from churn.hosting.keystore import TENANT, StoreError, full_when_exhausted
 from churn.hosting.protocol import DIGEST
+from churn.hosting.store.keystore import TENANT, StoreError, full_when_exhausted
 
 __all__ = ["Blobs", "Partial", "mapped"]
 

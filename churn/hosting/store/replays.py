@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from threading import Lock
 
-from churn.hosting.database import Database
-from churn.hosting.keystore import QuotaExceeded
+from churn.hosting.store.database import Database
+from churn.hosting.store.keystore import QuotaExceeded
 
 __all__ = ["NONCE_BYTES", "WINDOW_SECONDS", "Replays"]
 
