@@ -70,9 +70,9 @@ class Live:
         self.process = self._make()
         self.logs: list[str] = []
 
-    def stored(self, tenant: str, digest: str) -> Path:
-        """Return where the service keeps a tenant's key."""
-        return self.keys / "tenants" / Tenant.of(tenant, self.tokens[tenant]).account / digest
+    def folder_of(self, tenant: str) -> Path:
+        """Return where the service keeps a tenant's keys, each under its digest."""
+        return self.keys / "tenants" / Tenant.of(tenant, self.tokens[tenant]).account
 
     def _make(self) -> ServiceProcess:
         return ServiceProcess(

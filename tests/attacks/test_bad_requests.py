@@ -50,7 +50,7 @@ def test_mutated_requests_are_refused(
 
 
 def _forget(live: Live, prepared: Prepared) -> None:
-    folder = live.keys / "tenants" / prepared.tenant
+    folder = live.folder_of(prepared.tenant)
     for path in folder.iterdir():
         if path.name != prepared.keys.public:
             prepared.client.remote.delete_keys(path.name)

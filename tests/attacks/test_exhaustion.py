@@ -86,7 +86,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, figure: Figure) -> None:
     seen, limits = Counter[int](), {"key_objects": 1000}
     service = running(tmp_path / "service", keys=small_disk / "keys", workers=1, limits=limits)
     with service as live, Prepared(live) as alice, Prepared(live, "bob") as bob, live.wire() as wire:
-        stored = live.stored("alice", str(alice.keys.public))
+        stored = live.folder_of("alice") / str(alice.keys.public)
         before = stored.read_bytes()
         for free in (0, 1, 2, 5, 10, 25, 40, 44):  # pages of 4 KiB; a key takes 44
             filler = small_disk / "filler"

@@ -59,7 +59,7 @@ def test_a_killed_upload_is_absent_or_whole(mortal: Live, kills: int, figure: Fi
             upload.join(20)
             assert not upload.is_alive()
             mortal.start()
-            place = mortal.keys / "tenants" / "alice" / upload.digest
+            place = mortal.folder_of("alice") / upload.digest
             there = alice.client.remote.has_keys(upload.digest)
             assert there == place.is_file() and not list((mortal.keys / "uploads").iterdir())
             if there:

@@ -21,7 +21,7 @@ def test_a_repeated_upload_changes_nothing(live: Live, alice: Prepared) -> None:
     description = alice.scoring.description
     key = to_bytes(KeyGenerator(description.params).public_key(alice.client._secret(description)))
     headers = {**alice.headers(), "Content-Length": str(len(key))}
-    place = live.stored("alice", digest_of(key))
+    place = live.folder_of("alice") / digest_of(key)
     with live.wire() as wire:
         statuses = [wire.ask(head_of("PUT", f"/v1/keys/{digest_of(key)}", headers) + key).status for _ in range(5)]
     assert statuses == [201, 200, 200, 200, 200]

@@ -111,7 +111,7 @@ def test_a_key_that_another_has_is_uploaded_like_any(live: Live, alice: Prepared
         headers = {**bob.headers(), "Content-Length": str(len(key))}
         request = head_of("PUT", f"/v1/keys/{digest_of(key)}", headers)
         assert wire.ask(request + key).status == 201
-        places = [live.stored(name, digest_of(key)) for name in ("alice", "bob")]
+        places = [live.folder_of(name) / digest_of(key) for name in ("alice", "bob")]
         assert places[0].stat().st_ino != places[1].stat().st_ino
         assert wire.ask(simple("DELETE", f"/v1/keys/{digest_of(key)}", live.tokens["bob"])).status == 204
         assert places[0].is_file() and not places[1].is_file()
