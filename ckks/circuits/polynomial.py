@@ -14,6 +14,7 @@ from math import sqrt
 
 from ckks.circuits.plan import Block, Plan, evaluation_plan
 from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.promises import promise
 from ckks.errors import LevelError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
@@ -41,6 +42,7 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
         LevelError: not enough levels left (says how many would do).
     """
     evaluator.check(x)
+    promise(x, polynomial.interval, f"a polynomial of degree {polynomial.degree}")
     plan = evaluation_plan(polynomial)
     x = settle(x)
     if plan.center:
@@ -62,6 +64,7 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
 def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynomial) -> Ciphertext:
     """Return p(x) for u = (x - center)/radius, values in [-1, 1]: the depth is ceil(log2(degree + 1)), always."""
     evaluator.check(u)
+    promise(u, (-1.0, 1.0), f"a polynomial of degree {polynomial.degree}")
     return _walk(evaluator, settle(u), evaluation_plan(polynomial))
 
 
