@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
 from attacks.live import Live, Prepared, running
+
+WORKERS = 2
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +17,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """The toy models, flooded logits; two workers; tenants alice and bob."""
     if os.name != "posix":
         pytest.skip("attacks look at processes through /proc and signals")
-    with running(tmp_path_factory.mktemp("attacked") / "service") as live:
+    with running(tmp_path_factory.mktemp("attacked") / "service", workers=WORKERS) as live:
+        deadline = time.monotonic() + 30
+        while len(live.process.worker_pids) < WORKERS and time.monotonic() < deadline:
+            time.sleep(0.01)  # it answers as soon as the first of them is there
         yield live
 
 
