@@ -14,6 +14,7 @@ import warnings
 from cmath import isfinite
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from math import hypot, log2, sqrt
 from typing import Any
 
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from ckks import kernels
 from ckks.errors import BasisMismatch, LevelError, MissingKey, ParameterError, PrecisionWarning, RangeError, SlotError
+from ckks.kernels import Words
 from ckks.rlwe import (
     Ciphertext,
     EvaluationKeys,
@@ -198,22 +200,17 @@ class Evaluator:
         self._warn_if_lost(float(np.abs(w).max(initial=0.0)), scale)
         rows = w.reshape(-1, w.shape[-1])
         out = kernels.empty((len(rows), *a.words.shape[1:]))
-        lost = [0.0] * len(rows), [0.0] * len(rows)  # by rounding the weights: l1 and l2 norms, in integers
-        for i, (row, result) in enumerate(zip(rows, out, strict=True)):
-            exact = [EXACT.multiply(EXACT.create_decimal(float(v)), scale) for v in row]
-            integers = [int(EXACT.to_integral_value(v)) for v in exact]
-            off = [abs(float(EXACT.subtract(v, n))) for v, n in zip(exact, integers, strict=True)]
-            lost[0][i], lost[1][i] = sum(off), hypot(*off)
-            residues = np.array([[n % q for q in a.basis.moduli] for n in integers], dtype=np.uint64)
-            kernels.weighted_sum(a.basis.plan, a.words, residues, result)
+        residues, lost_1, lost_2 = _scaled_weights(rows.tobytes(), rows.shape, scale, a.basis.moduli)
+        for row, result in zip(residues, out, strict=True):
+            kernels.weighted_sum(a.basis.plan, a.words, row, result)
         # The metadata covers the heaviest row.
         heaviest = float(np.abs(rows).max())
         l1 = np.abs(rows).sum(axis=1).max()
         l2 = heaviest * np.sqrt(((rows / (heaviest or 1.0)) ** 2).sum(axis=1)).max()
         factor, share = float(scale), 2 * meta.slots / self.params.ring_degree  # rounding: as in `multiply_towards`
         size = Noise(
-            a.noise.std * l2 * factor + meta.message.std * max(lost[1]) / sqrt(share),
-            a.noise.bound * (l1 * factor + max(lost[0])) + meta.message.bound * max(lost[0]),
+            a.noise.std * l2 * factor + meta.message.std * lost_2 / sqrt(share),
+            a.noise.bound * (l1 * factor + lost_1) + meta.message.bound * lost_1,
         )
         summed = meta.but(
             scale=EXACT.multiply(meta.scale, scale), bound=meta.bound * float(l1), rms=meta.rms * float(l2)
@@ -533,6 +530,29 @@ class Evaluator:
                 return g
             g = g * period % (2 * n)
         return first
+
+
+@lru_cache(maxsize=64)
+def _scaled_weights(
+    data: bytes, shape: tuple[int, int], scale: Decimal, moduli: tuple[int, ...]
+) -> tuple[Words, float, float]:
+    """Residues (M, K, limbs) of round(scale w) for float64 weights w, (M, K), given as bytes; and what rounding lost.
+
+    That is the largest l1 and l2 norm of a row of roundings, in integers. Weights stay with a model while inputs come
+    and go; and arithmetic on Python's integers takes longer for some weights than for others, which is nobody's
+    business.
+    """
+    rows = np.frombuffer(data, dtype=np.float64).reshape(shape)
+    residues = np.empty((*shape, len(moduli)), dtype=np.uint64)
+    lost_1 = lost_2 = 0.0
+    for row, result in zip(rows, residues, strict=True):
+        exact = [EXACT.multiply(EXACT.create_decimal(float(v)), scale) for v in row]
+        integers = [int(EXACT.to_integral_value(v)) for v in exact]
+        off = [abs(float(EXACT.subtract(v, n))) for v, n in zip(exact, integers, strict=True)]
+        lost_1, lost_2 = max(lost_1, sum(off)), max(lost_2, hypot(*off))
+        result[...] = [[n % q for q in moduli] for n in integers]
+    residues.flags.writeable = False
+    return residues, lost_1, lost_2
 
 
 def _levels_to_the_user() -> int:

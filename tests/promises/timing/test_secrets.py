@@ -57,6 +57,7 @@ class Bench:
         secrets = [[first] * POOL, [self.generator.secret_key() for _ in range(POOL)]]
         draw = np.random.default_rng(7)
         messages = [self.encoder.encode(draw.uniform(-1, 1, self.params.slots)).words for _ in range(POOL)]
+        self.places = np.random.default_rng(3)
         # What is copied before each run, by class: the same in every place, or something else in each.
         plain = self.encoder.encode(self.values)
         self.secrets = [np.array([s.coefficients() for s in kind]) for kind in secrets]
@@ -71,6 +72,16 @@ class Bench:
         ct = encrypt_secret(plain, self.secret, self.rng)[0]
         self.ciphertext = ct.words.copy()
         self.ct = Ciphertext.of(self.params, self.ciphertext[...], ct.level, ct.meta, ct.noise)
+
+    def move(self) -> None:
+        """Give every pool another place in memory, those of both classes in random order."""
+        for pools in (self.secrets, self.ntts, self.fresh, self.messages):
+            for kind in self.places.permutation(2):
+                room = np.empty(pools[kind].nbytes + (1 << 16), dtype=np.uint8)
+                start = 64 * int(self.places.integers(1 << 10))
+                place = room[start : start + pools[kind].nbytes].view(pools[kind].dtype).reshape(pools[kind].shape)
+                np.copyto(place, pools[kind])
+                pools[kind] = place
 
     def load_secret(self, kind: int, i: int) -> None:
         """Put the i-th secret of a class into the one key, and a ciphertext under it into the one ciphertext."""
@@ -106,7 +117,7 @@ class Bench:
         self, load: Callable[[int, int], None], call: Callable[[], object], runs: int, seed: int = 1
     ) -> Comparison:
         prepare = [lambda i, kind=kind: load(kind, i) for kind in (0, 1)]
-        return Comparison.of(*interleaved(prepare, call, runs, pool=POOL, seed=seed))
+        return Comparison.of(*interleaved(prepare, call, runs, pool=POOL, seed=seed, move=self.move))
 
 
 @cache
