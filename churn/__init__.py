@@ -10,6 +10,7 @@
                      scoring, keyfile what it knows of a model and gets from it; its keys on disk
     both worlds      demo             the whole story; process runs the service beside it
                      results, report  what came of it; page and charts are how it looks
+    why              explain          which conditions drive the label, and how sure that is, in the clear
     for all          cli, terminal    the command line
                      errors, plain    what goes wrong with tables and models; JSON that is read with care
 

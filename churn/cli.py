@@ -118,7 +118,7 @@ def demo(
     with steps(console) as step:
         with step("load libraries"):
             from churn.demo import compare_worlds
-            from churn.results import print_table
+            from churn.results import as_json, print_table
         results = compare_worlds(
             _source(rows, seed, data, target, positive),
             mode.value,
@@ -134,7 +134,7 @@ def demo(
     print_table(results, console)
     print_parameters(results, console)
     if json_file is not None:
-        write_json(results, json_file)
+        write_json(as_json(results), json_file)
         line(console, "numbers", str(json_file))
     line(console, "report", str(report))
 
@@ -188,6 +188,43 @@ def train(
         f"{metrics.accuracy:.4f} on {len(parts.test):,} held-out rows (majority "
         f"{metrics.majority:.4f}, ROC AUC {metrics.roc_auc:.4f})",
     )
+
+
+@app.command()
+def explain(
+    rows: Rows = 16384,
+    seed: Seed = 0,
+    data: Data = None,
+    target: Target = None,
+    positive: Positive = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Explain this model file, by the table it was trained on; unset: train one.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Shuffles of each condition.", min=2, max=200)] = 20,
+    out: Annotated[Path, typer.Option(help="The page to write, one HTML file.")] = Path("churn-explain.html"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
+) -> None:
+    """Say which conditions drive the label: odds ratios, what predictions lose without each, pictures.
+
+    Everything is in the clear: the owner of the data runs this on a machine of their own, and nothing is sent to
+    anybody. The page holds no row, but counts of small groups and ends of ranges: treat it like the data. What it
+    finds are correlations, not causes.
+    """
+    console = Console()
+    with steps(console) as step:
+        with step("load libraries"):
+            from churn.demo import explain_on
+            from churn.explain import as_json
+            from churn.explain.page import write_page
+            from churn.explain.text import print_explanation
+        found = explain_on(_source(rows, seed, data, target, positive), model, repeats=repeats, step=step)
+        with step("write the page"), writing(out):
+            page = write_page(found, out)
+    print_explanation(found, console)
+    if json_file is not None:
+        write_json(as_json(found), json_file)
+        line(console, "numbers", str(json_file))
+    line(console, "page", str(page))
 
 
 @app.command()

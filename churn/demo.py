@@ -20,16 +20,17 @@ import pandas as pd
 
 from churn.circuit import OutputKind, Score
 from churn.client import Client, Progress
-from churn.data import POSITIVE, TARGET, load_csv, make_employees
+from churn.data import POSITIVE, TARGET, load_csv, make_employees, true_probability
 from churn.errors import DataError, ModelError
+from churn.explain import Explanation, explain
 from churn.hosting.model import Description
-from churn.hosting.registry import Record, latest_version, load_folder, register
+from churn.hosting.registry import Record, latest_version, load_file, load_folder, register
 from churn.model import LinearModel
 from churn.process import ServiceProcess
 from churn.results import Results, Seconds, Traffic
 from churn.training import Split, Trained, split, train
 
-__all__ = ["Source", "Step", "compare_worlds", "load_table", "train_on", "write_model"]
+__all__ = ["Source", "Step", "compare_worlds", "explain_on", "load_table", "train_on", "write_model"]
 
 Step = Callable[[str], AbstractContextManager[Progress]]
 """Shows a step by its name while it lasts; what it yields takes rows done and rows in all."""
@@ -79,6 +80,33 @@ def train_on(source: Source, name: str) -> tuple[Split, Trained]:
     target, positive = source.label
     trained = train(parts.train, parts.train_labels, name=name, target=target, positive=positive, vocabulary=records)
     return parts, trained
+
+
+def explain_on(source: Source, model_file: Path | None, *, repeats: int, step: Step) -> Explanation:
+    """Explain a model, loaded or trained anew, by the table of a source; nothing is encrypted.
+
+    What a loaded model predicts is what it was trained to: a source that names another label is refused.
+    """
+    notes: tuple[str, ...] = ()
+    if model_file is None:
+        with step("train in the clear"):
+            parts, trained = train_on(source, "churn")
+        model, notes = trained.model, trained.notes
+    else:
+        model = load_file(model_file, LinearModel.from_dict)
+        if source.data is not None:
+            source = replace(source, target=source.target or model.target, positive=source.positive or model.positive)
+        if source.label != (model.target, model.positive):
+            raise DataError(
+                f"the label is {' = '.join(source.label)}",
+                f"{model_file} predicts {model.target} = {model.positive}",
+                "Name that label, and the table that has it",
+            )
+        records, labels = load_table(source)
+        parts = split(records, labels, seed=source.seed)
+    with step("explain"):
+        oracle = true_probability if source.data is None else None
+        return explain(model, parts, repeats=repeats, seed=source.seed, oracle=oracle, notes=notes)
 
 
 def write_model(model: LinearModel, path: Path) -> Record:

@@ -1,12 +1,12 @@
-"""The report's page: HTML and style, with $places that `churn.report` fills."""
+"""The report's page: HTML and style, with $places that `churn.report` fills; HEAD suits any page."""
 
 from __future__ import annotations
 
 from string import Template
 
-__all__ = ["PAGE"]
+__all__ = ["HEAD", "PAGE"]
 
-PAGE = Template("""\
+HEAD = Template("""\
 <!doctype html>
 <html lang="en">
 <head>
@@ -14,7 +14,7 @@ PAGE = Template("""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
       content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Attrition, scored in the clear and encrypted</title>
+<title>$title</title>
 <style>
 :root { --ink: #1f2933; --soft: #5c6773; --line: #e2e6ea; --paper: #fff; --back: #f3f5f7;
         --blue: #3b6ea8; --red: #c8553d; --teal: #14827a; --amber: #d99a2b; color-scheme: light; }
@@ -70,8 +70,13 @@ footer { color: var(--soft); font-size: .85rem; padding: 4px 0 40px; }
 @media (max-width: 760px) { .figures, .pair { grid-template-columns: 1fr; }
   .time .bar { display: none; } section { padding: 18px 16px; overflow-x: auto; } }
 @media print { body { background: #fff; } section { break-inside: avoid; } }
-</style>
+$style</style>
 </head>
+""")
+
+PAGE = Template(
+    HEAD.substitute(title="Attrition, scored in the clear and encrypted", style="")
+    + """\
 <body>
 <header><div>
 <h1>Who may leave? Scored in the clear and encrypted</h1>
@@ -164,4 +169,5 @@ $notes
 </main>
 </body>
 </html>
-""")
+"""
+)

@@ -120,13 +120,11 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_json(results: Results, path: Path) -> None:
-    """Write everything but the single rows."""
-    from churn.results import as_json
-
+def write_json(values: object, path: Path) -> None:
+    """Write plain values, folders included."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_predictions(path: Path, probabilities: Any, first: int) -> None:

@@ -25,7 +25,7 @@ from typing import Generic, Protocol, TypeVar
 from churn.errors import ModelError
 from churn.hosting.files import Lock, replace_file
 
-__all__ = ["Record", "Registry", "Versioned", "latest_version", "load_folder", "register"]
+__all__ = ["Record", "Registry", "Versioned", "latest_version", "load_file", "load_folder", "register"]
 
 _DIGESTS = "DIGESTS"
 _MODEL_BYTES = 64 << 20
@@ -121,6 +121,11 @@ def load_folder(folder: str | Path, loader: Callable[[object], V]) -> list[tuple
     return list(found.values())
 
 
+def load_file(path: str | Path, loader: Callable[[object], V]) -> V:
+    """Return the model of one file: what `loader` makes of its values. ModelError for a file that is none."""
+    return _made(Path(path), _values(Path(path)), loader)
+
+
 def latest_version(folder: str | Path, name: str, loader: Callable[[object], V]) -> int:
     """Return the latest version of a name that was registered in a folder or is there; 0 when there is none."""
     parts = (reference.rpartition("@") for reference in (*_registered(Path(folder)), *_load(Path(folder), loader)))
@@ -168,10 +173,7 @@ def _load(folder: Path, loader: Callable[[object], V]) -> dict[str, tuple[Record
     found: dict[str, tuple[Record, V]] = {}
     for path in sorted(folder.glob("*.json")):
         value = _values(path)
-        try:
-            model = loader(value)
-        except ModelError as error:
-            raise ModelError(f"{path}: {error.found}", error.needed, error.remedy) from error
+        model = _made(path, value, loader)
         record = Record(model.name, model.version, hashlib.sha256(_canonical(value)).hexdigest(), path)
         other = found.setdefault(record.reference, (record, model))[0]
         if other.digest != record.digest:
@@ -179,6 +181,13 @@ def _load(folder: Path, loader: Callable[[object], V]) -> dict[str, tuple[Record
         if registered.get(record.reference, record.digest) != record.digest:
             raise _contradiction(record.reference, f"{path} is not what was registered under this version")
     return found
+
+
+def _made(path: Path, value: object, loader: Callable[[object], V]) -> V:
+    try:
+        return loader(value)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.found}", error.needed, error.remedy) from error
 
 
 def _values(path: Path) -> object:

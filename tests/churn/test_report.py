@@ -263,6 +263,7 @@ def test_no_window_system_and_no_encryption_is_needed():
         "charts",
         "data",
         "errors",
+        *(f"explain/{part}" for part in ("charts", "effects", "explanation", "importance", "page", "text", "truth")),
         "model",
         "page",
         "plain",
