@@ -380,7 +380,7 @@ class Evaluator:
             constant = self.encoder.constant_words(value, meta.scale, a.level)
             kernels.add(plan, first, constant, words[..., 0, :, :])
         else:  # a real constant is one in NTT form too
-            residues = residues_of(exact_round(complex(value).real, meta.scale), a.basis.moduli)
+            residues = _scaled_constant(complex(value).real, meta.scale, a.basis.moduli)
             kernels.add_scalar(plan, first, residues, words[..., 0, :, :])
         return Ciphertext.of(a.params, words, a.level, result, a.noise + Noise(0.5, 1.0))
 
@@ -530,6 +530,14 @@ class Evaluator:
                 return g
             g = g * period % (2 * n)
         return first
+
+
+@lru_cache(maxsize=1024)
+def _scaled_constant(value: float, scale: Decimal, moduli: tuple[int, ...]) -> Words:
+    """Residues (limbs,) of round(scale value); kept, as those of weights are."""
+    residues = residues_of(exact_round(value, scale), moduli)
+    residues.flags.writeable = False
+    return residues
 
 
 @lru_cache(maxsize=64)
