@@ -313,7 +313,7 @@ def test_keys_hide_what_they_should(world: World) -> None:
 # conventions --------------------------------------------------------------------------------------
 
 
-def test_ntt_order_and_root(world: World) -> None:
+def test_ntt_order_and_root(world: World, figure: Any) -> None:
     """SEAL's own inverse transform of a ciphertext gives the coefficients that ours does."""
     coefficient_form = world.evaluator.transform_from_ntt(world.ct).to_string()
     read = seal_format.read_ciphertext(coefficient_form, world.parameters, is_ntt=False).words
@@ -324,6 +324,7 @@ def test_ntt_order_and_root(world: World) -> None:
         assert_same_words(seal_steps.ntt(coefficients, q).astype(np.uint64), ntt_words[0, i])
         if world.n <= 64:
             assert (seal_steps.evaluate(coefficients, q) == ntt_words[0, i]).all()
+    figure("L12", "NTT order and root: words equal those of seal-python")
 
 
 # (a) decryption here, (b) decryption there ------------------------------------------------------
@@ -374,21 +375,23 @@ def test_our_ciphertexts_decrypt_there(world: World, ours: Any, own_secret: bool
 # (c) key switching, word for word ---------------------------------------------------------------
 
 
-def test_tensor_and_relinearize(world: World, ours: Any) -> None:
+def test_tensor_and_relinearize(world: World, ours: Any, figure: Any) -> None:
     product = world.evaluator.multiply(world.ct, world.ct)
     parts = world.words(product)
     ct = world.words(world.ct)
     assert_same_words(seal_steps.tensor(ct, ct, world.q), parts)
     expected = world.words(world.evaluator.relinearize(product, world.relin_keys))
     assert_same_words(ours.relinearize(parts, world.relin_key, world.q, world.p), expected)
+    figure("L12", "products and relinearisation: words equal those of seal-python")
 
 
 @pytest.mark.parametrize("steps", STEPS)
-def test_rotate(world: World, ours: Any, steps: int) -> None:
+def test_rotate(world: World, ours: Any, steps: int, figure: Any) -> None:
     g = seal_steps.galois_element(world.n, steps)
     expected = world.words(world.evaluator.rotate_vector(world.ct, steps, world.galois_keys))
     found = ours.rotate(world.words(world.ct), g, world.galois_key[g], world.q, world.p)
     assert_same_words(found, expected)
+    figure("L12", "rotations: words equal those of seal-python")
 
 
 def test_conjugate(world: World, ours: Any) -> None:
@@ -398,9 +401,10 @@ def test_conjugate(world: World, ours: Any) -> None:
     assert_same_words(found, expected)
 
 
-def test_rescale(world: World, ours: Any) -> None:
+def test_rescale(world: World, ours: Any, figure: Any) -> None:
     expected = world.words(world.evaluator.rescale_to_next(world.ct))
     assert_same_words(ours.rescale(world.words(world.ct), world.q), expected)
+    figure("L12", "rescaling: words equal those of seal-python")
 
 
 def test_key_switching_below_the_top_level(world: World, ours: Any) -> None:
