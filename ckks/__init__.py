@@ -18,6 +18,7 @@ The layers, each built from the one before and public on its own:
     scheme     encoding, evaluator, levels and scales
     circuits   polynomials and functions
     vector     operators for users
+    planning   what a computation needs, before any key exists
 
 Keys and ciphertexts become bytes in `ckks.scheme.serialization`; errors are in `ckks.errors`.
 
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ckks.circuits.approximation import approximate
     from ckks.circuits.polynomials import Polynomial
+    from ckks.planning import Plan, plan
     from ckks.ring import Rng
     from ckks.rlwe import Ciphertext, EvaluationKeys, Plaintext, PublicKey
     from ckks.rlwe.secret import KeyGenerator, SecretKey
@@ -52,6 +54,7 @@ _HOME = {
     "Evaluator": "ckks.scheme",
     "KeyGenerator": "ckks.rlwe.secret",
     "Plaintext": "ckks.rlwe",
+    "Plan": "ckks.planning",
     "Polynomial": "ckks.circuits.polynomials",
     "PublicKey": "ckks.rlwe",
     "Rng": "ckks.ring",
@@ -59,11 +62,12 @@ _HOME = {
     "approximate": "ckks.circuits.approximation",
     "error_bound": "ckks.scheme.meta",
     "expected_error": "ckks.scheme.meta",
+    "plan": "ckks.planning",
     "polynomial": "ckks.vector",
     "precision_bits": "ckks.scheme.meta",
     "sigmoid": "ckks.vector",
 }
-_LAYERS = {"arith", "circuits", "errors", "kernels", "ring", "rlwe", "scheme", "vector"}
+_LAYERS = {"arith", "circuits", "errors", "kernels", "planning", "ring", "rlwe", "scheme", "vector"}
 
 __version__ = "0.1.0"
 __all__ = [
@@ -77,6 +81,7 @@ __all__ = [
     "Evaluator",
     "KeyGenerator",
     "Plaintext",
+    "Plan",
     "Polynomial",
     "PublicKey",
     "Rng",
@@ -84,6 +89,7 @@ __all__ = [
     "approximate",
     "error_bound",
     "expected_error",
+    "plan",
     "polynomial",
     "precision_bits",
     "sigmoid",

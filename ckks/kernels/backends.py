@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import cast
 
@@ -20,6 +21,7 @@ NAMES = ("reference", "numba", "native", "native-portable", "native-avx2", "nati
 """Every name that CKKS_BACKEND and `use` accept."""
 
 _active: Kernels | None = None
+_instead: ContextVar[Kernels | None] = ContextVar("ckks_source", default=None)
 
 
 @lru_cache(maxsize=len(NAMES))
@@ -53,6 +55,9 @@ def available() -> tuple[str, ...]:
 def active() -> Kernels:
     """Return the source in use, choosing it on the first call."""
     global _active
+    instead = _instead.get()
+    if instead is not None:
+        return instead
     if _active is None:
         _active = _choose()
     return _active
@@ -77,6 +82,16 @@ def use(name: str) -> Iterator[Kernels]:
         yield _active
     finally:
         _active = before
+
+
+@contextlib.contextmanager
+def instead(source: Kernels) -> Iterator[None]:
+    """Have a source of the caller's own run in the with block, for this thread (or task) alone."""
+    token = _instead.set(source)
+    try:
+        yield
+    finally:
+        _instead.reset(token)
 
 
 def source_for(n: int) -> Kernels:

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from itertools import pairwise
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -21,6 +22,7 @@ SMALLEST = 1 << 15
 
 _lock = Lock()
 _count = 1
+_alone: ContextVar[bool] = ContextVar("ckks_alone", default=False)
 _asked: SimpleQueue[_Job] = SimpleQueue()
 _helpers = 0
 _helpers_pid = 0
@@ -28,7 +30,7 @@ _helpers_pid = 0
 
 def num_threads() -> int:
     """Return how many threads one kernel call may use."""
-    return _count
+    return 1 if _alone.get() else _count
 
 
 def set_num_threads(count: int) -> None:
@@ -50,12 +52,22 @@ def threads(count: int) -> Iterator[None]:
         set_num_threads(before)
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Split no work inside the with block, in this thread (or task): its calls arrive whole."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
 def split(total: int, words: int | None = None) -> list[slice]:
     """Return up to `num_threads()` slices of nearly equal length that cover range(total).
 
     Given how many words the work is about, no slice has far fewer than SMALLEST of them.
     """
-    parts = min(_count, total)
+    parts = min(num_threads(), total)
     if words is not None:
         parts = min(parts, max(1, words // SMALLEST))
     bounds = [total * i // parts for i in range(parts + 1)] if parts else []

@@ -105,7 +105,7 @@ def hoisted_automorphisms(ct: Ciphertext, elements: tuple[int, ...], keys: Evalu
             words = kernels.switch(gadget, parts[1], rows, quotient, parts[:1], index)
         else:
             words = kernels.switch_digits(gadget, digits, rows, quotient, parts[:1], index)
-        result[g] = _switched(ct, words, ct.noise, False)
+        result[g] = _switched(ct, words, ct.noise.moved(g, 2 * params.ring_degree), False)
     return result
 
 
@@ -159,7 +159,7 @@ def automorphism_sum(
         factor_sizes[g % m] = Noise(before.std + one.std, before.bound + one.bound)
     size = Noise()
     for g, factor in factor_sizes.items():
-        one = ct.noise if g == 1 else ct.noise + noise.key_switch(params, level)
+        one = ct.noise if g == 1 else ct.noise.moved(g, m) + noise.key_switch(params, level)
         size = size + one.times(factor)
     return Ciphertext.of(params, _parts_last(words), level, ct.meta, size + noise.rounding(params))
 

@@ -44,7 +44,13 @@ class Noise:
 
     def times(self, other: Noise) -> Noise:
         """Size of a product of two values of these sizes."""
+        if type(other) is not Noise:  # one that keeps more than two numbers
+            return other.times(self)
         return Noise(self.std * other.std, self.bound * other.bound)
+
+    def moved(self, g: int, m: int) -> Noise:
+        """Size after the automorphism X -> X^g modulo X^(m/2) + 1: the same, at other roots of unity."""
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as two numbers that are looked at on the way back."""

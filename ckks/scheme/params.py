@@ -224,6 +224,7 @@ class CKKSParams(RLWEParams):
         value_range: float = 1.0,
         security: int = 128,
         key_switching: bool = True,
+        slots: int = 1,
     ) -> Self:
         """Return the smallest secure parameters for circuits of a given depth.
 
@@ -235,6 +236,7 @@ class CKKSParams(RLWEParams):
             security: 128, 192 or 256 bits.
             key_switching: False for circuits without products of ciphertexts and without rotations; the special
                 primes, and with them the evaluation keys, are then left out.
+            slots: how many numbers a ciphertext has to hold, up to 2^16.
 
         Raises:
             InsecureParameters: no ring degree up to 2^17 is enough.
@@ -248,7 +250,7 @@ class CKKSParams(RLWEParams):
             return cls._scale_bits(n, precision_bits, value_range, key_switching)
 
         wanted, remedy = f"depth {depth} at {precision_bits} bits", "reduce depth or precision"
-        return cls._smallest(depth, scale_bits, value_range, security, key_switching, wanted, remedy)
+        return cls._smallest(depth, scale_bits, value_range, security, key_switching, slots, wanted, remedy)
 
     @classmethod
     def for_scale(
@@ -259,6 +261,7 @@ class CKKSParams(RLWEParams):
         value_range: float = 1.0,
         security: int = 128,
         key_switching: bool = True,
+        slots: int = 1,
     ) -> Self:
         """Return the smallest secure parameters with a given scale; for the rest as `for_depth`.
 
@@ -268,7 +271,7 @@ class CKKSParams(RLWEParams):
         if isinstance(scale_bits, bool) or not isinstance(scale_bits, int):
             raise ParameterError(f"scale of {scale_bits!r} bits; needed an integer, 20 to 49 or 56 to 98")
         wanted, remedy = f"depth {depth} at scale 2^{scale_bits}", "reduce depth or scale"
-        return cls._smallest(depth, lambda _: scale_bits, value_range, security, key_switching, wanted, remedy)
+        return cls._smallest(depth, lambda _: scale_bits, value_range, security, key_switching, slots, wanted, remedy)
 
     @classmethod
     def _smallest(
@@ -278,6 +281,7 @@ class CKKSParams(RLWEParams):
         value_range: float,
         security: int,
         key_switching: bool,
+        slots: int,
         wanted: str,
         remedy: str,
     ) -> Self:
@@ -286,7 +290,9 @@ class CKKSParams(RLWEParams):
             raise ParameterError(f"depth {depth!r}; needed an integer, 0 or more")
         if not 0 < value_range < float("inf"):
             raise ParameterError(f"value range {value_range!r}; needed a positive finite number")
-        for log_n in range(12, 18):
+        if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots <= 2**16:
+            raise ParameterError(f"{slots!r} slots; needed 1 to 2^16: split longer vectors into several ciphertexts")
+        for log_n in range(max(12, (2 * slots - 1).bit_length()), 18):
             found = cls._cheapest(2**log_n, depth, scale_bits(2**log_n), value_range, security, key_switching)
             if found is not None:
                 return found

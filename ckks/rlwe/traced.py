@@ -1,0 +1,67 @@
+"""Errors that know where they come from, for forecasts that must not be optimistic.
+
+`Noise.std` adds in quadrature, as if errors were independent. Where a value meets itself again they are not: in
+x (x + rotated x), both factors carry the error of x, and what belongs together adds up as it is. A `TracedNoise` keeps
+the deviation of every origin: shares of one origin add linearly (an upper bound, whatever their signs and weights),
+those of different origins in quadrature. An automorphism moves an error to other roots of unity, where it is
+uncorrelated with what it was; so an origin is a source together with a Galois element.
+
+Every plain Noise that is added is a source of its own, since no two roundings are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from math import sqrt
+
+from ckks.rlwe.noise import Noise
+
+__all__ = ["TracedNoise"]
+
+_sources = count()
+
+Origin = tuple[int, int]
+
+
+class TracedNoise(Noise):
+    """Size of an error with the share of each origin in its deviation."""
+
+    __slots__ = ("origins",)
+    origins: Mapping[Origin, float]
+
+    @classmethod
+    def of(cls, size: Noise) -> TracedNoise:
+        """Return a source of its own of this size."""
+        return cls._made({(next(_sources), 1): size.std} if size.std else {}, size.bound)
+
+    @classmethod
+    def _made(cls, origins: Mapping[Origin, float], bound: float) -> TracedNoise:
+        traced = cls(sqrt(sum(share * share for share in origins.values())), bound)
+        object.__setattr__(traced, "origins", origins)
+        return traced
+
+    def __add__(self, other: Noise) -> TracedNoise:
+        """Size of a sum."""
+        if not isinstance(other, TracedNoise):
+            other = TracedNoise.of(other)
+        origins = dict(self.origins)
+        for origin, share in other.origins.items():
+            origins[origin] = origins.get(origin, 0.0) + share
+        return self._made(origins, self.bound + other.bound)
+
+    __radd__ = __add__
+
+    def scaled(self, factor: float) -> TracedNoise:
+        """Size after multiplication by a constant."""
+        return self._made({o: share * abs(factor) for o, share in self.origins.items()}, self.bound * abs(factor))
+
+    def times(self, other: Noise) -> TracedNoise:
+        """Size of a product: with a message, the same origins; with another error, a source of its own."""
+        if isinstance(other, TracedNoise):
+            return TracedNoise.of(Noise(self.std * other.std, self.bound * other.bound))
+        return self._made({o: share * other.std for o, share in self.origins.items()}, self.bound * other.bound)
+
+    def moved(self, g: int, m: int) -> TracedNoise:
+        """Size after the automorphism X -> X^g modulo X^(m/2) + 1."""
+        return self._made({(source, g * h % m): share for (source, h), share in self.origins.items()}, self.bound)
