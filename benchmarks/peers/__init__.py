@@ -6,6 +6,6 @@ workers     one module per library; they need numpy, the library, and Python 3.1
 registry    which libraries there are, their licences, and how to install them
 run         the alternating measurement
 document    what was measured, as JSON
-report      the same as tables, for terminal and README
+report      the same as tables, for terminal and docs/peers.md
 recorded    figures of libraries that pip cannot install, from another machine
 """

@@ -19,7 +19,7 @@ from benchmarks.peers.run import Effort, measure
 from benchmarks.peers.worker import ROOT
 from benchmarks.peers.workload import CASES
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "peers.md"
 MARKS = "<!-- table: python -m benchmarks.peers --write -->", "<!-- end of peers -->"
 
 
@@ -74,7 +74,7 @@ def main(
     write_json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all samples as JSON.")
     ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Put the tables into README.md.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the tables into docs/peers.md.")] = False,
 ) -> None:
     """Measure this library beside seal-python, TenSEAL and OpenFHE, as far as they are installed.
 
@@ -97,8 +97,8 @@ def main(
     if write_json is not None:
         write_json.write_text(json.dumps(document.as_json(), indent=1) + "\n", encoding="utf-8")
     if write:
-        text = README.read_text(encoding="utf-8")
-        README.write_text(report.replace_between(text, MARKS, report.markdown(document)), encoding="utf-8")
+        text = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(report.replace_between(text, MARKS, report.markdown(document)), encoding="utf-8")
     show(document)
 
 

@@ -1,4 +1,4 @@
-"""A document as tables: Markdown for the README, the same for a terminal."""
+"""A document as tables: Markdown for docs/peers.md, the same for a terminal."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import table
 from benchmarks.peers import __main__ as command
 from benchmarks.peers import recorded, report
 from benchmarks.peers.document import Document, Figure, Found, bits_of, ratio
@@ -184,13 +183,13 @@ def test_recorded_figures_name_their_machine_and_fill_their_columns() -> None:
     assert set(recorded.ROWS) <= set(OPERATIONS.values())
 
 
-# README -------------------------------------------------------------------------------------------
+# the page -----------------------------------------------------------------------------------------
 
 
-def test_both_tables_of_the_readme_are_replaced_apart(tmp_path: Path) -> None:
-    text = command.README.read_text(encoding="utf-8")
+def test_the_tables_of_the_page_are_replaced(tmp_path: Path) -> None:
+    text = command.PAGE.read_text(encoding="utf-8")
     written = report.replace_between(text, command.MARKS, "NEW")
-    for mark in (*command.MARKS, *table.MARKS):
+    for mark in command.MARKS:
         assert written.count(mark) == 1
     start, end = (written.index(mark) for mark in command.MARKS)
     assert written[start:end] == f"{command.MARKS[0]}\nNEW\n"

@@ -21,7 +21,7 @@ BLOCK = re.compile(r"<!-- table: python -m (\S+) --write -->\n(.*?)<!-- end of \
 FIGURE = re.compile(r"^\|.*\d\.\d\d? \(|^\|.*\b\d[\d,]*(\.\d+)? (ms|us|µs|MiB|rows/s)\b", re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/performance.md", "docs/dependencies.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/peers.md", "docs/performance.md", "docs/dependencies.md"])
 def test_tables_of_figures_come_from_scripts(page):
     """Outside of marked blocks no table holds measured figures; every block names a module that is there."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -57,8 +57,9 @@ def test_bytes_beside_other_libraries(figure):
     workload = pytest.importorskip("benchmarks.peers.workload", reason="needs the source tree")
     ours = pytest.importorskip("benchmarks.peers.workers.ours", reason="needs the source tree")
     compared = 0
+    page = (ROOT / "docs" / "peers.md").read_text(encoding="utf-8")
     for name, case in workload.CASES.items():
-        section = re.search(rf"^\*\*{name}: N = .*?(?=^\*\*|\Z)", README, re.MULTILINE | re.DOTALL)
+        section = re.search(rf"^\*\*{name}: N = .*?(?=^\*\*|\Z)", page, re.MULTILINE | re.DOTALL)
         if case.is_regression or section is None:
             continue
         params = ours.parameters_of(case)
@@ -72,4 +73,4 @@ def test_bytes_beside_other_libraries(figure):
             assert near(found, float(stated.group(1).replace(",", ""))), (name, label)
             compared += 1
     assert compared >= 6
-    figure("P6", f"{compared} stored sizes and the sizes of 3 presets in README computed again: all within 10 %")
+    figure("P6", f"{compared} stored sizes and the sizes of 3 presets in the documents computed again: all within 10 %")
