@@ -1,0 +1,302 @@
+"""The sign function as a composition of odd polynomials; no cryptography.
+
+A single polynomial needs a degree of about ln(1/error)/t to tell -t from t. A composition p_k(...p_2(p_1(x))) reaches
+the product of its degrees with the sum of their multiplications. [LLNK20]: among compositions of given degrees the best
+one takes for each p_i the best polynomial on the interval that its predecessors leave. So, with the sign's interval
+[t_1, 1] in, p_1 is within e_1 of 1 there; divided by 1 + e_1 its values lie in [t_2, 1], t_2 = (1 - e_1)/(1 + e_1), and
+p_2 is made for that; and so on. The last one is not divided: its e_k is the error of the whole. On [0, t_1] all p_i
+rise, so values that are too small to be decided stay inside [-1, 1] and do no harm.
+
+Margin. Encrypted values are off. Every p_i is made for [t_i - margin, 1 + margin] instead, so the stated error holds
+for the composition of polynomials each of whose arguments is off by up to the margin: noise that comes in at one step
+cannot be amplified by the later ones; it only moves the argument inside an interval where all values are good.
+
+Degrees. At depth d the degrees are those of 2^(d-1) to 2^d - 1. `minimax_composite` searches all sequences: the larger
+t_{i+1}, the better, whatever comes later, so for every depth only the sequences that no other beats in both cost and t
+are kept (dynamic programming), and the first depth at which one reaches the error is the least. Among those, the
+cheapest by `Plan.cost` (products, and mostly key switches). Degrees are all odd ones to 31, and 39, 47, 55, 63.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ckks.circuits.odd_minimax import asymptotic_error, odd_minimax, value_range
+from ckks.circuits.plan import Plan, evaluation_plan
+from ckks.circuits.polynomials import Polynomial
+from ckks.errors import ParameterError, RangeError
+
+__all__ = ["Composite", "classical_composite", "compose", "default_margin", "minimax_composite"]
+
+LARGEST_ALPHA = 32.0
+LARGEST_DEPTH = 60
+_DEGREES = (*range(3, 32, 2), 39, 47, 55, 63)
+_LEAST_WANTED = 2.0**-40
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Odd polynomials to be applied one after the other, and what is certain of the result.
+
+    stages      first to last, Chebyshev basis on [-1, 1]; each maps [-1, 1] into it, but for the last
+    resolution  t: arguments with t <= |x| <= 1 are decided
+    error       for those, the result is this near to the value of their sign
+    margin      the error holds when every stage's argument is off by up to this
+    intervals   [t_i, 1] of each stage: where decided arguments lie, without the margin
+    values      what negative and positive arguments become: (-1, 1) for the sign, (0, 1) for a step
+
+    Arguments with |x| < t give something between the two values, rising with x; 0 gives their middle.
+    """
+
+    stages: tuple[Polynomial, ...]
+    resolution: float
+    error: float
+    margin: float
+    intervals: tuple[tuple[float, float], ...]
+    values: tuple[float, float] = (-1.0, 1.0)
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """Degree of each stage."""
+        return tuple(stage.degree for stage in self.stages)
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """How each stage is evaluated."""
+        return tuple(evaluation_plan(stage) for stage in self.stages)
+
+    @property
+    def depth(self) -> int:
+        """Levels used."""
+        return sum(plan.depth for plan in self.plans)
+
+    @property
+    def products(self) -> int:
+        """Products of two ciphertexts."""
+        return sum(plan.multiplications for plan in self.plans)
+
+    @property
+    def key_switches(self) -> int:
+        """Relinearisations: fewer than products, as sums of products share one."""
+        return sum(plan.relinearisations for plan in self.plans)
+
+    def __call__(self, x: ArrayLike) -> NDArray[Any]:
+        """Values at x, any shape, |x| <= 1."""
+        value = np.asarray(x, dtype=np.float64)
+        for stage in self.stages:
+            value = stage(value)
+        return value
+
+    def affine(self, factor: float, constant: float) -> Composite:
+        """Return factor * self + constant: folded into the last stage, so it costs nothing. No factor 0."""
+        if not (math.isfinite(factor) and factor and math.isfinite(constant)):
+            raise RangeError(f"factor {factor} and constant {constant}; needed finite numbers, the factor not 0")
+        c = [factor * v for v in self.stages[-1].coefficients]
+        c[0] += constant
+        low, high = (factor * v + constant for v in self.values)
+        return replace(
+            self,
+            stages=(*self.stages[:-1], Polynomial(tuple(c))),
+            error=self.error * abs(factor),
+            values=(low, high),
+        )
+
+    def step(self) -> Composite:
+        """Return the composite for 0 (negative) and 1 (positive), at the same cost."""
+        return self.affine(0.5, 0.5)
+
+
+def default_margin(alpha: float) -> float:
+    """Return a 32nd of the resolution, 2^-(alpha + 5), no more than 2^-10: it makes the resolution 3 % finer."""
+    return min(2.0**-10, math.exp2(-(alpha + 5)))
+
+
+@lru_cache(maxsize=256)
+def minimax_composite(
+    alpha: float, error: float = 2.0**-20, *, margin: float | None = None, largest_degree: int = 63
+) -> Composite:
+    """Return the composite of least depth, then least cost, for resolution 2^-alpha and this error ([LLNK20]).
+
+    Args:
+        alpha: 1 to 32; |x| >= 2^-alpha is decided.
+        error: wanted on decided values, 2^-40 to 1/2. What is reached is in the result.
+        margin: noise that a stage's argument may have; `default_margin` unless given.
+        largest_degree: of a stage, 3 to 63. With 31 or 15 the depth is sometimes one more, for fewer products.
+
+    Raises:
+        RangeError: an argument out of range, a margin that is not well below the resolution.
+        ParameterError: no composite found: the margin is too large for this error.
+    """
+    alpha, error, margin = _checked(alpha, error, margin)
+    if largest_degree % 2 == 0 or not 3 <= largest_degree <= 63:
+        raise RangeError(f"largest degree {largest_degree}; choose an odd number from 3 to 63")
+    filled = [d for d in (3, 7, 15, 31, 63) if d <= largest_degree] or [3]
+    every = [d for d in _DEGREES if d <= largest_degree]
+    start = 2.0**-alpha
+    depth = sum(_cost(d)[0] for d in _search(start, error, margin, filled, LARGEST_DEPTH))
+    degrees = _search(start, error, margin, every, depth)
+    stages = []
+    low = start
+    for i, degree in enumerate(degrees):
+        fit = odd_minimax(low - margin, 1 + margin, degree)
+        scale = 1.0 if i == len(degrees) - 1 else 1 / (1 + fit.error)
+        stages.append(Polynomial(tuple(scale * v for v in fit.coefficients)))
+        low = _next(fit.error)
+    return compose(stages, alpha, margin=margin)
+
+
+@lru_cache(maxsize=256)
+def classical_composite(alpha: float, error: float = 2.0**-20, *, n: int = 3, margin: float | None = None) -> Composite:
+    """Return f_n o ... o f_n o g_n o ... o g_n with the fewest levels, then the fewest g_n ([CKK19]).
+
+    f_n is flat at +-1 and brings values there together; g_n has a steeper slope at 0 and no such limit. n is 1, 3 or 4
+    (degree 3, 7, 9). (g_2 as printed leaves [-1, 1].) Simple, and a third deeper than `minimax_composite`.
+    """
+    if margin is None:  # f_1 squares the distance to 1, margin included
+        margin = min(default_margin(alpha), 0.125 * math.sqrt(abs(error)))
+    alpha, error, margin = _checked(alpha, error, margin)
+    if n not in _F:
+        raise ParameterError(f"n is {n}; choose one of {sorted(_F)}")
+    f, g = (_odd_powers(table[n]) for table in (_F, _G))
+    for length in range(1, LARGEST_DEPTH):
+        for count in range(length + 1):
+            try:
+                found = compose([g] * count + [f] * (length - count), alpha, margin=margin)
+            except ParameterError:
+                continue
+            if found.error <= error:
+                return found
+    raise ParameterError(
+        f"no composite of f_{n} and g_{n} reaches {error:.3g}; allow a larger error or a smaller margin"
+    )
+
+
+def compose(stages: Iterable[Polynomial], alpha: float, *, margin: float | None = None) -> Composite:
+    """Return the composite of any odd polynomials on [-1, 1], its error measured.
+
+    From [2^-alpha, 1], the range of every stage over its interval and the margin around it, by all its extremes, is the
+    interval of the next; the last range gives the error.
+
+    Raises:
+        ParameterError: a polynomial that is not odd or not in Chebyshev form on [-1, 1], an intermediate value that
+            may leave [-1, 1], or decided values that come to lie near 0.
+    """
+    parts = tuple(stages)
+    margin = default_margin(alpha) if margin is None else margin
+    low, high = 2.0**-alpha, 1.0
+    intervals, error = [], math.inf
+    for i, stage in enumerate(parts):
+        if stage.basis != "chebyshev" or stage.interval != (-1.0, 1.0) or any(stage.coefficients[0::2]):
+            raise ParameterError(f"stage {i} is no odd polynomial in Chebyshev form on [-1, 1]")
+        intervals.append((low, high))
+        bottom, top = value_range(stage.coefficients, low - margin, high + margin)
+        error = max(1 - bottom, top - 1)
+        small = value_range(stage.coefficients, 0.0, low)
+        if i < len(parts) - 1:
+            slack = 2.0**-40
+            if max(top, small[1]) > 1 + slack or small[0] < -slack:
+                raise ParameterError(
+                    f"stage {i} maps [0, 1] to [{small[0]:.6g}, {max(top, small[1]):.6g}]; needed [0, 1]"
+                )
+            if bottom <= margin:
+                raise ParameterError(f"stage {i} maps decided values to {bottom:.3g}, into the margin {margin:.3g}")
+        low, high = bottom, min(top, 1.0)
+    if not parts:
+        raise ParameterError("no stages; a composite has at least one")
+    return Composite(parts, 2.0**-alpha, error, margin, tuple(intervals))
+
+
+# ---- search ----------------------------------------------------------------------------------------------------------
+
+
+class _Sequence(NamedTuple):
+    """Degrees so far, their cost, and the lower end that they leave."""
+
+    cost: int
+    low: float
+    degrees: tuple[int, ...]
+
+
+def _search(start: float, error: float, margin: float, degrees: Sequence[int], deepest: int) -> tuple[int, ...]:
+    """Cheapest sequence of degrees at the least depth, up to `deepest`, that reaches the error."""
+    kept: list[list[_Sequence]] = [[] for _ in range(deepest + 1)]
+    done: list[list[_Sequence]] = [[] for _ in range(deepest + 1)]
+    kept[0].append(_Sequence(0, start, ()))
+    for depth in range(deepest + 1):
+        if done[depth]:
+            return min(done[depth]).degrees
+        for sequence in _undominated(kept[depth]):
+            left = deepest - depth  # what one polynomial of the whole remaining depth could not do, no composition can
+            if deepest < LARGEST_DEPTH and asymptotic_error(sequence.low, 2**left + 1) > 2 * error:
+                continue
+            for degree in degrees:
+                levels, cost = _cost(degree)
+                if levels > left or (deepest == LARGEST_DEPTH and any(done[: depth + levels])):
+                    continue
+                fit = odd_minimax(sequence.low - margin, 1 + margin, degree)
+                low, path = _next(fit.error), (*sequence.degrees, degree)
+                if fit.error <= error:
+                    done[depth + levels].append(_Sequence(sequence.cost + cost, -fit.error, path))
+                elif low > max(sequence.low, 2 * margin):
+                    kept[depth + levels].append(_Sequence(sequence.cost + cost, low, path))
+    raise ParameterError(
+        f"no composite within {error:.3g} of the sign on [{start:.3g}, 1] with margin {margin:.3g}; allow a larger "
+        "error, or a smaller margin (and a larger scale, so that noise stays below it)"
+    )
+
+
+def _undominated(sequences: list[_Sequence]) -> list[_Sequence]:
+    """Those that no other beats in both cost and low end."""
+    best: list[_Sequence] = []
+    for sequence in sorted(sequences, key=lambda s: (s.cost, -s.low)):
+        if not best or sequence.low > best[-1].low:
+            best.append(sequence)
+    return best
+
+
+def _next(error: float) -> float:
+    return (1 - error) / (1 + error)
+
+
+@lru_cache(maxsize=64)
+def _cost(degree: int) -> tuple[int, int]:
+    """(depth, cost) of a dense odd polynomial."""
+    c = [float(k % 2) for k in range(degree + 1)]
+    plan = evaluation_plan(Polynomial(tuple(c)))
+    return plan.depth, plan.cost
+
+
+def _checked(alpha: float, error: float, margin: float | None) -> tuple[float, float, float]:
+    if not (math.isfinite(alpha) and 1 <= alpha <= LARGEST_ALPHA):
+        raise RangeError(
+            f"alpha is {alpha}; needed 1 to {LARGEST_ALPHA:g}: values of size 2^-alpha are told apart from 0"
+        )
+    if not _LEAST_WANTED <= error <= 0.5:
+        raise RangeError(f"error {error}; needed 2^-40 to 1/2")
+    margin = default_margin(alpha) if margin is None else float(margin)
+    if not 0 <= margin <= 2.0 ** -(alpha + 2):
+        raise RangeError(f"margin {margin} for a resolution of 2^-{alpha:g}; needed 0 to a quarter of it")
+    return float(alpha), float(error), margin
+
+
+_F = {1: ((3, -1), 2), 3: ((35, -35, 21, -5), 16), 4: ((315, -420, 378, -180, 35), 128)}
+_G = {
+    1: ((2126, -1359), 2**10),
+    3: ((4589, -16577, 25614, -12860), 2**10),
+    4: ((5850, -34974, 97015, -113492, 46623), 2**10),
+}
+"""Numerators of x, x^3, x^5, ... and their denominator, as printed in [CKK19]."""
+
+
+def _odd_powers(table: tuple[tuple[int, ...], int]) -> Polynomial:
+    numerators, denominator = table
+    c = [0.0] * (2 * len(numerators))
+    c[1::2] = [v / denominator for v in numerators]
+    return Polynomial(tuple(c), "power").to_chebyshev()
