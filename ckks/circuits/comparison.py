@@ -331,8 +331,9 @@ def _selected(
     product = evaluator.multiply(x, factor)
     swing = (composite.values[1] - composite.values[0]) / 2  # |values|: 1 for the sign, 1/2 for half of it
     if found.certain:
-        # Within the margin noise may turn the sign round: twice the size of values that are then below the margin.
-        near = 2 * abs(swing) * resolution_of(composite, width)
+        # On undecided values the composite has the right sign and is within 0 and its value. (Noise may turn the sign
+        # of values below the margin: off by twice their size, still less than half the resolution.)
+        near = abs(swing) * resolution_of(composite, width)
         off = max(near, width * composite.error) * float(meta_of(product).scale)
         noise = Noise(product.noise.std, product.noise.bound + off)
     else:

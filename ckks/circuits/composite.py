@@ -11,24 +11,23 @@ Margin. Encrypted values are off. Every p_i is made for [t_i - margin, 1 + margi
 for the composition of polynomials each of whose arguments is off by up to the margin: noise that comes in at one step
 cannot be amplified by the later ones; it only moves the argument inside an interval where all values are good.
 
-Degrees. At depth d the degrees are those of 2^(d-1) to 2^d - 1. `minimax_composite` searches all sequences: the larger
-t_{i+1}, the better, whatever comes later, so for every depth only the sequences that no other beats in both cost and t
-are kept (dynamic programming), and the first depth at which one reaches the error is the least. Among those, the
-cheapest by `Plan.cost` (products, and mostly key switches). Degrees are all odd ones to 31, and 39, 47, 55, 63.
+Degrees. The search for them is in `circuits.degrees`: least depth, then the least `Plan.cost` (products, and mostly key
+switches), over all sequences of the odd degrees up to 31, and 39, 47, 55, 63.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.odd_minimax import asymptotic_error, odd_minimax, value_range
+from ckks.circuits.degrees import DEGREES, LARGEST_DEPTH, best_degrees
+from ckks.circuits.odd_minimax import odd_minimax, value_range
 from ckks.circuits.plan import Plan, evaluation_plan
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import ParameterError, RangeError
@@ -36,8 +35,6 @@ from ckks.errors import ParameterError, RangeError
 __all__ = ["Composite", "classical_composite", "compose", "default_margin", "minimax_composite"]
 
 LARGEST_ALPHA = 32.0
-LARGEST_DEPTH = 60
-_DEGREES = (*range(3, 32, 2), 39, 47, 55, 63)
 _LEAST_WANTED = 2.0**-40
 
 
@@ -52,7 +49,8 @@ class Composite:
     intervals   [t_i, 1] of each stage: where decided arguments lie, without the margin
     values      what negative and positive arguments become: (-1, 1) for the sign, (0, 1) for a step
 
-    Arguments with |x| < t give something between the two values, rising with x; 0 gives their middle.
+    Arguments with |x| < t give something between the two values, rising with x until it is within the error; 0 gives
+    the middle.
     """
 
     stages: tuple[Polynomial, ...]
@@ -137,18 +135,23 @@ def minimax_composite(
     alpha, error, margin = _checked(alpha, error, margin)
     if largest_degree % 2 == 0 or not 3 <= largest_degree <= 63:
         raise RangeError(f"largest degree {largest_degree}; choose an odd number from 3 to 63")
-    filled = [d for d in (3, 7, 15, 31, 63) if d <= largest_degree] or [3]
-    every = [d for d in _DEGREES if d <= largest_degree]
-    start = 2.0**-alpha
-    depth = sum(_cost(d)[0] for d in _search(start, error, margin, filled, LARGEST_DEPTH))
-    degrees = _search(start, error, margin, every, depth)
-    stages = []
-    low = start
-    for i, degree in enumerate(degrees):
+    degrees = [d for d in DEGREES if d <= largest_degree]
+    for slack in (1.0, 1 - 2.0**-10, 1 - 2.0**-5, 0.5):  # the search reads a table; what it finds is made and measured
+        found = _made(best_degrees(2.0**-alpha, slack * error, margin, degrees), alpha, margin)
+        if found.error <= error:
+            return found
+    raise ParameterError(f"an error of {error:.3g} is out of reach of double precision here; allow a larger one")
+
+
+def _made(degrees: tuple[int, ...], alpha: float, margin: float) -> Composite:
+    """Return the composite of the best polynomials of these degrees, each for what the one before leaves."""
+    stages: list[Polynomial] = []
+    low = 2.0**-alpha
+    for degree in degrees:
         fit = odd_minimax(low - margin, 1 + margin, degree)
-        scale = 1.0 if i == len(degrees) - 1 else 1 / (1 + fit.error)
+        scale = 1.0 if len(stages) == len(degrees) - 1 else 1 / (1 + fit.error)
         stages.append(Polynomial(tuple(scale * v for v in fit.coefficients)))
-        low = _next(fit.error)
+        low = (1 - fit.error) / (1 + fit.error)
     return compose(stages, alpha, margin=margin)
 
 
@@ -211,66 +214,6 @@ def compose(stages: Iterable[Polynomial], alpha: float, *, margin: float | None 
     if not parts:
         raise ParameterError("no stages; a composite has at least one")
     return Composite(parts, 2.0**-alpha, error, margin, tuple(intervals))
-
-
-# ---- search ----------------------------------------------------------------------------------------------------------
-
-
-class _Sequence(NamedTuple):
-    """Degrees so far, their cost, and the lower end that they leave."""
-
-    cost: int
-    low: float
-    degrees: tuple[int, ...]
-
-
-def _search(start: float, error: float, margin: float, degrees: Sequence[int], deepest: int) -> tuple[int, ...]:
-    """Cheapest sequence of degrees at the least depth, up to `deepest`, that reaches the error."""
-    kept: list[list[_Sequence]] = [[] for _ in range(deepest + 1)]
-    done: list[list[_Sequence]] = [[] for _ in range(deepest + 1)]
-    kept[0].append(_Sequence(0, start, ()))
-    for depth in range(deepest + 1):
-        if done[depth]:
-            return min(done[depth]).degrees
-        for sequence in _undominated(kept[depth]):
-            left = deepest - depth  # what one polynomial of the whole remaining depth could not do, no composition can
-            if deepest < LARGEST_DEPTH and asymptotic_error(sequence.low, 2**left + 1) > 2 * error:
-                continue
-            for degree in degrees:
-                levels, cost = _cost(degree)
-                if levels > left or (deepest == LARGEST_DEPTH and any(done[: depth + levels])):
-                    continue
-                fit = odd_minimax(sequence.low - margin, 1 + margin, degree)
-                low, path = _next(fit.error), (*sequence.degrees, degree)
-                if fit.error <= error:
-                    done[depth + levels].append(_Sequence(sequence.cost + cost, -fit.error, path))
-                elif low > max(sequence.low, 2 * margin):
-                    kept[depth + levels].append(_Sequence(sequence.cost + cost, low, path))
-    raise ParameterError(
-        f"no composite within {error:.3g} of the sign on [{start:.3g}, 1] with margin {margin:.3g}; allow a larger "
-        "error, or a smaller margin (and a larger scale, so that noise stays below it)"
-    )
-
-
-def _undominated(sequences: list[_Sequence]) -> list[_Sequence]:
-    """Those that no other beats in both cost and low end."""
-    best: list[_Sequence] = []
-    for sequence in sorted(sequences, key=lambda s: (s.cost, -s.low)):
-        if not best or sequence.low > best[-1].low:
-            best.append(sequence)
-    return best
-
-
-def _next(error: float) -> float:
-    return (1 - error) / (1 + error)
-
-
-@lru_cache(maxsize=64)
-def _cost(degree: int) -> tuple[int, int]:
-    """(depth, cost) of a dense odd polynomial."""
-    c = [float(k % 2) for k in range(degree + 1)]
-    plan = evaluation_plan(Polynomial(tuple(c)))
-    return plan.depth, plan.cost
 
 
 def _checked(alpha: float, error: float, margin: float | None) -> tuple[float, float, float]:
