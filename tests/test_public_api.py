@@ -20,6 +20,7 @@ PUBLIC = [
     "ckks",
     "ckks.arith",
     "ckks.circuits",
+    "ckks.comparisons",
     "ckks.errors",
     "ckks.kernels",
     "ckks.ring",
@@ -28,7 +29,7 @@ PUBLIC = [
     "ckks.scheme",
     "ckks.vector",
 ]
-"""Where users import from: the packages, and the two modules that stand on their own."""
+"""Where users import from: the packages, and the modules that stand on their own."""
 SECRET_NAMES = {"Decryptor", "KeyGenerator", "SecretKey"}
 
 
