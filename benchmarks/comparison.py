@@ -1,0 +1,206 @@
+"""What comparisons of encrypted numbers cost, and how right they are: `python -m benchmarks.comparison [--write]`.
+
+For each resolution: the composite's depth beside that of the fixed polynomials of [CKK19] and of what no circuit can go
+below; then one sign of a whole vector, at the smallest secure parameters for that depth, whose values are the worst
+ones: exactly the resolution, both ends, everything in between on a logarithmic grid. `--write` fills the tables of
+docs/comparison.md.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import ckks
+from benchmarks.machine import processor
+from benchmarks.peers.report import replace_between
+from ckks import CKKSParams
+from ckks.circuits.comparison import Operation, depth_of
+from ckks.circuits.composite import Composite, classical_composite, minimax_composite
+from ckks.circuits.deciding import evaluate_composite
+from ckks.circuits.odd_minimax import least_degree
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "comparison.md"
+DEPTHS = "<!-- depths: python -m benchmarks.comparison --write -->", "<!-- end of depths -->"
+RUNS = "<!-- runs: python -m benchmarks.comparison --write -->", "<!-- end of runs -->"
+USES = "<!-- operations: python -m benchmarks.comparison --write -->", "<!-- end of operations -->"
+OPERATIONS: tuple[tuple[Operation, int], ...] = (
+    ("sign", 2), ("compare", 2), ("maximum", 2), ("largest", 4), ("argmax", 4),
+)  # fmt: skip
+
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One sign of a vector: seconds, and errors against the sign and against the composite itself."""
+
+    params: CKKSParams
+    seconds: float
+    products: float
+    worst: float
+    rms: float
+    expected: float
+    noise: float
+
+
+def key_switches(composite: Composite, top: int) -> Counter[int]:
+    """How many relinearised products are made at each level."""
+    found: Counter[int] = Counter()
+    for plan in composite.plans:
+        found.update(top - power.depth + 1 for power in plan.powers)
+        found.update(top - block.depth + 1 for block in plan.blocks if block.products)
+        top -= plan.depth
+    return found
+
+
+def run(composite: Composite, scale_bits: int, repeats: int) -> Run:
+    """Evaluate once (`repeats` times for the median) and measure; then as many products at the same levels."""
+    params = CKKSParams.for_scale(composite.depth, scale_bits=scale_bits)
+    keygen = ckks.KeyGenerator(params)
+    secret = keygen.secret_key()
+    public, keys = keygen.public_key(secret), keygen.evaluation_keys(secret, rotations=[])
+    evaluator = ckks.Evaluator(params, keys)
+    x = np.geomspace(composite.resolution, 1.0, params.slots // 2)
+    x[-1] = 1.0
+    x = np.concatenate([x, -x])
+    ct = ckks.Encryptor(params, public).encrypt(x)
+    evaluator.multiply(ct, ct)
+    seconds, products = [], []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = evaluate_composite(evaluator, ct, composite)
+        seconds.append(time.perf_counter() - start)
+        spent = 0.0
+        for level, count in key_switches(composite, ct.level).items():
+            low = ct.at_level(level)
+            low = low.with_(meta=low.meta.but(scale=params.scale_at(level)))  # the words are as good as any
+            start = time.perf_counter()
+            evaluator.multiply(low, low)
+            spent += count * (time.perf_counter() - start)
+        products.append(spent)
+    found = ckks.Decryptor(params, secret).decrypt(result)
+    off = np.abs(found - np.sign(x))
+    return Run(
+        params,
+        statistics.median(seconds),
+        statistics.median(products),
+        float(off.max()),
+        float(np.sqrt(np.mean(off**2))),
+        ckks.expected_error(result),
+        float(np.sqrt(np.mean((found - composite(x)) ** 2))),
+    )
+
+
+def depths(alphas: list[int], error: float) -> Rows:
+    """Depth and products of composites, beside others'."""
+    rows = []
+    for alpha in alphas:
+        c = minimax_composite(alpha, error)
+        classical = [classical_composite(alpha, error, n=n) for n in (3, 4)]
+        degree = least_degree(c.resolution, error)
+        rows.append(
+            [
+                str(alpha),
+                " ".join(map(str, c.degrees)),
+                str(c.depth),
+                f"{c.products} ({c.key_switches})",
+                *(f"{k.depth}, {k.products} ({k.key_switches})" for k in classical),
+                f"{degree:,}: {math.ceil(math.log2(degree))}",
+            ]
+        )
+    return rows
+
+
+DEPTH_TITLES = [
+    "alpha", "degrees", "levels", "products (key switches)", "g_3, f_3: levels, products", "g_4, f_4", "least degree: levels",
+]  # fmt: skip
+RUN_TITLES = [
+    "alpha", "composite", "parameters", "seconds", "its products alone", "worst error", "rms", "forecast", "noise alone",
+]  # fmt: skip
+
+
+def operations(alphas: list[int], error: float) -> Rows:
+    """Levels of every operation, for values within +-1/2 and within +-1."""
+    rows = []
+    for name, count in OPERATIONS:
+        title = name if count == 2 else f"{name} of {count}"
+        cells = []
+        for alpha in alphas:
+            c = minimax_composite(alpha, error)
+            cells.append(", ".join(str(depth_of(name, c, radius=radius, count=count)) for radius in (0.5, 1.0)))
+        rows.append([title, *cells])
+    return rows
+
+
+def runs(alphas: list[int], error: float, scale_bits: int, repeats: int, console: Console) -> Rows:
+    """One row per composite that was run."""
+    rows = []
+    for alpha in alphas:
+        for title, c in (
+            ("minimax", minimax_composite(alpha, error)),
+            ("g_3, f_3", classical_composite(alpha, error)),
+        ):
+            console.print(f"alpha {alpha}, {title}, depth {c.depth} ...")
+            r = run(c, scale_bits, repeats)
+            bits = [f"{-math.log2(v):.1f}" for v in (r.worst, r.rms, r.expected, r.noise)]
+            size = f"N = 2^{r.params.ring_degree.bit_length() - 1}, {c.depth} levels"
+            rows.append([str(alpha), title, size, f"{r.seconds:.2f}", f"{r.products:.2f}", *bits])
+    return rows
+
+
+def markdown(titles: list[str], rows: Rows) -> str:
+    """Format as a Markdown table."""
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def shown(title: str, titles: list[str], rows: Rows) -> Table:
+    """Format for the terminal."""
+    table = Table(*titles, title=title)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def main(
+    alpha: Annotated[list[int] | None, typer.Option(help="resolutions, in bits")] = None,
+    error_bits: Annotated[int, typer.Option(help="wanted error 2^-this")] = 20,
+    scale_bits: Annotated[int, typer.Option(help="of the parameters that are run")] = 45,
+    repeats: Annotated[int, typer.Option(help="evaluations per row; the median is shown")] = 1,
+    only_depths: Annotated[bool, typer.Option(help="run nothing")] = False,
+    write: Annotated[bool, typer.Option(help="put the tables into docs/comparison.md")] = False,
+) -> None:
+    """Print the tables."""
+    console, alphas, error = Console(), alpha or [8, 12, 16], 2.0**-error_bits
+    found = depths(alphas, error)
+    console.print(shown(f"error 2^-{error_bits}", DEPTH_TITLES, found))
+    uses = operations(alphas, error)
+    use_titles = ["levels", *(f"alpha {a}" for a in alphas)]
+    console.print(shown("values within 1/2, within 1", use_titles, uses))
+    measured = [] if only_depths else runs(alphas, error, scale_bits, repeats, console)
+    console.print(shown("one vector", RUN_TITLES, measured))
+    if write:
+        text = PAGE.read_text(encoding="utf-8")
+        text = replace_between(text, DEPTHS, markdown(DEPTH_TITLES, found))
+        text = replace_between(text, USES, markdown(use_titles, uses))
+        if measured:
+            where = f"{processor()}, {datetime.date.today().isoformat()}, scale 2^{scale_bits}, error 2^-{error_bits}, "
+            where += f"median of {repeats} run{'s' * (repeats > 1)}. Made by `python -m benchmarks.comparison --write`."
+            text = replace_between(text, RUNS, where + "\n\n" + markdown(RUN_TITLES, measured))
+        PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
