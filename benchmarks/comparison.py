@@ -177,7 +177,7 @@ def shown(title: str, titles: list[str], rows: Rows) -> Table:
 def main(
     alpha: Annotated[list[int] | None, typer.Option(help="resolutions, in bits")] = None,
     error_bits: Annotated[int, typer.Option(help="wanted error 2^-this")] = 20,
-    scale_bits: Annotated[int, typer.Option(help="of the parameters that are run")] = 45,
+    scale_bits: Annotated[int, typer.Option(help="of the parameters that are run")] = 48,
     repeats: Annotated[int, typer.Option(help="evaluations per row; the median is shown")] = 1,
     only_depths: Annotated[bool, typer.Option(help="run nothing")] = False,
     write: Annotated[bool, typer.Option(help="put the tables into docs/comparison.md")] = False,

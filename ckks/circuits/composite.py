@@ -7,9 +7,10 @@ one takes for each p_i the best polynomial on the interval that its predecessors
 p_2 is made for that; and so on. The last one is not divided: its e_k is the error of the whole. On [0, t_1] all p_i
 rise, so values that are too small to be decided stay inside [-1, 1] and do no harm.
 
-Margin. Encrypted values are off. Every p_i is made for [t_i - margin, 1 + margin] instead, so the stated error holds
-for the composition of polynomials each of whose arguments is off by up to the margin: noise that comes in at one step
-cannot be amplified by the later ones; it only moves the argument inside an interval where all values are good.
+Margins. Encrypted values are off. Every p_i is made for [t_i - m_i, 1 + m_i] instead, so the stated error holds for the
+composition of polynomials each of whose arguments is off by up to its margin m_i: noise that comes in at one step
+cannot be amplified by the later ones; it only moves the argument inside an interval where all values are good. m_1 must
+be well below t_1. Later intervals lie further from 0, and their margins are larger (`stage_margin`).
 
 Degrees. The search for them is in `circuits.degrees`: least depth, then the least `Plan.cost` (products, and mostly key
 switches), over all sequences of the odd degrees up to 31, and 39, 47, 55, 63.
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.degrees import DEGREES, LARGEST_DEPTH, best_degrees
+from ckks.circuits.degrees import DEGREES, LARGEST_DEPTH, best_degrees, stage_margin
 from ckks.circuits.odd_minimax import odd_minimax, value_range
 from ckks.circuits.plan import Plan, evaluation_plan
 from ckks.circuits.polynomials import Polynomial
@@ -45,7 +46,7 @@ class Composite:
     stages      first to last, Chebyshev basis on [-1, 1]; each maps [-1, 1] into it, but for the last
     resolution  t: arguments with t <= |x| <= 1 are decided
     error       for those, the result is this near to the value of their sign
-    margin      the error holds when every stage's argument is off by up to this
+    margins     the error holds when each stage's argument is off by up to its margin
     intervals   [t_i, 1] of each stage: where decided arguments lie, without the margin
     values      what negative and positive arguments become: (-1, 1) for the sign, (0, 1) for a step
 
@@ -56,9 +57,14 @@ class Composite:
     stages: tuple[Polynomial, ...]
     resolution: float
     error: float
-    margin: float
+    margins: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
     values: tuple[float, float] = (-1.0, 1.0)
+
+    @property
+    def margin(self) -> float:
+        """How far arguments of the composite itself may be off."""
+        return self.margins[0]
 
     @property
     def degrees(self) -> tuple[int, ...]:
@@ -125,7 +131,7 @@ def minimax_composite(
     Args:
         alpha: 1 to 32; |x| >= 2^-alpha is decided.
         error: wanted on decided values, 2^-40 to 1/2. What is reached is in the result.
-        margin: noise that a stage's argument may have; `default_margin` unless given.
+        margin: noise that arguments may have (at least); `default_margin` unless given.
         largest_degree: of a stage, 3 to 63. With 31 or 15 the depth is sometimes one more, for fewer products.
 
     Raises:
@@ -148,7 +154,8 @@ def _made(degrees: tuple[int, ...], alpha: float, margin: float) -> Composite:
     stages: list[Polynomial] = []
     low = 2.0**-alpha
     for degree in degrees:
-        fit = odd_minimax(low - margin, 1 + margin, degree)
+        around = stage_margin(margin, low)
+        fit = odd_minimax(low - around, 1 + around, degree)
         scale = 1.0 if len(stages) == len(degrees) - 1 else 1 / (1 + fit.error)
         stages.append(Polynomial(tuple(scale * v for v in fit.coefficients)))
         low = (1 - fit.error) / (1 + fit.error)
@@ -194,12 +201,14 @@ def compose(stages: Iterable[Polynomial], alpha: float, *, margin: float | None 
     parts = tuple(stages)
     margin = default_margin(alpha) if margin is None else margin
     low, high = 2.0**-alpha, 1.0
-    intervals, error = [], math.inf
+    intervals, margins, error = [], [], math.inf
     for i, stage in enumerate(parts):
         if stage.basis != "chebyshev" or stage.interval != (-1.0, 1.0) or any(stage.coefficients[0::2]):
             raise ParameterError(f"stage {i} is no odd polynomial in Chebyshev form on [-1, 1]")
+        around = stage_margin(margin, low)
         intervals.append((low, high))
-        bottom, top = value_range(stage.coefficients, low - margin, high + margin)
+        margins.append(around)
+        bottom, top = value_range(stage.coefficients, low - around, high + around)
         error = max(1 - bottom, top - 1)
         small = value_range(stage.coefficients, 0.0, low)
         if i < len(parts) - 1:
@@ -208,12 +217,12 @@ def compose(stages: Iterable[Polynomial], alpha: float, *, margin: float | None 
                 raise ParameterError(
                     f"stage {i} maps [0, 1] to [{small[0]:.6g}, {max(top, small[1]):.6g}]; needed [0, 1]"
                 )
-            if bottom <= margin:
-                raise ParameterError(f"stage {i} maps decided values to {bottom:.3g}, into the margin {margin:.3g}")
+            if bottom <= 2 * around:
+                raise ParameterError(f"stage {i} maps decided values to {bottom:.3g}, with a margin of {around:.3g}")
         low, high = bottom, min(top, 1.0)
     if not parts:
         raise ParameterError("no stages; a composite has at least one")
-    return Composite(parts, 2.0**-alpha, error, margin, tuple(intervals))
+    return Composite(parts, 2.0**-alpha, error, tuple(margins), tuple(intervals))
 
 
 def _checked(alpha: float, error: float, margin: float | None) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 Carried through one stage after the other, an expected error would be multiplied by the slope of each, by 2^alpha in
 all, and nothing would seem to be left. For decided values that is wrong: a stage's argument may be off by up to the
-composite's margin, anywhere inside the interval that the stage was made for, and the final error is still the stated
+composite's margins, anywhere inside the interval that the stage was made for, and the final error is still the stated
 one. So what is expected of a decided value is the composite's error together with what evaluating the last stage adds
 by itself, if before each stage the noise is within the margin; that is checked, from what was carried so far.
 
@@ -84,11 +84,12 @@ def decide(evaluator: Evaluator, u: Ciphertext, composite: Composite, *, decided
     u = settle(u)
     if u.level < composite.depth:
         raise too_deep(f"a comparison of resolution 2^{math.log2(composite.resolution):.3g}", composite.depth, u)
-    one_rounding, certain, worst = rounding(evaluator.params).std, True, 0.0
-    value = u
-    for stage, interval in zip(composite.stages, composite.intervals, strict=True):
-        certain = certain and error_bound(value) <= composite.margin
-        worst = max(worst, _TAIL * expected_error(value))
+    one_rounding, certain, value = rounding(evaluator.params).std, True, u
+    loud: list[tuple[float, float]] = []
+    for stage, interval, margin in zip(composite.stages, composite.intervals, composite.margins, strict=True):
+        certain = certain and error_bound(value) <= margin
+        if (worst := _TAIL * expected_error(value)) > margin:
+            loud.append((worst, margin))
         bound = min(meta_of(value).bound, 1.0)
         value = evaluator.with_bound(value, bound, min(meta_of(value).rms, bound)).with_(noise=EXACT)
         value = evaluate_normalised(evaluator, value, stage)
@@ -96,9 +97,9 @@ def decide(evaluator: Evaluator, u: Ciphertext, composite: Composite, *, decided
         value = evaluator.with_bound(value, max(map(abs, composite.values)) + composite.error if last else 1.0)
         gain = rounding_gain(stage, interval[0])
         value = value.with_(noise=Noise(gain * one_rounding, value.noise.bound))
-    if worst > composite.margin:
+    if loud:
         warnings.warn(
-            f"noise of up to {worst:.2g} before a stage, above the composite's margin of {composite.margin:.2g}: "
+            f"noise of up to {loud[0][0]:.2g} before a stage, above the composite's margin of {loud[0][1]:.2g}: "
             f"values near its resolution of {composite.resolution:.3g} may be decided wrongly; use a larger scale, a "
             "coarser resolution, or a composite with a larger margin",
             PrecisionWarning,

@@ -23,13 +23,19 @@ from ckks.circuits.plan import evaluation_plan
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import ParameterError
 
-__all__ = ["DEGREES", "LARGEST_DEPTH", "best_degrees", "cost_of", "gained"]
+__all__ = ["DEGREES", "LARGEST_DEPTH", "best_degrees", "cost_of", "gained", "stage_margin"]
 
 DEGREES = (*range(3, 32, 2), 39, 47, 55, 63)
 LARGEST_DEPTH = 60
 
 _FIRST, _STEP, _COUNT = -9.0, 0.4, 30  # log A of the table: A from 1e-4, below which A'/A hardly changes, to 13
 _LARGEST = -0.5 * math.log(LEAST_ERROR)
+
+
+def stage_margin(margin: float, low: float) -> float:
+    """Return the margin of a stage made for [low, 1]: the composite's, or more where a 512th of the interval's distance
+    from 0, or of its length, is more."""
+    return max(margin, min(low, 1 - low) / 512)
 
 
 @lru_cache(maxsize=64)
@@ -111,8 +117,10 @@ def best_degrees(low: float, error: float, margin: float, degrees: Sequence[int]
 
 
 def _after(degree: int, a: float, margin: float) -> float:
-    """A' of the best polynomial for [t - margin, 1 + margin], t = tanh a; 0 when nothing is left."""
-    low = (math.tanh(a) - margin) / (1 + margin)
+    """A' of the best polynomial for t = tanh a and the margin around [t, 1]; 0 when nothing is left."""
+    low = math.tanh(a)
+    margin = stage_margin(margin, low)
+    low = (low - margin) / (1 + margin)
     return gained(degree, math.atanh(low)) if low > 0 else 0.0
 
 

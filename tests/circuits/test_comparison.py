@@ -166,15 +166,20 @@ def test_classical_composites_run_as_well():
 
 
 def test_noise_above_the_margin_warns():
-    """A scale of 2^40 and 64 coefficients leave 2^-36; a margin below that is not kept."""
-    kit = kit_for()
-    c = minimax_composite(4, margin=2.0**-38)
-    with pytest.warns(PrecisionWarning, match="margin"):
-        found = decide(kit.evaluator, kit.encrypt(np.full(32, 0.5)), c, decided=True)
-    assert not found.certain and error_bound(found.value) > 1
+    """Of the argument, or of what a stage adds: told apart by an argument that says it is noisy."""
+    kit, c = kit_for(), minimax_composite(4)
+    ct, scale = kit.encrypt(np.full(32, 0.5)), 2.0**40
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert decide(kit.evaluator, kit.encrypt(np.full(32, 0.5)), minimax_composite(4)).certain
+        assert decide(kit.evaluator, ct, c).certain
+        assert decide(kit.evaluator, ct.with_(noise=Noise(c.margin / 9 * scale, c.margin * scale)), c).certain
+    noisy = ct.with_(noise=Noise(c.margin / 7 * scale, c.margin * 1.1 * scale))
+    with pytest.warns(PrecisionWarning, match="margin"):
+        found = decide(kit.evaluator, noisy, c, decided=True)
+    assert not found.certain and error_bound(found.value) > 1
+    fine = minimax_composite(24, margin=2.0**-33)  # a degree-31 stage adds 2^-30 at its worst place
+    with pytest.warns(PrecisionWarning, match="margin"):
+        on.sign(kit_for(depth=34).evaluator, kit_for(depth=34).encrypt(np.full(32, 0.5)), fine)
 
 
 # ---- what is built on it -----------------------------------------------------------------------------------------------
