@@ -100,7 +100,7 @@ def absolute(
     radius: float = 1.0,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return |x|, off by no more than radius max(2^-alpha, error)."""
+    """Return |x|, off by no more than radius max(2^-alpha/9, error)."""
     chosen = _composite(composite, alpha, error)
     return EncryptedVector(comparison.absolute(x.evaluator, x.ciphertext, chosen, radius=radius), x.evaluator)
 
@@ -114,9 +114,9 @@ def maximum(
     radius: float = 1.0,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return the larger of a and b, slot by slot, off by no more than radius max(2^-alpha, error); ties are exact.
+    """Return the larger of a and b, slot by slot, off by no more than radius max(2^-alpha/9, error).
 
-    maximum(x, 0.0) is the rectifier.
+    Ties are exact. maximum(x, 0.0) is the rectifier.
     """
     chosen = _composite(composite, alpha, error)
     return EncryptedVector(comparison.maximum(a.evaluator, a.ciphertext, _plain(b), chosen, radius=radius), a.evaluator)

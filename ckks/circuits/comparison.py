@@ -6,8 +6,8 @@ within +-r, so that differences lie within w = r (sign, absolute) or w = 2r (of 
 
 - a difference of size t w or more is decided: the sign is right up to e (`resolution_of` says t w);
 - a smaller one gives something in between, rising with the difference; a tie gives the middle, sign 0 and step 1/2;
-- maximum, minimum and absolute are off by no more than w/2 max(t, e), ties included (absolute: w max(t, e)): where the
-  sign is undecided the two candidates hardly differ.
+- maximum and minimum are off by no more than r `composite.loss`, ties included, and so is absolute: where the sign is
+  undecided the two candidates hardly differ. The loss is about a ninth of the resolution, or the error if that is more.
 
 Levels. Composites work on [-1, 1]. Differences within w <= 1 are multiplied by the integer floor(1/w), which is free
 (the resolution is then t/floor(1/w)); w > 1 takes one level for the division. `depth_of` adds everything up.
@@ -118,7 +118,7 @@ def compare(
 
 
 def absolute(evaluator: Evaluator, x: Ciphertext, composite: Composite, *, radius: float = 1.0) -> Ciphertext:
-    """Return |x| as x sign(x): off by no more than radius max(resolution, error), at 0 by nothing."""
+    """Return |x| as x sign(x): off by no more than radius composite.loss, at 0 by nothing."""
     x = _declared(evaluator, x, radius, "an absolute value")
     u = _unit(evaluator, x, radius, _of_signs(composite).depth + 1)
     found = decide(evaluator, u.with_(noise=EXACT_NOISE), composite)
@@ -130,8 +130,8 @@ def maximum(
 ) -> Ciphertext:
     """Return the larger of a and b, slot by slot: (a + b)/2 + (a - b) sign(a - b)/2.
 
-    Off by no more than radius max(resolution, error), most of it where a and b differ by about the resolution; for a
-    tie by nothing. Values within +-radius; b may be plain numbers: with 0.0 this is the rectifier.
+    Off by no more than radius composite.loss, most where a and b differ by a part of the resolution, by nothing for a
+    tie. Values within +-radius; b may be plain numbers: with 0.0 this is the rectifier.
     """
     return _extreme(evaluator, a, b, _of_signs(composite).affine(0.5, 0.0), radius)
 
@@ -146,7 +146,7 @@ def minimum(
 def largest(evaluator: Evaluator, x: Ciphertext, composite: Composite, *, radius: float = 1.0) -> Ciphertext:
     """Return the maximum over the first batch axis, by a tournament of ceil(log2 K) rounds.
 
-    Each round may lose radius max(resolution, error): the errors of the rounds add up at most.
+    Each round may lose radius composite.loss: the errors of the rounds add up at most.
 
     Args:
         evaluator: with a relinearisation key.
@@ -323,18 +323,15 @@ def _extreme(
 def _selected(
     evaluator: Evaluator, x: Ciphertext, found: Decision, composite: Composite, width: float, reach: float
 ) -> Ciphertext:
-    """Return x times its decision, and bound what that is off by: decided values by the composite's error times their
-    size, the others by their own size, below the resolution."""
+    """Return x times its decision, and bound what that is off by: the composite's loss, in units of the arguments."""
     scale = float(meta_of(found.value).scale)
     # What a wrong or half decision does is added below; the product itself sees the last stage's own error.
     factor = found.value.with_(noise=replace(found.value.noise, bound=found.own_bound * scale))
     product = evaluator.multiply(x, factor)
     swing = (composite.values[1] - composite.values[0]) / 2  # |values|: 1 for the sign, 1/2 for half of it
     if found.certain:
-        # On undecided values the composite has the right sign and is within 0 and its value. (Noise may turn the sign
-        # of values below the margin: off by twice their size, still less than half the resolution.)
-        near = abs(swing) * resolution_of(composite, width)
-        off = max(near, width * composite.error) * float(meta_of(product).scale)
+        unit = width if width > 1 else 1 / math.floor(1 / width)  # what 1 of the composite's arguments stands for
+        off = abs(swing) * unit * composite.loss * float(meta_of(product).scale)
         noise = Noise(product.noise.std, product.noise.bound + off)
     else:
         noise = Noise(product.noise.std, _UNBOUNDED)

@@ -98,6 +98,14 @@ class Composite:
             value = stage(value)
         return value
 
+    @property
+    def loss(self) -> float:
+        """A bound on x (1 - s) for the signs s of this composite (of values -1, 1), 0 <= x <= 1, margins included.
+
+        What x s(x) is off |x| by: well below the resolution, since s is nearly 1 before x reaches that.
+        """
+        return _loss(self)
+
     def affine(self, factor: float, constant: float) -> Composite:
         """Return factor * self + constant: folded into the last stage, so it costs nothing. No factor 0."""
         if not (math.isfinite(factor) and factor and math.isfinite(constant)):
@@ -223,6 +231,19 @@ def compose(stages: Iterable[Polynomial], alpha: float, *, margin: float | None 
     if not parts:
         raise ParameterError("no stages; a composite has at least one")
     return Composite(parts, 2.0**-alpha, error, tuple(margins), tuple(intervals))
+
+
+@lru_cache(maxsize=256)
+def _loss(composite: Composite) -> float:
+    """On a grid: between two points s is no less than at the lower one, with every argument a margin too low, until it
+    comes within the error; from the resolution on x is up to 1."""
+    low, high = composite.values
+    x = np.linspace(0.0, composite.resolution, 4097)
+    s = x
+    for stage, margin in zip(composite.stages, composite.margins, strict=True):
+        s = stage(s - margin)
+    s = np.minimum((s - (low + high) / 2) * 2 / (high - low), 1 - composite.error * 2 / abs(high - low))
+    return max(float((x[1:] * (1 - s[:-1])).max()), composite.error * 2 / abs(high - low))
 
 
 def _checked(alpha: float, error: float, margin: float | None) -> tuple[float, float, float]:

@@ -187,12 +187,19 @@ def test_noise_above_the_margin_warns():
 RADII = [0.1, 0.5, 1.0, 3.0]
 
 
-def pairs(radius: float, t: float) -> tuple[np.ndarray, np.ndarray]:
-    """Two vectors: ties, differences of exactly t either way, both ends, and random ones."""
+def dearest(composite: Composite) -> float:
+    """The argument at which x sign(x) is off by most, as a share of the resolution."""
+    x = np.linspace(0, 1, 10001)
+    return float(x[np.argmax(x * (1 - composite(x * composite.resolution)))])
+
+
+def pairs(radius: float, t: float, worst: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two vectors: ties, differences of exactly t either way, the dearest ones, both ends, and random ones."""
     g = np.random.default_rng(5)
     a, b = g.uniform(-radius, radius, (2, 32))
     a[:8] = np.linspace(-0.8 * radius, 0.8 * radius, 8)
-    b[:8] = a[:8] + t * np.array([0, 0, 1, -1, 1, -1, 0.5, -0.25])
+    b[:8] = a[:8] + t * np.array([0, 0, 1, -1, 1, -1, worst, -worst])
+    a[12:14] = [worst * t / 2, -worst * t / 2]  # for |a|: in units of t = 2 radius * resolution
     a[8:12], b[8:12] = radius * np.array([[1, -1, 1, -1], [1, -1, -1, 1]])
     return a, b
 
@@ -202,7 +209,7 @@ def test_two_values(radius):
     """compare, maximum, minimum, absolute, threshold: values, levels and what is stated of the error."""
     kit, c = kit_for(value_range=4.0), minimax_composite(5)
     t = on.resolution_of(c, 2 * radius)
-    a, b = pairs(radius, t)
+    a, b = pairs(radius, t, dearest(c))
     x, y = kit.encrypt(a, bound=radius), kit.encrypt(b, bound=radius)
     noise = 2.0**-24  # of scale 2^40, 64 coefficients, values up to 3: far above
 
@@ -220,16 +227,21 @@ def test_two_values(radius):
         found = circuit(kit.evaluator, x, other, c, radius=radius)
         assert found.level == TOP - on.depth_of(circuit.__name__, c, radius=radius)
         off = np.abs(kit.decrypt(found) - exact)
-        assert off.max() <= t / 2 + noise  # radius * resolution
-        assert off.max() <= error_bound(found) <= t
+        unit = t / c.resolution / 2  # the radius, or a little more: the integer factor is a floor
+        assert radius <= unit * (1 + 1e-12) <= 2 * radius
+        assert off.max() <= unit * c.loss + noise
+        assert off.max() <= error_bound(found) <= 1.01 * unit * c.loss + noise
         if other is y:
+            assert off.max() >= 0.8 * unit * c.loss  # margins are what it is not
             assert off[decided].max() <= radius * c.error + noise
             assert off[[0, 1, 8, 9]].max() <= noise  # ties
 
     found = on.absolute(kit.evaluator, x, c, radius=radius)
     assert found.level == TOP - on.depth_of("absolute", c, radius=radius)
-    assert kit.error(found, np.abs(a)) <= on.resolution_of(c, radius) + noise
-    assert kit.error(found, np.abs(a)) <= error_bound(found) <= 1.01 * on.resolution_of(c, radius) + noise
+    unit = on.resolution_of(c, radius) / c.resolution
+    assert kit.error(found, np.abs(a)) <= error_bound(found) <= 1.01 * unit * c.loss + noise
+    if radius >= 1:  # otherwise integer factors differ, and the dearest value with them
+        assert kit.error(found, np.abs(a)) >= 0.8 * unit * c.loss
 
     at = 0.25 * radius
     found = on.threshold(kit.evaluator, x, at, c, radius=radius)
@@ -263,7 +275,7 @@ def test_tournaments(count, radius):
     rounds = (count - 1).bit_length()
     noise = 2.0**-22
     assert off.shape == (32,)
-    assert off.max() <= rounds * radius * max(c.resolution, c.error) + noise
+    assert off.max() <= rounds * radius * c.loss + noise
     assert off[[0, 2]].max() <= noise  # all equal
     assert off.max() <= error_bound(found) + DECODING
 
@@ -331,11 +343,12 @@ def test_promises():
 def test_noise_that_comes_along_moves_a_maximum_by_itself_only():
     """Inputs off by far more than the margin: the maximum is off by that, plus its own error."""
     kit, c = kit_for(), minimax_composite(5)
-    a, b = pairs(0.5, 2.0**-5)
+    a, b = pairs(0.5, 2.0**-5, 0.1)
     coarse = 2.0**-6
     x, y = (kit.encrypt(v, bound=0.5).with_(noise=Noise(0.0, coarse * 2.0**40)) for v in (a, b))
     found = on.maximum(kit.evaluator, x, y, c, radius=0.5)
-    assert 2.0**-6 + coarse <= error_bound(found) <= 2.0**-6 + 2 * coarse + 2.0**-20
+    own = 0.5 * c.loss
+    assert own + coarse <= error_bound(found) <= own + 2 * coarse + 2.0**-20
 
 
 def test_bad_arguments():
@@ -371,7 +384,7 @@ def test_bad_arguments():
 
 def test_vectors():
     kit = kit_for(value_range=4.0)
-    a, b = pairs(2.0, 0.25)
+    a, b = pairs(2.0, 0.25, 0.1)
     t, e = 2.0**-4, 2.0**-20
     x, y = (EncryptedVector(kit.encrypt(v, bound=2.0), kit.evaluator) for v in (a, b))
     options = {"alpha": 4, "radius": 2.0}
@@ -384,7 +397,7 @@ def test_vectors():
         (np.abs(a), comparisons.absolute(x, **options)),
         (np.maximum(a, 0.5), comparisons.maximum(x, 0.5, **options)),
     ):
-        assert np.abs(kit.decrypt(found) - exact).max() <= 2 * t + noise
+        assert np.abs(kit.decrypt(found) - exact).max() <= 2 * t / 9 + noise
     clear = np.abs(a) >= 2 * t
     assert np.abs(kit.decrypt(comparisons.sign(x, **options)) - np.sign(a))[clear].max() <= e + noise
     assert np.abs(kit.decrypt(comparisons.step(x, **options)) - (a > 0))[clear].max() <= e + noise
@@ -399,7 +412,7 @@ def test_batches():
     x = np.random.default_rng(7).uniform(-0.5, 0.5, (3, 32))
     v = EncryptedVector(kit.encrypt(x, bound=0.5), kit.evaluator)
     top = comparisons.largest(v, alpha=4, radius=0.5)
-    assert top.shape == (32,) and np.abs(kit.decrypt(top) - x.max(axis=0)).max() <= 2 * 0.5 * 2.0**-4 + 2.0**-24
+    assert top.shape == (32,) and np.abs(kit.decrypt(top) - x.max(axis=0)).max() <= 2 * 0.5 * 2.0**-4 / 9 + 2.0**-24
     place = comparisons.argmax(v, alpha=4, radius=0.5)
     assert place.shape == (3, 32)
     clear = np.diff(np.sort(x, axis=0), axis=0)[-1] >= 2.0**-4

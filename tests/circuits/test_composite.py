@@ -199,6 +199,20 @@ def test_the_search_finds_the_best(alpha, error, degrees):
     assert min(found)[0] == reached
 
 
+@pytest.mark.parametrize("alpha", [2, 4, 8, 16])
+def test_what_undecided_values_lose(alpha):
+    """x sign(x) against |x|, with noise of the margin's size at every stage: a ninth of the resolution."""
+    c = minimax_composite(alpha)
+    x = dense(c.resolution * 1e-3, 1.0, 4000)
+    noisy = x
+    for stage, margin in zip(c.stages, c.margins, strict=True):
+        noisy = stage(noisy - margin)
+    reached = (x * (1 - noisy)).max()
+    assert reached <= c.loss + ULP and c.loss <= 1.01 * reached + c.error
+    assert c.loss <= max(c.resolution / 9, c.error)
+    assert c.affine(0.5, 0.0).loss == pytest.approx(c.loss, rel=1e-9) == c.affine(-3.0, 1.0).loss
+
+
 DEPTHS = {4: 9, 8: 13, 12: 17, 16: 21, 20: 25}
 """Levels at error 2^-20: what the pages say; a change is a change of the table."""
 
