@@ -11,6 +11,7 @@ alpha      the resolution: with values declared within +-radius, differences of 
 error      how near decided results come to -1, 0, 1; 2^-20 unless chosen otherwise
 radius     the promise about the values, 1 unless given
 composite  of one's own, in place of alpha and error
+b          a vector, or plain numbers
 
 A level is spent on the division by what a difference can reach, unless that is at most 1, or the vector is a linear
 form that was not computed yet (`weights @ x + bias`): then it is folded into the weights.
@@ -19,8 +20,6 @@ form that was not computed yet (`weights @ x + bias`): then it is folded into th
 from __future__ import annotations
 
 from typing import Any
-
-from numpy.typing import ArrayLike
 
 from ckks.circuits import comparison
 from ckks.circuits.composite import Composite, minimax_composite
@@ -77,7 +76,7 @@ def threshold(
 
 def compare(
     a: EncryptedVector,
-    b: EncryptedVector | ArrayLike,
+    b: Any,
     *,
     alpha: float = 12,
     error: float = ERROR,
@@ -107,7 +106,7 @@ def absolute(
 
 def maximum(
     a: EncryptedVector,
-    b: EncryptedVector | ArrayLike,
+    b: Any,
     *,
     alpha: float = 12,
     error: float = ERROR,
@@ -124,7 +123,7 @@ def maximum(
 
 def minimum(
     a: EncryptedVector,
-    b: EncryptedVector | ArrayLike,
+    b: Any,
     *,
     alpha: float = 12,
     error: float = ERROR,
