@@ -12,8 +12,9 @@ within +-r, so that differences lie within w = r (sign, absolute) or w = 2r (of 
 Levels. Composites work on [-1, 1]. Differences within w <= 1 are multiplied by the integer floor(1/w), which is free
 (the resolution is then t/floor(1/w)); w > 1 takes one level for the division. `depth_of` adds everything up.
 
-Errors. The expected error of a result is that of decided values, the composite's error included; `circuits.deciding`
-says why it is not what plain propagation would give. Noise should stay below the composite's margin, 2^-(alpha + 5)
+Errors. The expected error of a result is that of decided values against the same composite in the clear; what the
+composite is off by is known beforehand, and part of the error bound. `circuits.deciding` says why it is not what plain
+propagation would give. Noise should stay below the composite's margin, 2^-(alpha + 5)
 unless chosen otherwise; a PrecisionWarning says when it may not.
 """
 
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Literal, get_args
 
@@ -30,11 +30,10 @@ from numpy.typing import ArrayLike
 
 from ckks import kernels
 from ckks.circuits.composite import Composite
-from ckks.circuits.deciding import Decision, decide
+from ckks.circuits.deciding import UNBOUNDED, Decision, decide
 from ckks.circuits.promises import promise
 from ckks.errors import ParameterError, RangeError, SlotError
 from ckks.rlwe import Ciphertext, Noise
-from ckks.rlwe.noise import EXACT as EXACT_NOISE
 from ckks.scheme import Evaluator
 from ckks.scheme.align import settle, too_deep
 from ckks.scheme.encoder import as_numbers
@@ -58,7 +57,6 @@ __all__ = [
 
 Operation = Literal["sign", "step", "threshold", "absolute", "compare", "maximum", "minimum", "largest", "argmax"]
 _OPERATIONS: tuple[str, ...] = get_args(Operation)
-_UNBOUNDED = 2.0**300
 
 
 def sign(
@@ -121,7 +119,7 @@ def absolute(evaluator: Evaluator, x: Ciphertext, composite: Composite, *, radiu
     """Return |x| as x sign(x): off by no more than radius composite.loss, at 0 by nothing."""
     x = _declared(evaluator, x, radius, "an absolute value")
     u = _unit(evaluator, x, radius, _of_signs(composite).depth + 1)
-    found = decide(evaluator, u.with_(noise=EXACT_NOISE), composite)
+    found = decide(evaluator, u, composite, exact=True)
     return _selected(evaluator, x, found, composite, radius, radius)
 
 
@@ -311,7 +309,7 @@ def _extreme(
     if factor != 1:
         half = half.affine(factor, 0.0)
     # Noise that a and b bring along moves the larger of them by no more than itself: it need not fit the margin.
-    found = decide(evaluator, u.with_(noise=EXACT_NOISE), half)
+    found = decide(evaluator, u, half, exact=True)
     chosen = _selected(evaluator, difference, found, half, 2 * radius, factor * radius)
     # Half of the sum: the same words read at twice the scale.
     total = settle(total)
@@ -324,17 +322,11 @@ def _selected(
     evaluator: Evaluator, x: Ciphertext, found: Decision, composite: Composite, width: float, reach: float
 ) -> Ciphertext:
     """Return x times its decision, and bound what that is off by: the composite's loss, in units of the arguments."""
-    scale = float(meta_of(found.value).scale)
-    # What a wrong or half decision does is added below; the product itself sees the last stage's own error.
-    factor = found.value.with_(noise=replace(found.value.noise, bound=found.own_bound * scale))
-    product = evaluator.multiply(x, factor)
+    product = evaluator.multiply(x, found.factor)
     swing = (composite.values[1] - composite.values[0]) / 2  # |values|: 1 for the sign, 1/2 for half of it
-    if found.certain:
-        unit = width if width > 1 else 1 / math.floor(1 / width)  # what 1 of the composite's arguments stands for
-        off = abs(swing) * unit * composite.loss * float(meta_of(product).scale)
-        noise = Noise(product.noise.std, product.noise.bound + off)
-    else:
-        noise = Noise(product.noise.std, _UNBOUNDED)
+    unit = width if width > 1 else 1 / math.floor(1 / width)  # what 1 of the composite's arguments stands for
+    off = abs(swing) * unit * composite.loss if found.certain else UNBOUNDED
+    noise = product.noise + Noise(0.0, off * float(meta_of(product).scale))
     return evaluator.with_bound(product.with_(noise=noise), reach)
 
 
@@ -363,4 +355,5 @@ def _joined(parts: Sequence[Ciphertext]) -> Ciphertext:
         rms=max(m.rms for m in metas),
     )
     noise = Noise(max(part.noise.std for part in parts), max(part.noise.bound for part in parts))
+    noise = first.noise.scaled(0.0) + noise
     return Ciphertext.of(first.params, words, first.level, meta, noise)
