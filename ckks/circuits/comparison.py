@@ -261,8 +261,12 @@ def _declared(evaluator: Evaluator, x: Ciphertext, radius: float, what: str) -> 
     """Note the promise |x| <= radius, and bound x by it."""
     evaluator.check(x)
     radius = _checked_radius(radius)
-    promise(x, (-radius, radius), what)
     meta = meta_of(x)
+    if not meta.real:
+        raise RangeError(
+            f"{what} of complex values; they have no order: compare their real parts, (x + conjugate(x))/2"
+        )
+    promise(x, (-radius, radius), what)
     return evaluator.with_bound(x, min(meta.bound, radius), min(meta.rms, radius))
 
 

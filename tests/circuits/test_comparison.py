@@ -330,6 +330,15 @@ def test_argmax(count, radius):
     np.testing.assert_allclose(values[:, 2], two, atol=count * c.error + noise / c.resolution)
 
 
+def test_further_batch_axes():
+    """(K, 2, n): the first axis is compared, the others are carried along."""
+    kit, c = kit_for(), minimax_composite(3, 2.0**-12)
+    x = np.random.default_rng(11).permuted(np.linspace(-0.5, 0.5, 3)[:, None, None] * np.ones((3, 2, 32)), axis=0)
+    ct = kit.encrypt(x, bound=0.5)
+    assert kit.error(on.largest(kit.evaluator, ct, c, radius=0.5), np.full((2, 32), 0.5)) <= 2 * c.error + 2.0**-24
+    assert kit.error(on.argmax(kit.evaluator, ct, c, radius=0.5), (x == 0.5).astype(float)) <= c.error + 2.0**-24
+
+
 @pytest.mark.parametrize("name", ["sign", "step", "compare", "maximum", "absolute", "largest", "argmax"])
 @pytest.mark.parametrize("radius", [0.5, 2.0])
 def test_exactly_as_many_levels_as_stated(name, radius):
@@ -400,6 +409,8 @@ def test_bad_arguments():
         on.largest(kit.evaluator, ct[0], c)
     with pytest.raises(SlotError, match="at least two"):
         on.argmax(kit.evaluator, ct[:1], c)
+    with pytest.raises(RangeError, match="complex"):
+        on.sign(kit.evaluator, kit.encrypt(np.full(8, 0.5j)), c)
     with pytest.raises(TypeError, match="encrypt"):
         on.sign(kit.evaluator, np.ones(8), c)
 
