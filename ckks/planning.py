@@ -16,6 +16,7 @@ runs, which is `Forecast.max_error`; where other errors dominate, which are norm
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ import numpy as np
 
 from ckks import kernels
 from ckks.circuits.promises import Promise, listening
-from ckks.errors import LevelError, MissingKey, ParameterError, RangeError, SlotError
+from ckks.errors import LevelError, MissingKey, ParameterError, PrecisionWarning, RangeError, SlotError
 from ckks.kernels.recording import Call, recording
 from ckks.rlwe import Ciphertext, EvaluationKeys
 from ckks.rlwe import noise as sizes
@@ -43,7 +44,8 @@ Function = Callable[..., Any]
 _DEPTHS = (4, 12, 32, 64)
 _TRIAL_BITS = 40
 _MOST_RANGE = 2.0**24
-_ROUNDS = 6
+_ROUNDS = 8
+_COARSE_BITS = 3.0  # more of scale, where something that runs warns that it loses precision
 
 
 @dataclass(frozen=True)
@@ -295,7 +297,7 @@ def _smallest(job: _Job, precision_bits: float, security: int) -> Plan:
     depth, key_switching, value_range = _explore(job, value_range)
     asked = min(44.0, max(1.0, precision_bits))
     scale_bits: int | None = None  # unless a product's precision has turned out not to be that of the result
-    for _ in range(_ROUNDS):
+    for attempt in range(_ROUNDS):
         common: dict[str, Any] = dict(
             value_range=value_range, security=security, key_switching=key_switching, slots=job.slots
         )
@@ -304,7 +306,9 @@ def _smallest(job: _Job, precision_bits: float, security: int) -> Plan:
         else:
             params = CKKSParams.for_scale(depth, scale_bits=scale_bits, **common)
         try:
-            found = job.run(params)
+            with warnings.catch_warnings(record=True) as noted:
+                warnings.simplefilter("always")
+                found = job.run(params)
         except LevelError:
             depth += 1
             continue
@@ -314,7 +318,11 @@ def _smallest(job: _Job, precision_bits: float, security: int) -> Plan:
             value_range *= 4
             continue
         missing = precision_bits - found.precision_bits
+        if any(issubclass(one.category, PrecisionWarning) for one in noted) and attempt < _ROUNDS - 1:
+            missing = max(missing, _COARSE_BITS)
         if missing <= 0:
+            for one in noted:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
             return found
         scale_bits = round(log2(params.scale)) + ceil(missing + 0.25)
         if 49 < scale_bits < 56:
@@ -341,7 +349,9 @@ def _explore(job: _Job, value_range: float) -> tuple[int, bool, float]:
                 value_range=value_range,
             )
             try:
-                found = job.run(params)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # these parameters are not the ones that will be used
+                    found = job.run(params)
             except RangeError:
                 if value_range >= _MOST_RANGE:
                     raise

@@ -18,7 +18,7 @@ from process import output_of
 import ckks
 
 ROOT = Path(ckks.__file__).resolve().parents[1]
-LAYERS = ("arith", "kernels", "ring", "rlwe", "scheme", "circuits", "vector", "planning", "churn")
+LAYERS = ("arith", "kernels", "ring", "rlwe", "scheme", "circuits", "vector", "comparisons", "planning", "churn")
 FACADE = ("ckks", "ckks.__main__")
 """The package itself names things of every layer; no layer may import it."""
 THIRD_PARTY = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from params import insecure_small
 
 import ckks
 from ckks import CKKSParams, Decryptor, EncryptedVector, Encryptor, Evaluator, KeyGenerator
-from ckks.errors import InsecureParameters, LevelError, ParameterError, RangeError, SlotError
+from ckks.errors import InsecureParameters, LevelError, ParameterError, PrecisionWarning, RangeError, SlotError
 from ckks.ring import Rng
 
 W = np.linspace(-1.0, 1.0, 5)
@@ -148,6 +149,16 @@ def test_values_that_grow_get_a_larger_modulus():
     assert plan.results[0].bound == 1e4 and plan.params.value_range >= 100
     with pytest.raises(RangeError):
         ckks.plan(tower, 16, ranges=1e6)
+
+
+def test_a_circuit_that_warns_of_lost_precision_gets_a_larger_scale():
+    def coarse(x):
+        return x * 1e-8 * 1e8
+
+    with pytest.warns(PrecisionWarning):
+        ckks.plan(coarse, 16, params=CKKSParams.for_depth(2, precision_bits=10))
+    plan = ckks.plan(coarse, 16, precision_bits=6)  # warnings are errors here
+    assert plan.params.scale * Decimal("1e-8") >= 2**10
 
 
 def test_wide_inputs_get_enough_slots():
