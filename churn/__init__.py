@@ -1,4 +1,4 @@
-"""Who may leave? Employee records scored on a stranger's model, without showing it a number.
+"""Who may leave? Employee records scored on a stranger's model, without showing it a number. And who fits which job?
 
     in the clear     data, tables     synthetic employees; a CSV file; records reads one that is to be scored
                      schema           from records to numbers between known ends

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from churn.errors import ChurnError
 from churn.hosting.protocol import ANSWERS
+from churn.match_command import match_app
 from churn.terminal import (
     from_environment,
     line,
@@ -53,6 +54,7 @@ app = typer.Typer(
 
 tenants_app = typer.Typer(help="Who may use a service: add, remove and list tenants.", no_args_is_help=True)
 app.add_typer(tenants_app, name="tenants")
+app.add_typer(match_app, name="match")
 
 
 class Mode(StrEnum):

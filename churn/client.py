@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 import numpy as np
@@ -45,11 +46,24 @@ from ckks.scheme.serialization import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Client", "Progress"]
+__all__ = ["Client", "Known", "Progress", "Read"]
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
+Read = Callable[[npt.NDArray[np.complex128]], Floats | None]
+"""Turns all slots of an answer into numbers, and what cannot be an answer into None."""
+
+
+class Known(Protocol):
+    """A hosted model as its client knows it: a description, and layouts that were held against what else it says."""
+
+    @property
+    def description(self) -> Description:
+        """As the service gave it."""
+
+    def layout(self, name: str) -> Layout:
+        """Return a layout; RequestRefused for one that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +126,7 @@ class Client:
         """Ask for a model's description."""
         return ScoringModel.of(self.remote.describe(name))
 
-    def prepare(self, model: ScoringModel, layout: str = FEATURE_MAJOR) -> StoredKeys:
+    def prepare(self, model: Known, layout: str = FEATURE_MAJOR) -> StoredKeys:
         """Have secret key, public key and evaluation keys ready, sending the latter two unless they are there."""
         description, needed = model.description, model.layout(layout)
         with self._timed("keygen"):
@@ -170,7 +184,7 @@ class Client:
             raise DataError("the table has no rows", "one at least is needed", "Add records")
         slots = model.layout(FEATURE_MAJOR).slots
         chunks = [np.ascontiguousarray(x[i : i + slots].T) for i in range(0, len(x), slots)]
-        return self._ask(model, FEATURE_MAJOR, chunks, progress)
+        return self._score(model, FEATURE_MAJOR, chunks, progress)
 
     def score_record(self, model: str | ScoringModel, records: pd.DataFrame, row: int = 0) -> Scores:
         """Return the probability of one row, sent as one small ciphertext."""
@@ -181,21 +195,24 @@ class Client:
                 f"row {row} was asked for", f"the table has rows 0 to {len(records) - 1}", "Name one of these"
             )
         x = model.schema.transform(records.iloc[row : row + 1])  # (1, d)
-        return self._ask(model, RECORD, [x], None)
+        return self._score(model, RECORD, [x], None)
 
-    # ---- how it is done --------------------------------------------------------------------------
+    def ask(
+        self, model: Known, layout: str, chunks: list[Floats], reads: list[Read], progress: Callable[[int], None]
+    ) -> tuple[list[Floats], Usage]:
+        """Encrypt and send every chunk (items, n); only then open the answers, each with its own of `reads`.
 
-    def _ask(self, model: ScoringModel, layout: str, chunks: list[Floats], progress: Progress | None) -> Scores:
-        """Encrypt and send every chunk (items, n); only then open the answers."""
+        `progress` is told how many chunks were answered. Returns the numbers, and what this call took. Raises
+        ServiceError, and BadAnswer if any of `reads` returned None.
+        """
         before = Usage(**vars(self.usage))
         keys = self.prepare(model, layout)
         description, packing = model.description, model.layout(layout)
         params = description.params
         encryptor = Encryptor(params, self._secret(description))
-        longest = ciphertext_length(params, description.output.level)
-        lengths = [chunk.shape[1] if layout == FEATURE_MAJOR else 1 for chunk in chunks]
-        answers, done = [], 0
-        for chunk, rows in zip(chunks, lengths, strict=True):
+        longest = ciphertext_length(params, description.output.level, description.output.batch)
+        answers: list[bytes] = []
+        for chunk in chunks:
             with self._timed("encrypt"):
                 sealed = encryptor.encrypt_seeded(
                     chunk, level=packing.level, scale=packing.scale, slots=packing.slots, bound=packing.bound
@@ -210,27 +227,39 @@ class Client:
             self.usage.bytes_up += len(body)
             self.usage.bytes_down += len(answer.data)
             answers.append(answer.data)
-            done += rows
-            if progress is not None:
-                progress(done, sum(lengths))
+            progress(len(answers))
         self.remote.close()  # no connection shows how long opening takes, nor whether it fails
         with self._timed("decrypt"):
-            filled = [chunk.shape[1] if layout == FEATURE_MAJOR else packing.slots for chunk in chunks]
-            values = self._open(description, packing, answers, filled)
+            values = self._open(description, packing, answers, reads)
+        return values, Usage(**{name: value - getattr(before, name) for name, value in vars(self.usage).items()})
+
+    # ---- how it is done --------------------------------------------------------------------------
+
+    def _score(self, model: ScoringModel, layout: str, chunks: list[Floats], progress: Progress | None) -> Scores:
+        """Ask for the scores of every chunk (items, n)."""
+        packing, output = model.layout(layout), model.description.output
+        lengths = [chunk.shape[1] if layout == FEATURE_MAJOR else 1 for chunk in chunks]
+        filled = lengths if layout == FEATURE_MAJOR else [packing.slots] * len(chunks)
+
+        def done(count: int) -> None:
+            if progress is not None:
+                progress(sum(lengths[:count]), sum(lengths))
+
+        reads: list[Read] = [partial(_plausible, length=n, output=output) for n in filled]
+        values, usage = self.ask(model, layout, chunks, reads, done)
         if layout == RECORD:
             values = [slots[:1] for slots in values]  # every slot holds the one score
         result = np.concatenate(values)
-        logits = result if description.output.kind == LOGIT else None
+        logits = result if output.kind == LOGIT else None
         probabilities = result if logits is None else (1 + np.tanh(logits / 2)) / 2
-        usage = Usage(**{name: value - getattr(before, name) for name, value in vars(self.usage).items()})
-        return Scores(probabilities, logits, description, usage)
+        return Scores(probabilities, logits, model.description, usage)
 
     def _open(
         self,
         description: Description,
         packing: Layout,
         answers: Iterable[bytes],
-        lengths: Iterable[int],
+        reads: Iterable[Read],
     ) -> list[Floats]:
         """Decrypt and check. However an answer is wrong, the error is the same, and it comes late."""
         output, params = description.output, description.params
@@ -239,17 +268,17 @@ class Client:
         # Read as complex numbers in every slot: what should be zero has to be.
         noise, bound = Noise(*[output.error * float(scale)] * 2), max(abs(output.low), output.high)
         opened: list[Floats | None] = []
-        for data, length in zip(answers, lengths, strict=True):
+        for data, read in zip(answers, reads, strict=True):
             values = None
             try:
                 ct = ciphertext_from_bytes(data, params, bound=bound, noise=noise)
                 meta = meta_of(ct)
-                if (ct.shape, ct.parts, ct.level) == ((), 2, output.level) and (meta.slots, meta.scale) == (
+                if (ct.shape, ct.parts, ct.level) == (output.batch, 2, output.level) and (meta.slots, meta.scale) == (
                     packing.slots,
                     scale,
                 ):
                     whole = ct.with_(meta=meta.but(real=False, length=packing.slots))
-                    values = _plausible(decryptor.decrypt(whole), length, output)
+                    values = read(decryptor.decrypt(whole))
             except HEError:
                 pass
             opened.append(values)

@@ -26,6 +26,7 @@ from churn.explain import Explanation, explain
 from churn.hosting.model import Description
 from churn.hosting.registry import Record, latest_version, load_file, load_folder, register
 from churn.model import LinearModel
+from churn.offer import loader
 from churn.process import ServiceProcess
 from churn.results import Results, Seconds, Traffic
 from churn.training import Split, Trained, split, train
@@ -117,7 +118,7 @@ def write_model(model: LinearModel, path: Path) -> Record:
     """
     if path.suffix != ".json":
         raise ModelError(f"{path} does not end in .json", "a model's file does", "Choose such a name")
-    folder, load = path.parent, LinearModel.from_dict
+    folder, load = path.parent, loader(path.parent)
     latest = latest_version(folder, model.name, load)
     for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
         if (record.name, record.version) == (model.name, latest):

@@ -5,18 +5,35 @@ Imports nothing that could decrypt, and nothing that speaks HTTP.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from churn.circuit import LOGIT, OutputKind, Score
 from churn.errors import ModelError
 from churn.hosting.protocol import ANSWERS
 from churn.hosting.registry import load_folder
+from churn.index import INDEX_FORMAT, VectorIndex
 from churn.model import LinearModel
+from churn.similarity import Similarity
 
-__all__ = ["load_models", "offer"]
+__all__ = ["Model", "host", "load_models", "loader", "offer"]
+
+Model = LinearModel | VectorIndex
+"""What a file of the folder may hold."""
 
 
-def load_models(folder: str | Path) -> list[LinearModel]:
+def loader(folder: str | Path) -> Callable[[object], Model]:
+    """Return what makes a model, or an index, of the values in a JSON file of this folder."""
+
+    def load(value: object) -> Model:
+        if isinstance(value, Mapping) and value.get("format") == INDEX_FORMAT:
+            return VectorIndex.from_dict(value, Path(folder))
+        return LinearModel.from_dict(value)
+
+    return load
+
+
+def load_models(folder: str | Path) -> list[Model]:
     """Return the models of a folder: every *.json in it, in order of file name.
 
     Raises ModelError for a folder that is missing or holds no model, a file that is none (its name
@@ -29,11 +46,29 @@ def load_models(folder: str | Path) -> list[LinearModel]:
             "a folder with one model file at least is needed",
             f"Make one with 'python -m churn train --out {folder}/churn.json'",
         )
-    return [model for _, model in load_folder(folder, LinearModel.from_dict)]
+    return [model for _, model in load_folder(folder, loader(folder))]
+
+
+def host(
+    model: Model, output: OutputKind = LOGIT, *, flooded: bool = True, queries: int = ANSWERS
+) -> Score | Similarity:
+    """Return a model, or an index, ready to be hosted; see `Score.of`."""
+    if isinstance(model, VectorIndex):
+        return Similarity.of(model, flooded=flooded, queries=queries)
+    return Score.of(model, output, flooded=flooded, queries=queries)
 
 
 def offer(
-    folder: str | Path, output: OutputKind = LOGIT, *, flooded: bool = True, queries: int = ANSWERS
-) -> list[Score]:
-    """Return the models of a folder ready to be hosted; see `Score.of`."""
-    return [Score.of(model, output, flooded=flooded, queries=queries) for model in load_models(folder)]
+    folder: str | Path,
+    output: OutputKind = LOGIT,
+    *,
+    flooded: bool = True,
+    queries: int = ANSWERS,
+    evaluating: bool = False,
+) -> list[Score | Similarity]:
+    """Return the models of a folder ready to be hosted; with `evaluating`, to be evaluated without further delay."""
+    hosted = [host(model, output, flooded=flooded, queries=queries) for model in load_models(folder)]
+    for one in hosted:
+        if evaluating and isinstance(one, Similarity):
+            one.encoded()
+    return hosted

@@ -20,7 +20,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.applications import Starlette
 
-from churn.circuit import LOGIT, OutputKind, Score
+from churn.circuit import LOGIT, OutputKind
 from churn.errors import ModelError
 from churn.hosting import logs
 from churn.hosting.accept import Acceptor
@@ -28,6 +28,7 @@ from churn.hosting.app import create_app
 from churn.hosting.http import Gate
 from churn.hosting.limits import Limits
 from churn.hosting.protocol import ANSWERS, LOOPBACK_HOSTS
+from churn.hosting.registry import Versioned
 from churn.hosting.store.filestore import FileStore
 from churn.hosting.store.keystore import Quota, Storage
 from churn.hosting.tenants import Tenants
@@ -37,8 +38,7 @@ from churn.hosting.work.inline import Inline
 from churn.hosting.work.workers import Workers
 from churn.hosting.work.workplace import WorkPlace
 from churn.launch import launch
-from churn.model import LinearModel
-from churn.offer import load_models, offer
+from churn.offer import Model, host, load_models, offer
 
 __all__ = ["Settings", "build", "load_models", "serve"]
 
@@ -108,7 +108,7 @@ class Settings:
 
 
 def build(
-    models: list[LinearModel],
+    models: Iterable[Model],
     store: Storage | str | Path,
     *,
     output: OutputKind = LOGIT,
@@ -127,7 +127,7 @@ def build(
     """
     if isinstance(store, str | Path):
         store = FileStore(store)
-    hosted = [Score.of(model, output, flooded=flooded) for model in models]
+    hosted = [host(model, output, flooded=flooded) for model in models]
     work = Inline(Engine(hosted, limits.resident_keys))
     return create_app(hosted, store, work, tenants or Tenants.open_loopback(), limits)
 
@@ -136,7 +136,7 @@ def serve(
     settings: Settings,
     *,
     launcher: Launcher | None = None,
-    ready: Callable[[str, Iterable[Score]], None] | None = None,
+    ready: Callable[[str, Iterable[Versioned]], None] | None = None,
     until_stdin_closes: bool = False,
 ) -> None:
     """Serve until interrupted. `ready` is given the URL and the models when the first request can come.

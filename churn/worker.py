@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, required=True)
     given = parser.parse_args()
     attend(
-        lambda: offer(given.models, given.mode, flooded=not given.unflooded, queries=given.answers),
+        lambda: offer(given.models, given.mode, flooded=not given.unflooded, queries=given.answers, evaluating=True),
         given.channel,
         given.memory,
     )

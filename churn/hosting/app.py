@@ -342,14 +342,15 @@ def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], method
 def _longest(model: HostedModel, limits: Limits) -> int:
     """Return how many bytes a request or an answer of a model can have; refuse to host what could never be sent."""
     inputs = max(max(input_lengths(model.params, layout)) for layout in model.layouts.values())
-    longest = max(inputs, *key_lengths(model.params, [model]), 0)
+    exchanged = max(inputs, longest_answer(model.params, model.output))
+    longest = max(exchanged, *key_lengths(model.params, [model]), 0)
     if longest > limits.body:
         raise ModelError(
-            f"inputs or keys of model {model.name!r} have up to {longest} bytes",
+            f"inputs, keys or answers of model {model.name!r} have up to {longest} bytes",
             f"one request may have {limits.body}",
             "Allow more with Limits(body=...)",
         )
-    return max(inputs, longest_answer(model.params))
+    return exchanged
 
 
 def _done(reply: Reply) -> Reply:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from churn.errors import ModelError
-from churn.hosting.model import HostedModel, Layout
+from churn.hosting.model import HostedModel, Layout, Output
 from churn.hosting.protocol import Problem
 from ckks.scheme import CKKSParams
 from ckks.scheme.serialization import ciphertext_length, evaluation_keys_length, public_key_length
@@ -112,9 +112,9 @@ def input_lengths(params: CKKSParams, layout: Layout) -> set[int]:
     return {ciphertext_length(params, layout.level, batch=(layout.items,), seeded=seeded) for seeded in (True, False)}
 
 
-def longest_answer(params: CKKSParams) -> int:
-    """Return the length of an answer at the top level, which none exceeds."""
-    return ciphertext_length(params)
+def longest_answer(params: CKKSParams, output: Output) -> int:
+    """Return the length of an answer of a model with this output."""
+    return ciphertext_length(params, output.level, batch=output.batch)
 
 
 def key_lengths(params: CKKSParams, models: Iterable[HostedModel]) -> list[int]:

@@ -111,6 +111,7 @@ class Output:
         unused: the value in slots without a row, whatever the model has learned.
         error: the largest error, of values, unused slots and imaginary parts, in an honest answer.
         level, scale: of the ciphertext; the canonical scale of the level if None.
+        items: how many ciphertexts an answer is: 1 stands alone, more are a batch.
     """
 
     kind: str
@@ -120,6 +121,12 @@ class Output:
     error: float
     level: int = 0
     scale: Decimal | None = None
+    items: int = 1
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The batch shape of an answer."""
+        return () if self.items == 1 else (self.items,)
 
     def scale_in(self, params: CKKSParams) -> Decimal:
         """Return the scale of the answer, exactly."""
@@ -144,6 +151,7 @@ class Output:
             error=error,
             level=plain.whole(parts["level"], "the output's level", 0, params.top_level),
             scale=_scale(parts["scale"], "the output's scale"),
+            items=plain.whole(parts["items"], "the number of ciphertexts of an answer", 1, _MAX_BATCH),
         )
 
 
@@ -152,7 +160,7 @@ class Flooding:
     """What hides the way to an answer, so that it gives away only the answer ([LMSS22]; docs/security.md, S7).
 
     Before it leaves, an encryption of zero under the client's public key is added, and a Gaussian of deviation
-    sqrt(12 queries) 2^(statistical_bits / 2) 2^log2_bound. All of it is public.
+    sqrt(12 queries items) 2^(statistical_bits / 2) 2^log2_bound, for answers of so many items. All of it is public.
 
     Args:
         queries: how many answers of one model one client gets.
@@ -224,7 +232,7 @@ class HostedModel(Protocol):
         """How answers are flooded; None for a model whose answers may tell more than their values."""
 
     def evaluate(self, evaluator: Evaluator, x: Ciphertext, layout: str) -> Ciphertext:
-        """Return one ciphertext of results for a batch x (items,), checked against `layout`, before any flooding."""
+        """Return the results for a batch x (items,), checked against `layout`, before any flooding: `output.batch`."""
 
     def finish(self, evaluator: Evaluator, y: Ciphertext) -> Ciphertext:
         """Return what goes back, from what `evaluate` returned and flooding changed: nothing learned comes in here."""

@@ -59,7 +59,7 @@ def test_help_names_every_command(run: Run) -> None:
     assert code == 0
     for word in ("train", "serve", "models", "score", "--rows", "--json", "--data", "--mode"):
         assert word in out
-    for command in ("train", "serve", "models", "score"):
+    for command in ("train", "serve", "models", "score", "match"):
         code, out, _ = run(command, "--help")
         assert code == 0 and "--until-stdin-closes" not in out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,10 @@ class Engine:
             public = self._ring.public_key(job.public, params) if job.public is not None else None
             evaluator = Evaluator(params, keys) if job.flooding is None else OwnNumbers(params, keys)
         with clock("read"):
-            noise = None if job.flooding is None else input_noise(params)
+            fresh = (
+                job.flooding is None and layout.scale is None
+            )  # a canonical encryption says itself what its error is
+            noise = None if fresh else input_noise(params)
             x = ciphertext_from_bytes(block[: job.length], params, bound=layout.bound, noise=noise)
             _check_input(x, params, layout)
         try:
@@ -98,7 +102,7 @@ def _protected(flooding: Flooding, y: Ciphertext, public: PublicKey | None) -> C
         public,
         Rng(),
         bound=2.0**flooding.log2_bound,
-        queries=flooding.queries,
+        queries=flooding.queries * math.prod(y.shape),  # each item is a result of its own
         statistical_bits=flooding.statistical_bits,
     )
 

@@ -72,14 +72,17 @@ class Rehearsal:
         """How far a slot of an input may be from the number it was made of."""
         return self._encoding
 
-    def answer(self, flooding: Flooding | None) -> tuple[int, Decimal, float]:
-        """Return level, scale and largest error of what goes back; the encoding of the input is not in the error."""
+    def answer(self, flooding: Flooding | None, items: int = 1) -> tuple[int, Decimal, float]:
+        """Return level, scale and largest error of what goes back, in answers of `items` ciphertexts.
+
+        The encoding of the input is not in the error.
+        """
         y = self._before
         if flooding is not None:
             size = protected_noise(
                 y,
                 bound=2.0**flooding.log2_bound,
-                queries=flooding.queries,
+                queries=flooding.queries * items,
                 statistical_bits=flooding.statistical_bits,
             )
             y = y.with_(noise=size)
