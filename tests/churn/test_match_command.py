@@ -1,0 +1,129 @@
+"""`python -m churn match`: the whole comparison, the three commands it is made of, and their errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from churn import cli
+from churn.process import ServiceProcess
+from churn.vectors import unit, write_vectors
+from ckks import kernels
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def churn(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    command = [sys.executable, "-m", "churn", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
+    """Run the command line in this process, in a folder of its own; return exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    before = kernels.num_threads()
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["churn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err  # type: ignore[arg-type]
+
+    yield call
+    kernels.set_num_threads(before)
+
+
+@pytest.mark.service
+def test_the_whole_story(tmp_path: Path) -> None:
+    ended = churn(
+        tmp_path, "match", "--vacancies", 300, "--resumes", 4, "--dimensions", 24, "--top", 6, "--json", "out.json"
+    )
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert (told["vacancies"], told["dimension"], told["resumes"], told["top"]) == (300, 24, 4, 6)
+    assert told["same_up_to_ties"] == 4 and told["recall"] >= 0.9
+    assert told["error"]["found"] <= told["error"]["stated"] < 2**-12
+    assert told["params"]["security_bits"] == 128
+    assert told["bytes"]["keys"] > told["bytes"]["up"] > told["bytes"]["down"] / 2 > 0
+    assert len(told["matches"]) == 4 and len(told["matches"][0]["vacancies"]) == 6
+    for words in ("recall@6", "4 of 4 lists", "security", told["matches"][0]["vacancies"][0][:12], "keys, once"):
+        assert words in ended.stdout
+
+
+@pytest.mark.service
+def test_vectors_of_any_other_embedding(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    write_vectors(tmp_path / "v.npy", 3 * rng.normal(size=(40, 10)))  # of any length
+    write_vectors(tmp_path / "r.npy", rng.normal(size=(2, 10)))
+    code, _, err = run("match", "--vacancy-vectors", "v.npy", "--resume-vectors", "r.npy", "--json", "out.json")
+    assert code == 0, err
+    vacancies, resumes = (unit(np.lib.format.open_memmap(tmp_path / name, mode="r")) for name in ("v.npy", "r.npy"))
+    wanted = np.argsort(-(resumes @ vacancies.T), axis=1)[:, :10]
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert [one["vacancies"] for one in told["matches"]] == [[f"vacancy {i}" for i in row] for row in wanted]
+
+
+@pytest.mark.service
+def test_three_terminals(run: Run, tmp_path: Path) -> None:
+    """Build, serve beside a model, ask: with keys that are kept, sent once."""
+    code, out, err = run("match", "build", "--vacancies", 200, "--dimensions", 16)
+    assert code == 0 and "vacancies@1, 200 vectors of 16 numbers" in out, err
+    assert run("match", "build", "--vacancies", 90, "--out", "m/other.json", "--published", "other")[0] == 0
+    assert run("train", "--rows", 200)[0] == 0
+    (tmp_path / "me.txt").write_text("I am a nurse and know wound care, triage and medication administration.")
+    with ServiceProcess(tmp_path / "models", tmp_path / "keys", threads=1, workers=1) as service:
+        at = ("--url", service.url)
+        code, out, err = run("models", *at)
+        assert code == 0 and "vacancies" in out and "similarity" in out, err
+        asking = ("match", "ask", "--resume", "me.txt", *at)
+        for sent in (True, False):
+            code, out, err = run(*asking, "--key-file", "my.key", "--top", 3)
+            assert code == 0 and "nurse" in out and ("keys, once none sent" in out) != sent, err
+        code, _, err = run(*asking, "--published", "other")
+        assert code == 1 and "publishes" in err
+        code, _, err = run(*asking, "--index", "churn")
+        assert code == 1 and "churn score" in err
+        code, _, err = run(*asking, "--index", "vacancy")
+        assert code == 1 and "nearest known name: 'vacancies'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--vacancy-vectors", "none.npy"], ["--resume-vectors", "Give the other"]),
+        (["--vacancy-vectors", "none.npy", "--resume-vectors", "none.npy"], ["none.npy", "Check the path"]),
+        (["build", "--vacancies", "20", "--out", "No Name.json"], ["a-z"]),
+        (["build", "--vacancies", "20", "--out", "index.npy"], [".json"]),
+        (["ask", "--resume", "none.txt"], ["none.txt", "Check the path"]),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(run: Run, arguments: list[str], words: list[str]) -> None:
+    code, _, err = run("match", *arguments)
+    assert code == 1 and len(err.strip().splitlines()) == 1
+    for word in words:
+        assert word in err
+
+
+def test_help_names_every_command(run: Run) -> None:
+    for command, words in (
+        ([], ("build", "ask", "--vacancies", "--resume-vectors", "--json")),
+        (["build"], ("--published", "--dimensions")),
+        (["ask"], ("--resume", "--index", "--key-file")),
+    ):
+        code, out, _ = run("match", *command, "--help")
+        assert code == 0 and all(word in out for word in words)
