@@ -66,8 +66,8 @@ __all__ = [
 Floats = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complex128]
 
-_TERMS = 1024  # that `kernels.dot` adds up in one call
 _BATCH = 64  # polynomials that are encoded at a time
+_FEATURES = 16  # of encrypted vectors, that are summed at a time
 
 
 # ---- where numbers lie -----------------------------------------------------------------------------------------------
@@ -335,14 +335,20 @@ def encrypted_similarities(
     evaluator.keys.relin_key()
     meta = _product_meta(params, level, a, b.scale, norm**2)
     plan = params.basis(level).plan
-    words = kernels.empty((*vectors.shape[1:], 3, *x.words.shape[-2:]))
-    left, right = (np.moveaxis(c.words, -3, 0) for c in (x, q))
-    for block, out in enumerate(words):
-        item = left[:, :, block]
-        _dot(plan, item[0], right[0], out[0])
-        _dot(plan, item[1], right[1], out[2])
-        middle = _dot(plan, item[1], right[0], kernels.empty(out[1].shape))
-        kernels.add(plan, _dot(plan, item[0], right[1], out[1]), middle, out[1])
+    # The query's parts times both parts of the items, (2, blocks, 2, l, N); a few features at a time stay in the cache.
+    sums = kernels.empty((2, vectors.shape[1], *x.words.shape[-3:]))
+    for k in range(0, query.shape[0], _FEATURES):
+        some = slice(k, k + _FEATURES)
+        for block in range(vectors.shape[1]):
+            for part, total in enumerate(sums[:, block]):
+                item, factor = x.words[some, block], q.words[some, part, None]
+                if k:
+                    kernels.add(plan, total, kernels.dot(plan, item, factor), total)
+                else:
+                    kernels.dot(plan, item, factor, total)
+    words = kernels.empty((vectors.shape[1], 3, *x.words.shape[-2:]))
+    words[:, 0], words[:, 2] = sums[0, :, 0], sums[1, :, 1]
+    kernels.add(plan, sums[0, :, 1], sums[1, :, 0], words[:, 1])
     terms, of_item, of_query = query.shape[0], sqrt(2) * norm * float(a.scale), norm * float(b.scale)
     e, f = x.noise, q.noise
     size = Noise(
@@ -367,14 +373,6 @@ def weighted_similarities(
     total, reach = float(np.abs(q).sum()), sqrt(2) * norm * sqrt(float(q @ q))
     share = min(meta_of(vectors).bound, reach / total if total else float("inf"))
     return evaluator.weighted_sum(evaluator.with_bound(vectors, share), q, rescale=rescale)
-
-
-def _dot(plan: kernels.Plan, x: Words, y: Words, out: Words) -> Words:
-    """Return sum over k of x[k] y[k], for any number of terms."""
-    kernels.dot(plan, x[:_TERMS], y[:_TERMS], out)
-    for k in range(_TERMS, len(x), _TERMS):
-        kernels.add(plan, out, kernels.dot(plan, x[k : k + _TERMS], y[k : k + _TERMS]), out)
-    return out
 
 
 def _product_meta(params: CKKSParams, level: int, meta: Meta, scale: Decimal, norm: float) -> Meta:

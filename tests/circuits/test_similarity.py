@@ -22,7 +22,7 @@ from ckks.circuits.similarity import (
     weighted_similarities,
 )
 from ckks.errors import BasisMismatch, HEError, LevelError, MissingKey, ParameterError, RangeError, SlotError
-from ckks.rlwe import EvaluationKeys
+from ckks.rlwe import EvaluationKeys, Noise
 from ckks.scheme import Encoder, Evaluator, error_bound, expected_error
 from ckks.scheme.meta import meta_of
 
@@ -149,13 +149,39 @@ def test_the_expected_error_is_what_is_found():
     keys, rows = kit(dimension, n), block_rows(n // 2, dimension)
     x, q = units(2 * rows, dimension), units(1, dimension, 7)[0]
     ratios = []
-    for scale, own in ((2.0**40, 2.0**24), (2.0**55, 2.0**14)):  # of the query, of the vectors: either may dominate
+    for scale, own in (
+        (2.0**25, 2.0**30),
+        (2.0**55, 2.0**14),
+    ):  # of the query, of the vectors: one or the other matters
         ct = keys.encrypt(repeated(q, n // 2), scale=scale)
         y = plain_similarities(keys.evaluator, ct, PlainVectors.encode(keys.params, x, scale=own), rescale=False)
         off = keys.decrypt(y)[:, :rows] - packed((x.astype(float) @ q)[:, None], rows)[0]
         ratios.append(float(np.sqrt(np.mean(np.abs(off) ** 2))) / expected_error(y))
         assert np.abs(off).max() <= error_bound(y)
     assert all(0.5 < ratio < 2 for ratio in ratios), ratios
+
+
+class Exact(Encoder):
+    """To which vectors are what their coefficients say."""
+
+    def rounding(self, meta):
+        return Noise()
+
+
+def test_the_bound_is_the_worst_case_of_any_vectors():
+    """Equal numbers everywhere make |d| |errors| the sum of |d_i| times bounds, which is plain triangle inequality."""
+    dimension = 24
+    keys = kit(dimension, 256)
+    slots, rows = 128, block_rows(128, dimension)
+    x, q = np.full((2 * rows, dimension), dimension**-0.5), units(1, dimension)[0]
+    ct, evaluator = keys.encrypt(repeated(q, slots), scale=2.0**60), Evaluator(keys.params, keys.keys)
+    evaluator.encoder = Exact(keys.params)
+    y = plain_similarities(evaluator, ct, PlainVectors.encode(keys.params, x, scale=SCALE), rescale=False)
+    baby = keys.evaluator.rotate_many(ct, range(1, 5))
+    twice = keys.evaluator.rotate_many(baby[0], range(1, 5))  # no rotation takes more than two key switches
+    diagonal = abs(x[0, 0] * (1 + 1j)) * SCALE
+    naive = dimension * diagonal * twice[0].noise.bound
+    assert naive <= y.noise.bound <= 1.01 * naive
 
 
 def test_rescaling_is_left_to_the_caller_where_asked():
@@ -197,9 +223,9 @@ def test_encrypted_vectors(dimension, items):
 
 
 def test_encrypted_vectors_are_what_the_parts_make_them():
-    """One relinearisation of the sum of tensor products, word for word; also beyond what one kernel call adds up."""
-    keys, dimension = kit(1), 1030
-    x = units(3, dimension)
+    """One relinearisation of the sum of tensor products, word for word; in two blocks, and in several passes."""
+    keys, dimension = kit(1), 37
+    x = units(2 * SLOTS + 3, dimension)
     vectors, query = keys.encrypt(packed(x, SLOTS), bound=1.5), keys.encrypt(spread(x[0], SLOTS))
     y = encrypted_similarities(keys.evaluator, vectors, query, rescale=False)
     parts = None
@@ -217,6 +243,16 @@ def test_the_expected_error_of_encrypted_vectors():
     y = encrypted_similarities(keys.evaluator, vectors, query, rescale=False)
     off = keys.decrypt(y) - packed((x.astype(float) @ q)[:, None], slots)[0]
     assert 0.5 < float(np.sqrt(np.mean(np.abs(off) ** 2))) / expected_error(y) < 2
+
+
+def test_the_bound_is_the_worst_case_of_any_encrypted_vectors():
+    keys, dimension = kit(1), 16
+    x = np.full((2 * SLOTS, dimension), 0.25)
+    vectors, query = keys.encrypt(packed(x, SLOTS), bound=1.5), keys.encrypt(spread(x[0], SLOTS))
+    y = encrypted_similarities(keys.evaluator, vectors, query, rescale=False)
+    scale, e, f = float(meta_of(query).scale), vectors.noise.bound, query.noise.bound
+    naive = dimension * (abs(0.25 + 0.25j) * scale * f + 0.25 * scale * e + e * f)
+    assert naive <= y.noise.bound <= 1.01 * naive
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------
