@@ -9,6 +9,7 @@ Prints tables; `--write` puts them into docs/matching.md.
 from __future__ import annotations
 
 import datetime
+import os
 import statistics
 import tempfile
 import time
@@ -96,13 +97,14 @@ def hosted(made: Collections, console: Console) -> Rows:
         known = KnownIndex.of(client.remote.describe("vacancies"))
         client.prepare(known, QUERY)
         keys = client.usage.keygen + client.usage.upload_keys
-        answers, seconds, usages = [], [], []
+        answers, seconds, usages, busy = [], [], [], []
         for k, query in enumerate(resumes.vectors):
-            start = time.perf_counter()
+            start, before = time.perf_counter(), sum(map(_processor_seconds, service.worker_pids))
             answers.append(match(client, known, query[None], TOP))
             if k:
                 seconds.append(time.perf_counter() - start)
                 usages.append(answers[-1].usage)
+                busy.append(sum(map(_processor_seconds, service.worker_pids)) - before)
             console.print(f"query {k}: {time.perf_counter() - start:.2f} s")
         worker, *_ = [_peak(pid) for pid in service.worker_pids]
         server = _peak(service.pid)
@@ -131,6 +133,7 @@ def hosted(made: Collections, console: Console) -> Rows:
         ("parameters", str(description.params)),
         ("one query, end to end: encrypt, send, evaluate, flood, fetch, decrypt, sort", _seconds(_median(seconds))),
         ("of which the service evaluates", middle("evaluate_server")),
+        ("seconds of the processor that its worker takes for all of it", _seconds(_median(busy))),
         ("of which the service floods and re-randomises", middle("protect_server")),
         ("of which the client encrypts; decrypts", f"{middle('encrypt')}; {middle('decrypt')}"),
         ("the same search in the clear (numpy, float32)", _seconds(_median(clear))),
@@ -239,14 +242,17 @@ class _Kit:
 
 
 def _interleaved(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each call, in turn, after one of each that does not count."""
+    """Median seconds of each call on one core, in turn, after one of each that does not count.
+
+    Seconds of the processor, not of the clock: others on the machine are no part of them.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(rounds + 1):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = time.process_time()
             call()
             if round_:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(time.process_time() - start)
     return {name: _median(values) for name, values in times.items()}
 
 
@@ -263,6 +269,15 @@ def _peak(pid: int) -> int:
     except OSError:
         pass
     return 0
+
+
+def _processor_seconds(pid: int) -> float:
+    """Seconds that a process has computed so far, as Linux tells them; 0 elsewhere."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _rate(seconds: float, items: int) -> str:
@@ -284,7 +299,8 @@ def markdown(tables: dict[str, Rows]) -> str:
     """Format the measurements."""
     lines = [
         f"{processor()}, {datetime.date.today().isoformat()}, ckks {ckks.__version__}, {kernels.active().name} kernels, "
-        "one thread each; medians. Made by `python -m benchmarks.matching`.",
+        f"one thread each, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; medians. Circuits alone: seconds "
+        "of the processor. Made by `python -m benchmarks.matching`.",
     ]
     for title, rows in tables.items():
         lines += ["", f"**{title}**", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

@@ -367,12 +367,18 @@ def weighted_similarities(
     """
     evaluator.check(vectors)
     q = np.asarray(query, np.float64)
-    if len(vectors.shape) != 2 or q.shape != vectors.shape[:1]:
+    if len(vectors.shape) != 2 or q.shape != vectors.shape[:1] or not all(vectors.shape):
         raise SlotError(f"vectors {vectors.shape} and a query {q.shape}; needed (e, blocks) and (e,)")
     # What is known is a bound on the sum; features are given their shares of it.
     total, reach = float(np.abs(q).sum()), sqrt(2) * norm * sqrt(float(q @ q))
     share = min(meta_of(vectors).bound, reach / total if total else float("inf"))
-    return evaluator.weighted_sum(evaluator.with_bound(vectors, share), q, rescale=rescale)
+    x = evaluator.with_bound(vectors, share)
+    # Block by block, each a view: all at once, kernels would copy what lies in memory part by part.
+    sums = [evaluator.weighted_sum(x[:, block], q, rescale=rescale) for block in range(vectors.shape[1])]
+    words = kernels.empty((len(sums), *sums[0].words.shape))
+    for one, result in zip(sums, words, strict=True):
+        result[...] = one.words
+    return Ciphertext.of(evaluator.params, words, sums[0].level, sums[0].meta, sums[0].noise)
 
 
 def _product_meta(params: CKKSParams, level: int, meta: Meta, scale: Decimal, norm: float) -> Meta:

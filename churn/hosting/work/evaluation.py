@@ -59,10 +59,8 @@ class Engine:
             public = self._ring.public_key(job.public, params) if job.public is not None else None
             evaluator = Evaluator(params, keys) if job.flooding is None else OwnNumbers(params, keys)
         with clock("read"):
-            fresh = (
-                job.flooding is None and layout.scale is None
-            )  # a canonical encryption says itself what its error is
-            noise = None if fresh else input_noise(params)
+            # An encryption at the canonical scale says what its error is; at another, and for a rehearsal, we say it.
+            noise = None if job.flooding is None and layout.scale is None else input_noise(params)
             x = ciphertext_from_bytes(block[: job.length], params, bound=layout.bound, noise=noise)
             _check_input(x, params, layout)
         try:
