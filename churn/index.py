@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from churn import plain
 from churn.errors import DataError, ModelError
-from churn.hosting.registry import Loader, Record, latest_version, load_folder, register
+from churn.hosting.registry import Record, latest_version, load_folder, register
 from churn.vectors import file_digest, read_vectors, write_vectors
 
 __all__ = ["INDEX_FORMAT", "MOST_DIMENSIONS", "MOST_ITEMS", "VectorIndex", "register_index"]
@@ -139,7 +140,7 @@ class VectorIndex:
 
 
 def register_index(
-    path: Path, vectors: npt.ArrayLike, load: Loader[Any], *, name: str = "", embedding: str = ""
+    path: Path, vectors: npt.ArrayLike, load: Callable[[object], Any], *, name: str = "", embedding: str = ""
 ) -> Record:
     """Add vectors to the folder of a path under a name (the file's unless given); return version and file.
 

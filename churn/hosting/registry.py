@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from churn.errors import ModelError
 from churn.hosting.files import Lock, replace_file
@@ -54,8 +54,6 @@ class _Hosted(Versioned, Protocol):
 
 V = TypeVar("V", bound=Versioned)
 H = TypeVar("H", bound=_Hosted)
-Loader: TypeAlias = Callable[[object], V]
-"""Makes a model of the values in a JSON file; ModelError for others."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Registry(Generic[H]):
         return len(self._models)
 
 
-def load_folder(folder: str | Path, loader: Loader[V]) -> list[tuple[Record, V]]:
+def load_folder(folder: str | Path, loader: Callable[[object], V]) -> list[tuple[Record, V]]:
     """Return the models of a folder: what `loader` makes of the values in each *.json, in order of file name.
 
     Raises ModelError for a folder that is missing or holds no model, a file that is none (its path is in the message),
@@ -134,7 +132,7 @@ def latest_version(folder: str | Path, name: str, loader: Callable[[object], V])
     return max((int(version) for known, _, version in parts if known == name), default=0)
 
 
-def register(folder: str | Path, value: object, loader: Loader[V], *, file: str | None = None) -> Record:
+def register(folder: str | Path, value: object, loader: Callable[[object], V], *, file: str | None = None) -> Record:
     """Add the model that `value` (plain values, for JSON) describes to a folder, made where there is none.
 
     Its file is `file`, or NAME@VERSION.json when that name is not given or in use: no file is written over.
@@ -170,7 +168,7 @@ def _free(folder: Path, reference: str, file: str | None) -> Path:
     raise ModelError(f"{path} is there already, and is another model", "a free name is needed", "Move that file away")
 
 
-def _load(folder: Path, loader: Loader[V]) -> dict[str, tuple[Record, V]]:
+def _load(folder: Path, loader: Callable[[object], V]) -> dict[str, tuple[Record, V]]:
     registered = _registered(folder)
     found: dict[str, tuple[Record, V]] = {}
     for path in sorted(folder.glob("*.json")):
