@@ -33,6 +33,10 @@ Vacancies = Annotated[int, typer.Option(help="Synthetic vacancies to make.", min
 Dimensions = Annotated[int, typer.Option(help="Numbers in a vector, at most.", min=2, max=1024)]
 Seed = Annotated[int, typer.Option(help="Of the synthetic texts and of the embedding.", min=0)]
 Top = Annotated[int, typer.Option(help="How many of the best to show for each.", min=1, max=1000)]
+VacancyFile = Annotated[
+    Path | None,
+    typer.Option(help="A CSV file of vacancies to use instead, with columns 'title' and 'text'.", metavar="CSV"),
+]
 VacancyVectors = Annotated[
     Path | None,
     typer.Option(help="An .npy file of vectors to use instead, one vacancy a row, from any embedding.", metavar="NPY"),
@@ -50,6 +54,10 @@ def story(
     dimensions: Dimensions = 128,
     top: Top = 10,
     seed: Seed = 0,
+    vacancy_file: VacancyFile = None,
+    resume_file: Annotated[
+        Path | None, typer.Option(help="Likewise of résumés; the other kind may be synthetic.", metavar="CSV")
+    ] = None,
     vacancy_vectors: VacancyVectors = None,
     resume_vectors: Annotated[
         Path | None, typer.Option(help="Likewise, one résumé a row; needed with --vacancy-vectors.", metavar="NPY")
@@ -72,12 +80,15 @@ def story(
     console = Console()
     with steps(console) as step:
         with step("load libraries"):
-            from churn.matchmaker import compare_matches, synthetic, vector_files
+            from churn.matchmaker import compare_matches, embedded, vector_files
+            from churn.texts import make_resumes, make_vacancies, read_texts
         with step("turn texts into vectors"):
             if vacancy_vectors is not None and resume_vectors is not None:
                 offered, sought = vector_files(vacancy_vectors, resume_vectors)
             else:
-                offered, sought = synthetic(vacancies, resumes, dimensions, seed)
+                texts = make_vacancies(vacancies, seed) if vacancy_file is None else read_texts(vacancy_file)
+                own = make_resumes(resumes, seed) if resume_file is None else read_texts(resume_file)
+                offered, sought = embedded(texts, own, dimensions, seed)
         result = compare_matches(offered, sought, top, flooded=not unflooded, threads=set_threads(threads), step=step)
     _print_matches(console, result.found, offered.titles, sought.titles, result)
     _print_comparison(console, result)
@@ -93,6 +104,7 @@ def build(
     vacancies: Vacancies = 5000,
     dimensions: Dimensions = 128,
     seed: Seed = 0,
+    vacancy_file: VacancyFile = None,
     vacancy_vectors: VacancyVectors = None,
     out: Annotated[
         Path, typer.Option(help="The index to write, for `serve`; its vectors are written beside it.")
@@ -105,12 +117,14 @@ def build(
     console = Console()
     with steps(console) as step:
         with step("load libraries"):
-            from churn.matchmaker import publish, synthetic, vector_files
+            from churn.matchmaker import embedded, publish, vector_files
+            from churn.texts import make_vacancies, read_texts
         with step("turn texts into vectors"):
             if vacancy_vectors is not None:
                 offered = vector_files(vacancy_vectors, vacancy_vectors)[0]
             else:
-                offered = synthetic(vacancies, 1, dimensions, seed)[0]
+                texts = make_vacancies(vacancies, seed) if vacancy_file is None else read_texts(vacancy_file)
+                offered = embedded(texts, [], dimensions, seed)[0]
         with step("write the index"), writing(out):
             record = publish(offered, out, published)
     items, dimension = offered.vectors.shape
@@ -120,7 +134,15 @@ def build(
 
 @match_app.command()
 def ask(
-    resume: Annotated[Path, typer.Option(help="A text file: what to find vacancies for. It is not sent.")],
+    resume: Annotated[
+        Path | None, typer.Option(help="A text file: what to find vacancies for. It is not sent.")
+    ] = None,
+    resume_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of a text: an .npy file of vectors, one a row, from the index's embedding.", metavar="NPY"
+        ),
+    ] = None,
     published: Annotated[
         Path, typer.Option(help="Folder with what the index's owner published: embedding, and titles if any.")
     ] = Path("published"),
@@ -148,23 +170,30 @@ def ask(
             from churn.embedding import Embedding
             from churn.hosting.remote import Remote
             from churn.matching import KnownIndex, match
+            from churn.vectors import read_vectors
         set_threads(threads)
-        text = _read(resume)
-        embedding = Embedding.load(published / "embedding.json")
+        if resume is not None:
+            embedding = Embedding.load(published / "embedding.json")
+            queries, digest, asked = embedding.vectors([_read(resume)]), embedding.digest, [resume.name]
+        elif resume_vectors is not None:
+            queries, digest = read_vectors(resume_vectors).astype(float), ""
+            asked = [f"row {k}" for k in range(len(queries))]
+        else:
+            raise DataError("nothing is asked for", "a text or vectors are needed", "Give --resume or --resume-vectors")
         remote = Remote(url, token=from_environment(token_env, "the tenant's token"), ca=ca, plain_http=plain_http)
         secret = from_environment(passphrase_env, "the key file's passphrase")
         with Client(remote, key_file=key_file, passphrase=secret) as client:
             known = KnownIndex.of(client.remote.describe(index))
-            known.check(embedding.dimension, embedding.digest)
+            known.check(queries.shape[1], digest)
             with step("match encrypted") as progress:
-                found = match(client, known, embedding.vectors([text]), top, progress=progress)
+                found = match(client, known, queries, top, progress=progress)
     titles = published / "titles.txt"
     names = _read(titles).splitlines() if titles.exists() else []
     if len(names) != known.items:
         names = [f"vacancy {k}" for k in range(known.items)]
-    _print_matches(console, found, names, [resume.name], None)
+    _print_matches(console, found, names, asked, None)
     line(console, "scores", f"off by at most {found.error:.1g}")
-    _print_usage(console, found.usage, 1)
+    _print_usage(console, found.usage, len(asked))
 
 
 def _read(path: Path) -> str:
@@ -182,7 +211,7 @@ def _print_matches(
     from rich.table import Table
 
     table = Table("for", "vacancy", "similarity", *(["in the clear"] if result is not None else []))
-    for query, name in list(enumerate(sought))[:SHOWN]:
+    for query, name in list(enumerate(sought))[: None if result is None else SHOWN]:
         most = len(found.items[query]) if result is None else min(PLACES, len(found.items[query]))
         for place, item in enumerate(found.items[query][:most]):
             cells = [name if not place else "", offered[item], f"{found.scores[query][place]:.4f}"]

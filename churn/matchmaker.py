@@ -27,10 +27,10 @@ from churn.matching import KnownIndex, Matches, match, same_up_to_ties
 from churn.offer import loader
 from churn.process import ServiceProcess
 from churn.similarity import QUERY
-from churn.texts import Text, make_resumes, make_vacancies
+from churn.texts import Text
 from churn.vectors import read_vectors, unit
 
-__all__ = ["Collection", "Comparison", "compare_matches", "publish", "synthetic", "vector_files"]
+__all__ = ["Collection", "Comparison", "compare_matches", "embedded", "publish", "vector_files"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -76,11 +76,12 @@ class Comparison:
         return float(np.abs(self.found.similarities - self.exact).max())
 
 
-def synthetic(vacancies: int, resumes: int, dimension: int, seed: int) -> tuple[Collection, Collection]:
-    """Return synthetic vacancies and résumés, under an embedding fitted to the vacancies."""
-    offered, sought = make_vacancies(vacancies, seed), make_resumes(resumes, seed)
-    embedding = fit_embedding([text.body for text in offered], dimension, seed=seed)
-    return _embedded(offered, embedding), _embedded(sought, embedding)
+def embedded(
+    vacancies: Sequence[Text], resumes: Sequence[Text], dimension: int, seed: int = 0
+) -> tuple[Collection, Collection]:
+    """Return the vectors of both, under an embedding fitted to the vacancies."""
+    embedding = fit_embedding([text.body for text in vacancies], dimension, seed=seed)
+    return _embedded(vacancies, embedding), _embedded(resumes, embedding)
 
 
 def vector_files(vacancies: Path, resumes: Path) -> tuple[Collection, Collection]:

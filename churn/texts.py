@@ -1,17 +1,23 @@
 """Synthetic vacancies and résumés: nobody's, but one can read them. The same seed, the same texts.
 
+Or those of a CSV file with columns `title` and `text`.
+
 An occupation has skills, duties and an education of its own, and shares some with its neighbours. A vacancy asks for
 a few of them, a résumé tells of a few, so that some vacancies fit a résumé well, many fit a little, most not at all.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Text", "make_resumes", "make_vacancies"]
+from churn.errors import ColumnError, DataError, nearest
+
+__all__ = ["Text", "make_resumes", "make_vacancies", "read_texts"]
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,29 @@ def make_vacancies(count: int, seed: int = 0) -> list[Text]:
 def make_resumes(count: int, seed: int = 0) -> list[Text]:
     """Return résumés; the first ones of a larger count are the same."""
     return [_resume(np.random.default_rng([seed, 2, i])) for i in range(count)]
+
+
+def read_texts(path: Path) -> list[Text]:
+    """Return the texts of a CSV file in UTF-8 with columns `title` and `text`; DataError for anything else."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            names = reader.fieldnames or []
+            for name in ("title", "text"):
+                if name not in names:
+                    raise ColumnError(
+                        f"{path} has no column {name!r}{nearest(name, names)}",
+                        "columns 'title' and 'text' are needed",
+                        "Name them so in the header line",
+                    )
+            texts = [Text(row["title"] or "", row["text"] or "") for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path} cannot be read as CSV ({error})", "a table of texts in UTF-8 is needed", "Check the path"
+        ) from error
+    if not texts:
+        raise DataError(f"{path} has no rows", "one text at least is needed", "Add texts")
+    return texts
 
 
 def _vacancy(rng: np.random.Generator) -> Text:

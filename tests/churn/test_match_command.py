@@ -79,6 +79,20 @@ def test_vectors_of_any_other_embedding(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.service
+def test_own_texts(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text(
+        "title,text\nBaker,bread and cake at four in the morning\nPilot,flying planes far away\n"
+        'Cook,"soup, bread and fish"\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "r.csv").write_text("text,title\nI love flying planes,Me\nbread bread cake,You\n", encoding="utf-8")
+    code, _, err = run("match", "--vacancy-file", "v.csv", "--resume-file", "r.csv", "--top", 1, "--json", "out.json")
+    assert code == 0, err
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert [(one["resume"], one["vacancies"]) for one in told["matches"]] == [("Me", ["Pilot"]), ("You", ["Baker"])]
+
+
+@pytest.mark.service
 def test_three_terminals(run: Run, tmp_path: Path) -> None:
     """Build, serve beside a model, ask: with keys that are kept, sent once."""
     code, out, err = run("match", "build", "--vacancies", 200, "--dimensions", 16)
@@ -94,6 +108,9 @@ def test_three_terminals(run: Run, tmp_path: Path) -> None:
         for sent in (True, False):
             code, out, err = run(*asking, "--key-file", "my.key", "--top", 3)
             assert code == 0 and "nurse" in out and ("keys, once none sent" in out) != sent, err
+        write_vectors(tmp_path / "q.npy", np.eye(2, 16))
+        code, out, err = run("match", "ask", "--resume-vectors", "q.npy", *at, "--top", 2)
+        assert code == 0 and "row 0" in out and "row 1" in out, err
         code, _, err = run(*asking, "--published", "other")
         assert code == 1 and "publishes" in err
         code, _, err = run(*asking, "--index", "churn")
@@ -109,7 +126,9 @@ def test_three_terminals(run: Run, tmp_path: Path) -> None:
         (["--vacancy-vectors", "none.npy", "--resume-vectors", "none.npy"], ["none.npy", "Check the path"]),
         (["build", "--vacancies", "20", "--out", "No Name.json"], ["a-z"]),
         (["build", "--vacancies", "20", "--out", "index.npy"], [".json"]),
-        (["ask", "--resume", "none.txt"], ["none.txt", "Check the path"]),
+        (["ask", "--resume", "none.txt"], ["published/embedding.json", "Check the path"]),
+        (["ask"], ["--resume-vectors"]),
+        (["build", "--vacancy-file", "none.csv"], ["none.csv", "Check the path"]),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(run: Run, arguments: list[str], words: list[str]) -> None:

@@ -29,7 +29,7 @@ from churn.index import VectorIndex, register_index
 from churn.matching import KnownIndex, _similarities, best, match, same_up_to_ties
 from churn.offer import load_models, loader, offer
 from churn.similarity import QUERY, QUERY_SCALE, Similarity, index_parameters
-from churn.texts import make_resumes, make_vacancies
+from churn.texts import Text, make_resumes, make_vacancies, read_texts
 from churn.vectors import read_vectors, unit, write_vectors
 from ckks import CKKSParams, Encryptor, Evaluator, KeyGenerator
 from ckks.circuits.similarity import repeated, rotation_steps
@@ -452,3 +452,22 @@ def test_a_service_needs_no_keys_that_multiply(tmp_path: Path) -> None:
     layout = similarity(tmp_path, 60).layouts[QUERY]
     assert not layout.relinearisation and layout.rotations == rotation_steps(DIMENSION)
     assert Evaluator(insecure_similarity_params()).params.slots == layout.slots
+
+
+def test_texts_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "texts.csv"
+    file.write_text('\ufeffid,title,text\n1,Cook,"soup, fish"\n2,,bread\n', encoding="utf-8")
+    assert read_texts(file) == [Text("Cook", "soup, fish"), Text("", "bread")]
+    for text, words in (
+        ("title,body\na,b\n", "no column 'text'"),
+        ("titel,text\na,b\n", "nearest known name: 'titel'"),
+        ("title,text\n", "no rows"),
+        ("", "no column 'title'"),
+        ('title,text\na,"b\n', "CSV"),
+    ):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=words):
+            read_texts(file)
+    file.write_bytes(b"title,text\n\xff,b\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_texts(file)

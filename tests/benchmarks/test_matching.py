@@ -1,0 +1,41 @@
+"""The benchmark of matching measures what it says, on small numbers; its page holds its table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks import matching
+from churn.vectors import unit
+
+
+def test_circuits_are_timed_and_checked():
+    vectors = unit(np.random.default_rng(1).normal(size=(9000, 8))).astype(np.float32)
+    rows = dict(matching.plain(vectors, 1))
+    assert any(name.startswith("2 blocks of up to 8,192 items") for name in rows)
+    assert rows["memory of the coefficients; of transforms made in advance"] == "524 kB; 2.1 MB"
+    rows = dict(matching.encrypted(4, 1))
+    assert rows["stored, an item: in memory; in a file, seeded"] == "128 bytes; 45 bytes"
+    assert "128-bit" in rows["parameters"]
+
+
+def test_transforms_made_in_advance_are_the_same_words():
+    vectors = unit(np.random.default_rng(1).normal(size=(5, 3)))
+    small = matching.PlainVectors.encode(matching.index_parameters(), vectors)
+    wide = matching.Transformed(**vars(small))
+    assert (wide.words(0, slice(1, 3), 1) == small.words(0, slice(1, 3), 1)).all()
+
+
+@pytest.mark.service
+def test_a_service_is_asked_and_held_against_the_clear():
+    rows = dict(matching.hosted(matching.collections(40, 3, 6), Console(quiet=True)))
+    assert rows["recall@10 over 3 résumés"] == "1.0000"
+    assert rows["lists of 10 equal to the clear ones, up to ties within the stated error"] == "3 of 3"
+    assert rows["vacancies, dimensions"] == "40 x 6"
+
+
+def test_the_page_holds_the_table():
+    text = matching.PAGE.read_text(encoding="utf-8")
+    start, end = (text.index(mark) for mark in matching.MARKS)
+    assert "100,000 x 384" in text[start:end] and "128-bit" in text[start:end]
