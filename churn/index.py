@@ -23,10 +23,12 @@ from churn.errors import DataError, ModelError
 from churn.hosting.registry import Record, latest_version, load_folder, register
 from churn.vectors import file_digest, read_vectors, write_vectors
 
-__all__ = ["INDEX_FORMAT", "MOST_DIMENSIONS", "MOST_ITEMS", "VectorIndex", "register_index"]
+__all__ = ["INDEX_FORMAT", "LONGEST", "MOST_DIMENSIONS", "MOST_ITEMS", "VectorIndex", "register_index"]
 
 INDEX_FORMAT = "vector-index/1"
 MOST_DIMENSIONS, MOST_ITEMS = 1024, 10_000_000
+LONGEST = 1 + 5e-6
+"""Of a vector: 1, but for rounding in single precision."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FILE = re.compile(r"[a-z0-9][a-z0-9._@-]{0,95}\.npy")
@@ -80,8 +82,9 @@ class VectorIndex:
         for start in range(0, items, _CHUNK):
             part = np.asarray(self.vectors[start : start + _CHUNK], np.float64)
             squares = np.einsum("ij,ij->i", part, part)
-            if not bool((squares <= 1 + 1e-5).all()):  # NaN compares false
-                k = start + int(np.argmin(squares <= 1 + 1e-5))
+            fits = squares <= LONGEST**2  # NaN does not
+            if not bool(fits.all()):
+                k = start + int(np.argmin(fits))
                 raise ModelError(
                     f"vector {k} of the index {self.name!r} is longer than 1, or not finite",
                     "similarities are of vectors of length 1",

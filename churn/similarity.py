@@ -29,7 +29,7 @@ import numpy.typing as npt
 from churn.hosting.model import Flooding, Layout, Output
 from churn.hosting.protocol import ANSWERS
 from churn.hosting.work.rehearsal import Rehearsal
-from churn.index import VectorIndex
+from churn.index import LONGEST, VectorIndex
 from ckks.circuits.similarity import PlainVectors, block_rows, plain_similarities, rotation_steps
 from ckks.rlwe import Ciphertext
 from ckks.scheme import CKKSParams, Encoder, Evaluator, Meta
@@ -148,7 +148,7 @@ class Similarity:
         slots, encoder = self.params.slots, Encoder(self.params)
         rounded = encoder.rounding(Meta(VECTOR_SCALE, slots, slots, False, 1.0, 1.0)).bound / float(VECTOR_SCALE)
         error += rounded + self._rehearsal.encoding_error * self.dimension**0.5
-        return Output(SIMILARITY, -1 - error, 1 + error, 0.0, error, level, scale, self.blocks)
+        return Output(SIMILARITY, -LONGEST - error, LONGEST + error, 0.0, error, level, scale, self.blocks)
 
     def about(self) -> dict[str, object]:
         """Return how many vectors there are, of which dimension, and what made them."""

@@ -66,6 +66,7 @@ __all__ = [
 Floats = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complex128]
 
+_SLACK = 1 + 1e-5  # times `norm`: what is as long as that but for rounding, in single precision, is not refused
 _BATCH = 64  # polynomials that are encoded at a time
 _FEATURES = 16  # of encrypted vectors, that are summed at a time
 
@@ -174,7 +175,7 @@ class PlainVectors:
             part = np.asarray(x[start : start + 2 * rows], np.float64)
             check_magnitude(part, float("inf"))
             longest = max(longest, sqrt(float(np.einsum("ij,ij->i", part, part).max())))
-        if longest > norm * (1 + 1e-5):
+        if longest > norm * _SLACK:
             raise RangeError(f"a vector of length {longest:.6g}; needed at most {norm:g}: normalise them first")
         if norm * float(exact) * sqrt(2) >= 2.0**62:
             raise RangeError(f"a scale of 2^{log2(float(exact)):.1f} for vectors of length {norm:g}; needed below 2^61")
@@ -297,7 +298,7 @@ def _plain_noise(evaluator: Evaluator, turned: Noise, vectors: PlainVectors, que
     rounding error again.
     """
     n, terms = vectors.params.ring_degree, vectors.dimension
-    length = sqrt(2) * vectors.norm * float(vectors.scale) + sqrt(terms) * random_poly(n, ROUNDING_STD).bound
+    length = sqrt(2) * _SLACK * vectors.norm * float(vectors.scale) + sqrt(terms) * random_poly(n, ROUNDING_STD).bound
     meta = Meta(vectors.scale, n // 2, n // 2, False, vectors.norm, vectors.norm)
     rounding = evaluator.encoder.rounding(meta).scaled(query)
     return Noise(turned.std * length, turned.bound * length * sqrt(terms)) + rounding

@@ -198,6 +198,21 @@ def test_matches_are_those_in_the_clear(
     assert (np.take_along_axis(found.similarities, found.items, 1) == found.scores).all()
 
 
+def test_vectors_as_long_as_single_precision_makes_them(
+    tmp_path: Path, portal: anyio.abc.BlockingPortal, reference_kernels: None
+) -> None:
+    """A few millionths beyond 1, and the best match is the vector itself."""
+    long = 1.000004 * unit(vectors(22))
+    write_vectors(tmp_path / "long.npy", long)
+    index = replace(index_of(tmp_path, 22), vectors=read_vectors(tmp_path / "long.npy"))
+    hosted = Similarity.of(index, params=insecure_similarity_params())
+    with Client(Service(portal, [hosted]).remote()) as client:
+        found = match(client, "vacancies", long[:4], 1)
+    assert found.items[:, 0].tolist() == [0, 1, 2, 3]
+    with pytest.raises(ModelError, match="vector 3"):
+        replace(index, vectors=np.where(np.arange(22)[:, None] == 3, 1.00001, 1.0) * unit(long))
+
+
 def test_an_index_and_a_model_share_a_service_and_a_client(
     tmp_path: Path, portal: anyio.abc.BlockingPortal, reference_kernels: None
 ) -> None:
