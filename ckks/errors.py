@@ -11,6 +11,8 @@
     |-- BasisMismatch         (ValueError)   operands over different moduli or parameters
     |-- MissingKey            (KeyError)     an evaluation key that was never generated or sent
     |-- SerializationError    (ValueError)   bytes that are not a valid object of ours
+    |-- ModelError            (ValueError)   a trained model, or a description of one, that cannot be evaluated encrypted
+    |-- MissingPackage        (ImportError)  an optional package that is not installed
     |-- QueriesSpent          (RuntimeError) more decryptions to be published than a key was set up for
     `-- BackendError          (RuntimeError) a kernel source that is unknown or not available here
 
@@ -27,6 +29,8 @@ __all__ = [
     "InsecureParameters",
     "LevelError",
     "MissingKey",
+    "MissingPackage",
+    "ModelError",
     "ParameterError",
     "PrecisionWarning",
     "QueriesSpent",
@@ -83,6 +87,14 @@ class MissingKey(HEError, KeyError):
 
 class SerializationError(HEError, ValueError):
     """Bytes that are not a valid object of this library."""
+
+
+class ModelError(HEError, ValueError):
+    """A trained model, or a description of one, that cannot be evaluated encrypted."""
+
+
+class MissingPackage(HEError, ImportError):
+    """An optional package that is not installed."""
 
 
 class QueriesSpent(HEError, RuntimeError):

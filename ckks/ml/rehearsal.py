@@ -1,0 +1,52 @@
+"""One evaluation of zeros under keys of zeros, to learn the error of the scores before there is any key.
+
+Every ciphertext carries the size of its error, and the operations keep it, whatever the words are.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from ckks import kernels
+from ckks.ml.layout import Packing
+from ckks.rlwe import Ciphertext, EvaluationKeys, SwitchingKey
+from ckks.rlwe.noise import fresh_public
+from ckks.scheme import CKKSParams, Evaluator, Meta
+
+__all__ = ["Program", "rehearse"]
+
+
+class Program(Protocol):
+    """What a server evaluates: a `Network` or a `Forest`."""
+
+    @property
+    def relinearisation(self) -> bool:
+        """Whether the relinearisation key is needed."""
+
+    def evaluate(self, evaluator: Evaluator, x: Ciphertext, layout: str) -> Ciphertext:
+        """Return a batch (M,) of scores."""
+
+
+def rehearse(program: Program, params: CKKSParams, packing: Packing, layout: str) -> Ciphertext:
+    """Return the scores of a chunk of zeros; takes as long as an evaluation does."""
+    evaluator = Evaluator(params, _keys(params, packing, program, layout))
+    meta = Meta(params.scale_at(params.top_level), packing.slots, packing.slots, True, 1.0, 1.0)
+    one = kernels.zeros((2, params.limbs(params.top_level), params.ring_degree))
+    words = np.broadcast_to(one, (*packing.shape(layout), *one.shape))
+    noise = evaluator.encoder.rounding(meta) + fresh_public(params)  # no smaller than under the secret key
+    x = Ciphertext.of(params, words, params.top_level, meta, noise)
+    return program.evaluate(evaluator, x, layout)
+
+
+def _keys(params: CKKSParams, packing: Packing, program: Program, layout: str) -> EvaluationKeys:
+    """Keys of the right shapes: nothing reads what is in them."""
+    rotations = packing.rotations if not packing.shape(layout) else ()
+    if not (rotations or program.relinearisation):
+        return EvaluationKeys(params)
+    basis, level = params.extended_basis(params.top_level), params.top_level
+    one = kernels.zeros((2, len(basis), params.ring_degree))
+    key = SwitchingKey.of(params, np.broadcast_to(one, (len(params.digits(level)), *one.shape)), level)
+    galois = {pow(5, k, 2 * params.ring_degree): key for k in rotations}
+    return EvaluationKeys(params, key if program.relinearisation else None, galois)
