@@ -148,9 +148,7 @@ def _encoded(
 ) -> tuple[Schema, Floats, Floats]:
     """The schema, and the present columns as weights @ features + shift."""
     read_numbers = [
-        (i, atom.column)
-        for i, atom in enumerate(columns.atoms)
-        if atom.encoder is None and columns.weights[:, i].any()
+        (i, atom.column) for i, atom in enumerate(columns.atoms) if atom.encoder is None and columns.weights[:, i].any()
     ]
     numbers = _ranges([column for _, column in read_numbers], n_columns, names, X, ranges, margin)
     groups: dict[CategoricalColumn, list[int]] = {}
@@ -161,7 +159,9 @@ def _encoded(
     center = np.array([one.center for one in numbers])
     radius = np.array([one.radius for one in numbers])
     of_numbers = columns.weights[:, [i for i, _ in read_numbers]]
-    of_categories = [columns.weights[:, sorted(group, key=lambda i: columns.atoms[i].place)] for group in groups.values()]
+    of_categories = [
+        columns.weights[:, sorted(group, key=lambda i: columns.atoms[i].place)] for group in groups.values()
+    ]
     weights = np.concatenate([of_numbers * radius, *of_categories], axis=1)
     return schema, weights, columns.shift + of_numbers @ center
 

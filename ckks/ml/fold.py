@@ -174,7 +174,9 @@ def _svd(t: Any, x: Columns) -> Columns:
 
 def _function(t: Any, x: Columns) -> Columns:
     if t.func is not None:
-        raise ModelError("a FunctionTransformer with a function of its own; apply it before the pipeline, on the client")
+        raise ModelError(
+            "a FunctionTransformer with a function of its own; apply it before the pipeline, on the client"
+        )
     return x
 
 

@@ -25,7 +25,7 @@ from ckks.ml.layout import Packing
 from ckks.ml.network import Network
 from ckks.ml.outputs import Output
 from ckks.ml.rehearsal import rehearse
-from ckks.ml.schema import Schema
+from ckks.ml.schema import Outside, Schema
 from ckks.rlwe import Ciphertext, EvaluationKeys, Noise
 from ckks.scheme import CKKSParams, error_bound
 from ckks.scheme.serialization import params_from_bytes, to_bytes
@@ -111,9 +111,7 @@ class Description:
         Parameters marked insecure are refused unless a test allows them: the other side does not choose them.
         """
         names = ("format", "schema", "output", "parameters", "layouts", "level")
-        parts = plain.fields(
-            value, "the description", (*names, "relinearisation", "scale", "outputs", "score_error")
-        )
+        parts = plain.fields(value, "the description", (*names, "relinearisation", "scale", "outputs", "score_error"))
         if parts["format"] != FORMAT:
             raise ModelError(f"format {str(parts['format'])[:40]!r}; needed {FORMAT!r}: describe the model again")
         schema = Schema.from_dict(parts["schema"])
@@ -230,10 +228,18 @@ class Model:
     def _rehearsed(self) -> list[Ciphertext]:
         return [rehearse(self.program, self.params, self.packing, layout) for layout in self.layouts]
 
-    def in_the_clear(self, X: Any, *, outside: str = "refuse") -> Floats:
+    def in_the_clear(self, X: Any, *, outside: Outside = "refuse") -> Floats:
         """Return the scores (rows, M) that an evaluation would give if encryption had no error."""
-        features, _ = self.schema.encode(X, outside)  # type: ignore[arg-type]
-        return self.program.in_the_clear(features)
+        return self.program.in_the_clear(self.schema.encode(X, outside)[0])
+
+    def certain(self, X: Any, *, outside: Outside = "refuse") -> NDArray[np.bool_]:
+        """Return for which rows the encrypted label is sure to be the trained model's: the margin exceeds the error.
+
+        For trees, only rows that `Forest.decided` speaks for.
+        """
+        features, _ = self.schema.encode(X, outside)
+        scores = self.program.in_the_clear(features)
+        return np.asarray(self.program.decided(features) & self.output.certain(scores, self.score_errors))
 
     def __str__(self) -> str:
         """Summarise in a line: the plan."""

@@ -250,9 +250,7 @@ def _column(value: Any) -> Column:
         column = plain.whole(parts["column"], "a column's number", 0, MAX_COLUMNS)
         low, high = (plain.number(parts[end], f"{end} of column {column}") for end in ("low", "high"))
         return NumericColumn(column, low, high)
-    parts = plain.fields(
-        value, "a categorical column", ("kind", "column", "categories", "dropped", "unknown_is_zero")
-    )
+    parts = plain.fields(value, "a categorical column", ("kind", "column", "categories", "dropped", "unknown_is_zero"))
     categories: Sequence[Any] = plain.items(parts["categories"], "the categories", MAX_COLUMNS)
     return CategoricalColumn(
         plain.whole(parts["column"], "a column's number", 0, MAX_COLUMNS),
