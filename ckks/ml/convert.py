@@ -188,8 +188,8 @@ def _ranges(
         if column not in declared and X is None:
             shown = names[column] if names else column
             raise ModelError(
-                f"no range for column {shown!r}; pass the training data, X=..., or declare ranges=...: what is computed "
-                "encrypted is right for values inside only"
+                f"no range for column {shown!r}; pass the training data, X=..., or declare ranges=...: what is "
+                "computed encrypted is right for values inside only"
             )
         if column in declared:
             low, high = declared[column]

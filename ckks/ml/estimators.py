@@ -137,12 +137,12 @@ class EncryptedClassifier(ClassifierMixin, _Encrypted):  # type: ignore[misc]
         """The labels."""
         return np.asarray(self.estimator_.classes_)
 
-    @_kinds("logistic", "margin", "softmax")
+    @_kinds("logistic", "margin", "softmax")  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the scores, evaluated encrypted."""
         return self.model_.output.shaped(self._scores(X))
 
-    @_kinds("logistic", "softmax", "vote")
+    @_kinds("logistic", "softmax", "vote")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return probabilities, exact functions of scores that were evaluated encrypted."""
         return self.model_.output.probabilities(self._scores(X))

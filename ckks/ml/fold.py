@@ -174,9 +174,7 @@ def _svd(t: Any, x: Columns) -> Columns:
 
 def _function(t: Any, x: Columns) -> Columns:
     if t.func is not None:
-        raise ModelError(
-            "a FunctionTransformer with a function of its own; apply it before the pipeline, on the client"
-        )
+        raise ModelError("a FunctionTransformer with a function of its own; apply it before, on the client")
     return x
 
 
@@ -236,13 +234,15 @@ def _places(chosen: Any, x: Columns) -> list[int]:
     if isinstance(chosen, str | int | np.integer):
         chosen = [chosen]
     if isinstance(chosen, slice):
-        ends = [x.names.index(e) if isinstance(e, str) and x.names else e for e in (chosen.start, chosen.stop)]
+        ends: list[Any] = [
+            x.names.index(e) if isinstance(e, str) and x.names else e for e in (chosen.start, chosen.stop)
+        ]
         if isinstance(chosen.stop, str):
             ends[1] += 1  # names include the last one
-        return list(range(len(x)))[slice(*ends, chosen.step)]
+        return list(range(len(x)))[ends[0] : ends[1] : chosen.step]
     found = list(chosen)
     if found and all(isinstance(one, bool | np.bool_) for one in found):
-        return np.flatnonzero(found).tolist()
+        return [i for i, one in enumerate(found) if one]
     if any(isinstance(one, str) for one in found):
         if x.names is None:
             raise ModelError("a ColumnTransformer chooses columns by name after a step that has none")

@@ -91,7 +91,7 @@ class Forest:
     @property
     def width(self) -> int:
         """Number of features, K."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     @property
     def outputs(self) -> int:

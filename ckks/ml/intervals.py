@@ -132,7 +132,7 @@ def _interval(low: Floats, high: Floats, odd: bool) -> tuple[float, float]:
 
 
 def _frame(f: Activation, a: float, b: float, *, centred: bool) -> tuple[float, float]:
-    """(middle, half) such that (f - middle) / half is in [-1, 1] on [a, b]; middle 0 where nothing follows to undo it."""
+    """(middle, half) with (f - middle) / half in [-1, 1] on [a, b]; middle 0 where nothing follows to undo it."""
     low, high = (float(v) for v in f.f(np.array([a, b])))
     if not centred:
         return 0.0, _power_of_two(max(abs(low), abs(high), _LEAST_SCALE))

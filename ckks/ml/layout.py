@@ -119,12 +119,12 @@ class Packing:
         for start in range(0, len(features), size):
             block = features[start : start + size]
             if layout == FEATURE_MAJOR:
-                values = np.zeros((self.features, self.slots))
+                values: Floats = np.zeros((self.features, self.slots))
                 values[:, : len(block)] = block.T
             else:
-                values = np.zeros((size, record_width(self.features)))
-                values[: len(block), : self.features] = block
-                values = values.ravel()
+                records = np.zeros((size, record_width(self.features)))
+                records[: len(block), : self.features] = block
+                values = records.ravel()
             yield values
 
     def unpack(self, chunks: Sequence[Floats], rows: int, layout: str) -> Floats:

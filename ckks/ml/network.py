@@ -109,7 +109,7 @@ class Network:
     @property
     def width(self) -> int:
         """Number of features, K."""
-        return self.layers[0].weights.shape[1]
+        return int(self.layers[0].weights.shape[1])
 
     @property
     def outputs(self) -> int:

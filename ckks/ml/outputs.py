@@ -76,8 +76,8 @@ class Output:
         labels = np.array(self.classes)
         if scores.shape[1] == 1:
             threshold = 0.5 if self.kind == "probability" else 0.0
-            return labels[(scores[:, 0] > threshold).astype(np.int64)]
-        return labels[scores.argmax(axis=1)]
+            return np.asarray(labels[(scores[:, 0] > threshold).astype(np.int64)])
+        return np.asarray(labels[scores.argmax(axis=1)])
 
     def certain(self, scores: Floats, error: Floats) -> NDArray[np.bool_]:
         """Return for which rows of exact scores no error of this size changes the label: the margin exceeds it."""

@@ -1,7 +1,7 @@
 """The comparison that trees are made of: 1 for x > 0, 0 for x < 0, and anything between near 0.
 
 `comparison(resolution, error)` chooses one; `Forest` knows of it only what `Comparison` says. What is here is a single
-polynomial, of at most degree 127: enough to decide differences of a sixteenth of a range to about a hundredth. Composite
+polynomial, of at most degree 127: enough to decide differences of a sixteenth of a range to within 0.003. Composite
 polynomials reach further for the same levels, and take this one's place without a change elsewhere.
 """
 
@@ -78,8 +78,8 @@ def comparison(resolution: float, error: float | None = None) -> Comparison:
     assert best is not None
     if (error is not None and best.error > error) or best.error > 0.25:
         raise ModelError(
-            f"differences of {resolution:g} of a range are decided to {best.error:.2g} at best; allow a larger error, or "
-            "a coarser resolution"
+            f"differences of {resolution:g} of a range are decided to {best.error:.2g} at best; allow a larger error, "
+            "or a coarser resolution"
         )
     return best
 
