@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ckks.ml.layout import Encrypted
 from ckks.ml.model import Description
 from ckks.ml.schema import Outside
 from ckks.ring import Rng
-from ckks.rlwe import EvaluationKeys
+from ckks.rlwe import EvaluationKeys, Noise
 from ckks.scheme import Encryptor
 
 if TYPE_CHECKING:
@@ -104,6 +105,12 @@ class Client:
         return Encrypted(tuple(ct for ct, _ in pairs), len(features), layout, clipped, tuple(s for _, s in pairs))
 
     # ---- scores ----------------------------------------------------------------------------------------------------
+
+    def receive(self, frames: Sequence[bytes], *, rows: int, layout: str) -> Encrypted:
+        """Return the encrypted scores that a server sent as `Encrypted.frames()`, with the error the model states."""
+        params = self.description.params
+        size = max(self.score_error / self.description.scale, 2.0**-60) * float(params.scale)
+        return Encrypted.from_frames(frames, params, rows=rows, layout=layout, noise=Noise(size, size))
 
     def scores(self, answer: Encrypted) -> Floats:
         """Return the decrypted scores, (rows, M), each within `score_error` of the model's own."""

@@ -58,7 +58,8 @@ def from_sklearn(
         output: "score" sends logits back, and the key holder applies sigmoid or softmax exactly. "probability" has the
             sigmoid of two classes evaluated encrypted, by a polynomial.
         degree: of the polynomials in place of activations, 31 unless given; raised to 2^k - 1, which costs no level.
-        max_abs_error: of each activation, instead: the least degree that reaches it, up to 127 or `degree`.
+        max_abs_error: of each activation, as a share of half its values' range, instead: the least degree that reaches
+            it, up to 127 or `degree`.
         resolution: for trees: how close to a threshold, as a share of the feature's range, a comparison may err.
         precision_bits: of values scaled to [-1, 1].
         security: 128, 192 or 256 bits.

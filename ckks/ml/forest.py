@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ckks.errors import ModelError
 from ckks.ml import plain
-from ckks.ml.layers import add_each, linear, stack
+from ckks.ml.layers import add_each, groups, join, linear, stack
 from ckks.ml.schema import Schema
 from ckks.ml.step import Comparison, comparison
 from ckks.ml.trees import Path, Tree
@@ -122,7 +122,12 @@ class Forest:
 
     def evaluate(self, evaluator: Evaluator, x: Ciphertext, layout: str) -> Ciphertext:
         """Return scores / scale, a batch (M,), for features packed in `layout`."""
-        left = self.comparison(evaluator, linear(evaluator, x, self.weights, self.bias, layout))
+        left = join(
+            [
+                self.comparison(evaluator, linear(evaluator, x, self.weights[i], self.bias[i], layout))
+                for i in groups(len(self.bias))
+            ]
+        )
         right = evaluator.add(evaluator.negate(left), 1.0)
         known: dict[Path, Ciphertext] = {}
         for i in range(len(self.weights)):

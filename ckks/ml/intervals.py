@@ -2,7 +2,8 @@
 
 Ranges go forward from the features: those of a first layer are exact, taken over every row the schema accepts; those
 of a later one take each input at its own range. An activation f is replaced by a polynomial on the union [a, b] of
-its arguments' ranges, and what that is off, at most, goes forward too: an argument off by d makes a value off by
+its arguments' ranges (relu, which commutes with factors, on each unit's own), and what that is off, at most, goes
+forward too: an argument off by d makes a value off by
 fit + L d (L the Lipschitz constant of f), and weights w of such values a sum off by |w| @ (fit + L d).
 """
 
@@ -34,17 +35,22 @@ _LEAST_SCALE = 2.0**-40
 
 @dataclass(frozen=True)
 class Activation:
-    """A function that never decreases; `odd`: up to a constant, so that a symmetric interval saves half the terms."""
+    """A function that never decreases.
+
+    odd          up to a constant, so that a symmetric interval saves half the terms
+    homogeneous  f(r x) = r f(x) for r > 0, so that each unit may have a radius of its own
+    """
 
     f: Callable[[Floats], Floats]
     lipschitz: float
-    odd: bool
+    odd: bool = False
+    homogeneous: bool = False
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation(lambda x: np.maximum(x, 0.0), 1.0, False),
-    "tanh": Activation(np.tanh, 1.0, True),
-    "logistic": Activation(logistic, 0.25, True),
+    "relu": Activation(lambda x: np.maximum(x, 0.0), 1.0, homogeneous=True),
+    "tanh": Activation(np.tanh, 1.0, odd=True),
+    "logistic": Activation(logistic, 0.25, odd=True),
 }
 
 
@@ -66,7 +72,8 @@ def normalised(
         dense: from the features to the scores.
         schema: the features.
         degree: of the polynomials in place of activations; raised to the highest of its depth.
-        max_abs_error: of each activation (before the weights that follow), instead of a degree or below it.
+        max_abs_error: of each activation, as a share of half the length of its values' range; instead of a degree, or
+            with the highest that is tried.
 
     Raises:
         ModelError: no degree reaches the error on the proven interval, or the layers do not fit.
@@ -82,21 +89,17 @@ def normalised(
             scale = _power_of_two(max(float(np.abs(np.concatenate([low, high])).max()), _LEAST_SCALE))
             layers.append(Layer(weights / scale, bias / scale))
             return Network(tuple(layers), scale, off)
-        f = ACTIVATIONS[layer.activation]
-        a, b = _interval(low, high, f.odd)
-        center, radius = (a + b) / 2, (b - a) / 2
-        last = k + 1 == len(merged)
-        middle, half = _frame(f, a, b, centred=not last)
-        polynomial = _fitted(layer.activation, a, b, middle, half, degree, max_abs_error)
-        layers.append(Layer(weights / radius, (bias - center) / radius, polynomial))
-        fit = half * (polynomial.max_abs_error or 0.0)
+        last, f = k + 1 == len(merged), ACTIVATIONS[layer.activation]
+        unit = _unit(f, low, high, centred=not last)
+        polynomial = _fitted(layer.activation, *unit.fit, degree, max_abs_error)
+        layers.append(Layer(weights / unit.radius[:, None], (bias - unit.center) / unit.radius, polynomial))
+        fit = unit.half * (polynomial.max_abs_error or 0.0)
         low, high = f.f(low) - fit, f.f(high) + fit
         off = fit + f.lipschitz * off
         if last:
-            return Network(tuple(layers), half, off)
+            return Network(tuple(layers), float(unit.half[0]), off)
         following = merged[k + 1]
-        weights = following.weights * half
-        bias = following.bias + following.weights @ np.full(len(low), middle)
+        weights, bias = following.weights * unit.half, following.bias + following.weights @ unit.middle
         low, high = _through(following, low, high)
         off = np.abs(following.weights) @ off
     raise ModelError("a network without a last layer")  # pragma: no cover - the loop returns
@@ -123,34 +126,48 @@ def _through(layer: Dense, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     return middle - reach, middle + reach
 
 
-def _interval(low: Floats, high: Floats, odd: bool) -> tuple[float, float]:
-    a, b = float(low.min()), float(high.max())
-    if odd:
-        a, b = min(a, -b), max(b, -a)
-    spare = _MARGIN * max(b - a, abs(a), abs(b), 1.0)
-    return a - spare, b + spare
+@dataclass(frozen=True, eq=False)
+class _Unit:
+    """f(center + radius u) = middle + half g(u), unit by unit; g is one function on [-1, 1], named by `fit`."""
+
+    center: float
+    radius: Floats
+    middle: Floats
+    half: Floats
+    fit: tuple[float, float, float, float]
 
 
-def _frame(f: Activation, a: float, b: float, *, centred: bool) -> tuple[float, float]:
-    """(middle, half) with (f - middle) / half in [-1, 1] on [a, b]; middle 0 where nothing follows to undo it."""
-    low, high = (float(v) for v in f.f(np.array([a, b])))
+def _unit(f: Activation, low: Floats, high: Floats, *, centred: bool) -> _Unit:
+    """Choose g with values in [-1, 1] for arguments in [low, high]; middle 0 where no layer follows to undo it."""
+    spare = _MARGIN * max(float((high - low).max()), 1.0)
+    if f.homogeneous:
+        radius = np.maximum(np.abs(low), np.abs(high)) + spare
+        a, b = -1.0, 1.0
+    else:
+        a, b = float(low.min()) - spare, float(high.max()) + spare
+        if f.odd:
+            a, b = min(a, -b), max(b, -a)
+        radius = np.full(len(low), (b - a) / 2)
+    least, greatest = (float(v) for v in f.f(np.array([a, b])))
+    middle, half = (least + greatest) / 2, (greatest - least) / 2 or 1.0
     if not centred:
-        return 0.0, _power_of_two(max(abs(low), abs(high), _LEAST_SCALE))
-    return (low + high) / 2, (high - low) / 2 or 1.0
+        middle, half = 0.0, _power_of_two(max(abs(least), abs(greatest), _LEAST_SCALE))
+    size = radius if f.homogeneous else np.ones(len(low))
+    return _Unit((a + b) / 2, radius, middle * size, half * size, (a, b, middle, half))
 
 
 @lru_cache(maxsize=256, typed=True)
 def _fitted(
     name: str, a: float, b: float, middle: float, half: float, degree: int | None, max_abs_error: float | None
 ) -> Polynomial:
-    """(f(center + radius u) - middle) / half as a polynomial in u on [-1, 1]."""
+    """(f(x) - middle) / half as a polynomial in u on [-1, 1], x = (a + b) / 2 + u (b - a) / 2."""
     f, center, radius = ACTIVATIONS[name].f, (a + b) / 2, (b - a) / 2
     try:
         return approximate(
             lambda u: (f(center + radius * u) - middle) / half,
             (-1.0, 1.0),
             degree=degree,
-            max_abs_error=None if max_abs_error is None else max_abs_error / half,
+            max_abs_error=max_abs_error,
             fill_depth=True,
         )
     except ParameterError as error:

@@ -23,11 +23,14 @@ from ckks.rlwe import Ciphertext, Noise
 from ckks.scheme import Evaluator
 from ckks.scheme.meta import meta_of
 
-__all__ = ["FEATURE_MAJOR", "RECORDS", "add_each", "linear", "record_width", "stack"]
+__all__ = ["FEATURE_MAJOR", "RECORDS", "add_each", "groups", "join", "linear", "record_width", "stack"]
 
 FEATURE_MAJOR, RECORDS = "feature-major", "records"
 
 Floats = NDArray[np.float64]
+
+GROUP = 16
+"""Units of a layer that are computed together: a polynomial holds all its powers for each of them."""
 
 
 def record_width(features: int) -> int:
@@ -69,6 +72,16 @@ def add_each(evaluator: Evaluator, x: Ciphertext, constants: Floats) -> Cipherte
     known = min(meta.bound, 1.0 + float(np.abs(constants).max(initial=0.0)))  # of a sum whose value is in [-1, 1]
     x = evaluator.with_bound(x, known, min(meta.rms, known))
     return stack([evaluator.add(x[m], float(c)) for m, c in enumerate(constants)])
+
+
+def groups(count: int) -> list[slice]:
+    """Return the slices of a layer's units that are computed together."""
+    return [slice(start, min(start + GROUP, count)) for start in range(0, count, GROUP)]
+
+
+def join(parts: Sequence[Ciphertext]) -> Ciphertext:
+    """Return the batch (M,) that consists of these batches, one after the other."""
+    return parts[0] if len(parts) == 1 else stack([part[i] for part in parts for i in range(part.shape[0])])
 
 
 def stack(cts: Sequence[Ciphertext]) -> Ciphertext:

@@ -63,7 +63,7 @@ class Encrypted:
     ) -> Encrypted:
         """Return what `frames` holds, checked as `ciphertext_from_bytes` checks it; values in [-1, 1].
 
-        noise  of the ciphertexts: leave it out for fresh encryptions, state it for scores (`Model.noise`)
+        noise  of the ciphertexts: leave it out for fresh encryptions, state it for scores
         """
         return cls(
             tuple(ciphertext_from_bytes(frame, params, bound=1.0, noise=noise) for frame in frames), rows, layout

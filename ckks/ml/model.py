@@ -26,8 +26,8 @@ from ckks.ml.network import Network
 from ckks.ml.outputs import Output
 from ckks.ml.rehearsal import rehearse
 from ckks.ml.schema import Outside, Schema
-from ckks.rlwe import Ciphertext, EvaluationKeys, Noise
-from ckks.scheme import CKKSParams, error_bound
+from ckks.rlwe import Ciphertext, EvaluationKeys
+from ckks.scheme import CKKSParams, error_bound, expected_error
 from ckks.scheme.serialization import params_from_bytes, to_bytes
 
 if TYPE_CHECKING:
@@ -204,15 +204,14 @@ class Model:
         return self.packing.layout_for(rows)
 
     @cached_property
-    def noise(self) -> Noise:
-        """The size of the error of the encrypted scores, whatever the layout: found by an evaluation of zeros."""
-        noises = [one.noise for one in self._rehearsed]
-        return Noise(max(n.std for n in noises), max(n.bound for n in noises))
-
-    @cached_property
     def encryption_error(self) -> float:
         """A bound on what encryption moves a score by (see `rlwe.noise` for the meaning of a bound)."""
         return self.program.scale * max(error_bound(one) for one in self._rehearsed)
+
+    @cached_property
+    def expected_error(self) -> float:
+        """The rms error to expect of a score, by encryption alone: far below the bound, which adds up worst cases."""
+        return self.program.scale * max(expected_error(one) for one in self._rehearsed)
 
     @cached_property
     def score_errors(self) -> Floats:
@@ -273,11 +272,11 @@ class Model:
 
         return Server(self, keys)
 
-    def client(self, rng: Rng | None = None) -> Client:
-        """Return the side that encrypts and decrypts, with a new secret key."""
+    def client(self, *, outside: Outside = "refuse", rng: Rng | None = None) -> Client:
+        """Return the side that encrypts and decrypts, with a new secret key; arguments as for `Client`."""
         from ckks.ml.client import Client
 
-        return Client(self.description, rng=rng)
+        return Client(self.description, outside=outside, rng=rng)
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON: the description, and what is evaluated. The owner's, not the client's."""

@@ -21,7 +21,7 @@ from ckks.circuits.polynomial import evaluate_normalised
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import ModelError
 from ckks.ml import plain
-from ckks.ml.layers import linear
+from ckks.ml.layers import groups, join, linear
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
 
@@ -134,9 +134,16 @@ class Network:
     def evaluate(self, evaluator: Evaluator, x: Ciphertext, layout: str) -> Ciphertext:
         """Return scores / scale, a batch (M,), for features packed in `layout` (see `ml.layout`)."""
         for k, layer in enumerate(self.layers):
-            x = linear(evaluator, x, layer.weights, layer.bias, None if k else layout)
-            if layer.polynomial is not None:
-                x = evaluate_normalised(evaluator, x, layer.polynomial)
+            packed = None if k else layout
+            p = layer.polynomial
+            if p is None:
+                x = linear(evaluator, x, layer.weights, layer.bias, packed)
+                continue
+            units = [
+                evaluate_normalised(evaluator, linear(evaluator, x, layer.weights[i], layer.bias[i], packed), p)
+                for i in groups(len(layer.bias))
+            ]
+            x = join(units)
         return x
 
     def in_the_clear(self, features: ArrayLike) -> Floats:

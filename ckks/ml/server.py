@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ckks.errors import BasisMismatch, LevelError, SlotError
 from ckks.ml.layout import Encrypted
 from ckks.ml.model import Model
@@ -24,6 +26,10 @@ class Server:
         """Keep both."""
         self.model = model
         self.evaluator = Evaluator(model.params, keys)
+
+    def receive(self, frames: Sequence[bytes], *, rows: int, layout: str) -> Encrypted:
+        """Return encrypted rows that a client sent as `Encrypted.frames()`; SerializationError for anything else."""
+        return Encrypted.from_frames(frames, self.model.params, rows=rows, layout=layout)
 
     def evaluate(self, rows: Encrypted) -> Encrypted:
         """Return the encrypted scores of encrypted rows: a batch (M,) of ciphertexts for each chunk.
