@@ -237,7 +237,9 @@ def test_entropy_is_asked_for_in_one_module(name):
     assert not users or name in ("ckks.ring.csprng", "ckks.rlwe.secret.export")
 
 
-@pytest.mark.parametrize("module", ["churn.server", "churn.worker", "churn.hosting", "ckks.rlwe.serialization"])
+@pytest.mark.parametrize(
+    "module", ["churn.server", "churn.worker", "churn.hosting", "ckks.rlwe.serialization", "ckks.ml.server"]
+)
 def test_the_service_loads_nothing_that_decrypts(module, tmp_path):
     """A fresh process that can host models, or compute for one that does, holds no code that touches a secret key."""
     if module == "churn.server":

@@ -23,6 +23,7 @@ PUBLIC = [
     "ckks.comparisons",
     "ckks.errors",
     "ckks.kernels",
+    "ckks.ml",
     "ckks.ring",
     "ckks.rlwe",
     "ckks.rlwe.secret",

@@ -72,7 +72,7 @@ def from_sklearn(
     """
     steps, estimator = _unwrapped(model)
     trained = read(estimator)
-    n_columns, names = _width(model, estimator, X)
+    n_columns, names = _width(model, (*steps, estimator), X)
     columns = Columns.of(n_columns, names)
     for step in steps:
         columns = fold(step, columns)
@@ -113,12 +113,12 @@ def _unwrapped(model: Any) -> tuple[list[Any], Any]:
             return steps, model
 
 
-def _width(model: Any, estimator: Any, X: Any) -> tuple[int, tuple[str, ...] | None]:
-    names = getattr(model, "feature_names_in_", None)
-    try:
-        count = int(model.n_features_in_)
-    except AttributeError:
-        raise ModelError(f"this {type(model).__name__} is not fitted; call fit first") from None
+def _width(model: Any, parts: Sequence[Any], X: Any) -> tuple[int, tuple[str, ...] | None]:
+    """Number and names of the columns: of the first part that knows (a step 'passthrough' does not)."""
+    knowing = [one for one in (model, *parts) if hasattr(one, "n_features_in_")]
+    if not knowing:
+        raise ModelError(f"this {type(model).__name__} is not fitted; call fit first")
+    count, names = int(knowing[0].n_features_in_), getattr(knowing[0], "feature_names_in_", None)
     if X is not None and (shape := shape_and_names(X)[0])[1:] != (count,):
         raise ModelError(f"X of shape {shape} for a model of {count} features; pass the data that it was trained on")
     return count, None if names is None else tuple(map(str, names))

@@ -17,7 +17,7 @@ from math import ceil, log2
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.approximation import approximate, logistic
+from ckks.circuits.approximation import Method, approximate, logistic
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import ModelError, ParameterError
 from ckks.ml.network import Layer, Network
@@ -162,14 +162,22 @@ def _fitted(
 ) -> Polynomial:
     """(f(x) - middle) / half as a polynomial in u on [-1, 1], x = (a + b) / 2 + u (b - a) / 2."""
     f, center, radius = ACTIVATIONS[name].f, (a + b) / 2, (b - a) / 2
-    try:
+
+    def fit(method: Method) -> Polynomial:
         return approximate(
             lambda u: (f(center + radius * u) - middle) / half,
             (-1.0, 1.0),
             degree=degree,
             max_abs_error=max_abs_error,
+            method=method,
             fill_depth=True,
         )
+
+    try:
+        try:
+            return fit("minimax")
+        except ParameterError:  # steep functions defeat the exchange; interpolation is worse by a small factor only
+            return fit("chebyshev")
     except ParameterError as error:
         raise ModelError(
             f"arguments of {name} may lie anywhere in [{a:.4g}, {b:.4g}], and {error}. Declare narrower input ranges, "

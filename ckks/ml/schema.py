@@ -141,8 +141,8 @@ class CategoricalColumn:
         unknown = np.flatnonzero(positions < 0)
         if unknown.size and not self.unknown_is_zero:
             raise RangeError(
-                f"{name}, row {unknown[0]}, holds {values[unknown[0]]!r}, in {unknown.size} rows no category that the "
-                f"model knows; they are {', '.join(map(repr, self.categories[:8]))}"
+                f"{name}, row {unknown[0]}, holds {values.tolist()[unknown[0]]!r}, in {unknown.size} rows no category "
+                f"that the model knows; they are {', '.join(map(repr, self.categories[:8]))}"
             )
         features = np.zeros((len(values), len(self.categories) + 1))
         features[np.arange(len(values)), positions] = 1.0  # the last column takes the unknown ones

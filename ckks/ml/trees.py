@@ -65,9 +65,10 @@ def boosted(estimator: Any) -> tuple[tuple[Tree, ...], Floats]:
     if type(estimator.init_).__name__ not in ("DummyClassifier", "DummyRegressor"):
         raise ModelError(f"boosting that starts from a {type(estimator.init_).__name__}; needed init=None or 'zero'")
     # A Dummy gives every row the same; what all trees add to it is read off any row.
-    row = np.zeros((1, estimator.n_features_in_), np.float32)
-    start = np.asarray(estimator._raw_predict_init(row), np.float64).reshape(outputs)
-    return tuple(trees), start
+    row = np.zeros((1, estimator.n_features_in_))
+    whole = getattr(estimator, "decision_function", estimator.predict)(row).reshape(outputs)
+    added = [estimator.learning_rate * sum(one.predict(row)[0] for one in stages[:, k]) for k in range(outputs)]
+    return tuple(trees), np.asarray(whole - np.array(added), np.float64)
 
 
 def _read(tree: Any, values: Floats) -> Tree:
