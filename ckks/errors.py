@@ -11,7 +11,7 @@
     |-- BasisMismatch         (ValueError)   operands over different moduli or parameters
     |-- MissingKey            (KeyError)     an evaluation key that was never generated or sent
     |-- SerializationError    (ValueError)   bytes that are not a valid object of ours
-    |-- ModelError            (ValueError)   a trained model, or a description of one, that cannot be evaluated encrypted
+    |-- ModelError            (ValueError)   a trained model, or its description, that cannot be evaluated encrypted
     |-- MissingPackage        (ImportError)  an optional package that is not installed
     |-- QueriesSpent          (RuntimeError) more decryptions to be published than a key was set up for
     `-- BackendError          (RuntimeError) a kernel source that is unknown or not available here

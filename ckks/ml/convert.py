@@ -70,8 +70,10 @@ def from_sklearn(
         ModelError: an estimator or transformer that cannot be evaluated encrypted, or is not fitted; ranges that are
             missing; polynomials that cannot reach the error asked for.
     """
-    steps, estimator = _unwrapped(model)
+    steps, estimator, targets = _unwrapped(model)
     trained = read(estimator)
+    for transformer in reversed(targets):
+        trained = _untransformed(trained, transformer)
     n_columns, names = _width(model, (*steps, estimator), X)
     columns = Columns.of(n_columns, names)
     for step in steps:
@@ -97,9 +99,10 @@ def from_sklearn(
     return Model(program, schema, trained.output, params, tuple(layouts))
 
 
-def _unwrapped(model: Any) -> tuple[list[Any], Any]:
-    """The transformers before the estimator, and the estimator."""
+def _unwrapped(model: Any) -> tuple[list[Any], Any, list[Any]]:
+    """The transformers before the estimator, the estimator, and the transformers of its targets, outermost first."""
     steps: list[Any] = []
+    targets: list[Any] = []
     while True:
         name = type(model).__name__
         if name == "Pipeline":
@@ -107,10 +110,27 @@ def _unwrapped(model: Any) -> tuple[list[Any], Any]:
             model = model.steps[-1][1]
         elif name == "FrozenEstimator":
             model = model.estimator
+        elif name == "TransformedTargetRegressor" and hasattr(model, "regressor_"):
+            targets.append(model.transformer_)
+            model = model.regressor_
         elif hasattr(model, "best_estimator_"):
             model = model.best_estimator_
         else:
-            return steps, model
+            return steps, model, targets
+
+
+def _untransformed(trained: Trained, transformer: Any) -> Trained:
+    """The same regression with its outputs taken back through an affine transformation of the targets."""
+    if trained.output.kind != "value" or not trained.layers:
+        raise ModelError("a TransformedTargetRegressor of trees; train them on the targets as they are")
+    *layers, last = trained.layers
+    scaled = fold(transformer, Columns.of(len(last.bias), None))
+    try:
+        inverse = np.linalg.inv(scaled.weights)
+    except np.linalg.LinAlgError:
+        raise ModelError("a transformation of targets that has no inverse") from None
+    layers.append(Dense(inverse @ last.weights, inverse @ (last.bias - scaled.shift)))
+    return Trained(trained.output, tuple(layers))
 
 
 def _width(model: Any, parts: Sequence[Any], X: Any) -> tuple[int, tuple[str, ...] | None]:

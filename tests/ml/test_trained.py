@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from ml_kit import insecure_params, table
 from sklearn.cluster import KMeans
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     BayesianRidge,
     ElasticNet,
@@ -25,8 +27,9 @@ from sklearn.linear_model import (
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+from sklearn.tree import DecisionTreeRegressor
 
 from ckks.errors import ModelError
 from ckks.ml import from_sklearn, supported
@@ -47,6 +50,8 @@ REGRESSIONS = {
     "linear support vectors": LinearSVR(random_state=0),
     "searched": GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}),
     "pipeline": make_pipeline(StandardScaler(), Ridge()),
+    "scaled target": TransformedTargetRegressor(make_pipeline(StandardScaler(), Ridge()), transformer=MinMaxScaler()),
+    "frozen": FrozenEstimator(Ridge().fit(X, Y)),
 }
 
 
@@ -108,6 +113,12 @@ REFUSED = {
     "PoissonRegressor cannot be evaluated": lambda: PoissonRegressor().fit(X, np.abs(Y)),
     "RandomForestClassifier cannot": lambda: RandomForestClassifier(2).fit(X, TWO),
     "KMeans cannot": lambda: KMeans(2, n_init=1).fit(X),
+    "function of its own": lambda: TransformedTargetRegressor(Ridge(), func=np.cbrt, inverse_func=lambda v: v**3).fit(
+        X, Y
+    ),
+    "TransformedTargetRegressor of trees": lambda: TransformedTargetRegressor(
+        DecisionTreeRegressor(max_depth=1), transformer=StandardScaler()
+    ).fit(X, Y),
     "kernel 'rbf'": lambda: SVR().fit(X, Y),
     "more than two classes votes between pairs": lambda: SVC(kernel="linear").fit(X, THREE),
     "multilabel": lambda: MLPClassifier((2,), max_iter=1000, tol=1.0).fit(X, np.column_stack([Y > 0, Y > 1])),
