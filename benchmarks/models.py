@@ -224,11 +224,6 @@ def cells(r: Result) -> list[str]:
         return f"{r.chunk_rows / statistics.median(found):,.0f}" if found else ""
 
     classes = bool(r.model.output.classes)
-    same = (
-        f"{r.plain_score:.4f}"
-        if r.plain_score == r.encrypted_score
-        else f"{r.plain_score:.4f}, {r.encrypted_score:.4f}"
-    )
     return [
         r.case.title,
         str(r.rows),
