@@ -19,12 +19,13 @@ from sklearn.utils.estimator_checks import check_estimator
 from ckks.errors import RangeError
 from ckks.ml import EncryptedClassifier, EncryptedRegressor
 
-FRESH = "each prediction has the error of a fresh encryption, which at 24 bits exceeds the check's 1e-9"
+FRESH = "each prediction has the error of a fresh encryption, which at 24 bits exceeds a tolerance of 1e-7"
 EXPECTED = {
     "check_estimators_pickle": FRESH,
     "check_fit_idempotent": FRESH,
     "check_methods_sample_order_invariance": FRESH,
     "check_methods_subset_invariance": FRESH,
+    "check_supervised_y_2d": FRESH,
 }
 
 
@@ -34,12 +35,12 @@ def test_scikit_learns_checks(kind):
     """At 40 bits all of them pass, without an exception."""
     found = check_estimator(kind(precision_bits=40), on_skip=None)
     passed = [one["check_name"] for one in found if one["status"] == "passed"]
-    assert len(passed) > 40 and set(EXPECTED) <= {*passed, "check_methods_subset_invariance"}
+    assert len(passed) > 40 and set(EXPECTED) <= set(passed)
 
 
 @pytest.mark.parametrize("kind", [EncryptedClassifier, EncryptedRegressor])
 def test_scikit_learns_checks_at_the_default_precision(kind):
-    """At 24 bits, those fail that compare two predictions of one row to nine digits; nothing else does."""
+    """At 24 bits, those may fail that compare two predictions of one row to seven digits; nothing else does."""
     found = check_estimator(kind(), on_skip=None, on_fail=None, expected_failed_checks=EXPECTED)
     failed = [one["check_name"] for one in found if one["status"] == "failed"]
     assert failed == []

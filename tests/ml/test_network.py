@@ -96,6 +96,18 @@ def test_every_argument_lies_in_the_interval(activation, sizes):
     assert reached[0] > 0.5 and reached[-1] > 0.1, "intervals that say something"
 
 
+def test_polynomials_that_overshoot_are_allowed_for():
+    """A coarse polynomial leaves the range of its function; the next layer's interval holds what it gives."""
+    one = [Dense(np.array([[2.0, 0.0, 0.0, 0.0, 0.0, 0.0]]), np.zeros(1), "relu")]
+    dense = [*one, Dense(np.eye(1), np.zeros(1), "relu"), Dense(np.eye(1), np.zeros(1))]
+    network = normalised(dense, SCHEMA, degree=3)
+    e, _ = SCHEMA.encode(rows(4000))
+    first, second, _ = network.layers
+    u = first.polynomial(e @ first.weights.T + first.bias) @ second.weights.T + second.bias
+    assert first.polynomial.max_abs_error > 0.05
+    assert 1 - 1e-3 < u.max() <= 1
+
+
 def test_linear_layers_are_multiplied_out():
     dense = layers((6, 5, 4, 2), "identity")
     network = normalised(dense, SCHEMA)

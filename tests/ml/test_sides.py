@@ -10,6 +10,7 @@ from ml_kit import FAR, encrypted_scores, insecure_params, sides, table
 from process import output_of
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from ckks import Encryptor, KeyGenerator
 from ckks.errors import (
     BasisMismatch,
     HEError,
@@ -22,6 +23,7 @@ from ckks.errors import (
 )
 from ckks.ml import Client, Description, Encrypted, Model, Server, from_sklearn, parameters_for
 from ckks.ml.layers import FEATURE_MAJOR, RECORDS
+from ckks.ml.rehearsal import rehearse
 from ckks.ring import Rng
 
 X = table(150, 5)
@@ -174,6 +176,21 @@ def test_an_oversized_promise_is_not_believed():
     x = client.encrypt(X).chunks[0]
     lying = server.evaluator.with_bound(x, 1e-9)
     assert server.evaluate_chunk(lying, FEATURE_MAJOR).noise == server.evaluate_chunk(x, FEATURE_MAJOR).noise
+
+
+@pytest.mark.parametrize("layout", [FEATURE_MAJOR, RECORDS])
+def test_what_is_rehearsed_is_what_an_evaluation_carries(layout):
+    """The noise of scores, before there is a key, is that of rows encrypted under a public key: no smaller than ours."""
+    m = model()
+    client, server = sides(m)
+    generator = KeyGenerator(m.params)
+    encryptor = Encryptor(m.params, generator.public_key(generator.secret_key()))
+    (values,) = m.packing.pack(m.schema.encode(X[:16])[0], layout)
+    rehearsed = rehearse(m.program, m.params, m.packing, layout).noise
+    carried = server.evaluate_chunk(encryptor.encrypt(values, bound=1.0), layout).noise
+    assert (rehearsed.std, rehearsed.bound) == pytest.approx((carried.std, carried.bound), rel=1e-9)
+    ours = server.evaluate(client.encrypt(X[:16], layout=layout)).chunks[0].noise
+    assert ours.bound <= rehearsed.bound
 
 
 def test_models_that_do_not_fit_their_parameters():
