@@ -64,9 +64,10 @@ def matrix(value: object, what: str, columns: int | None = None) -> NDArray[np.f
     """Return a list of rows of finite numbers as an array, read-only; (columns,) numbers where rows are no lists."""
     rows = items(value, what)
     try:
-        array = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = np.full(1, np.nan)
+        found = np.array(rows)
+    except ValueError:  # rows of different lengths
+        found = np.array(None)
+    array = found.astype(np.float64) if found.dtype.kind in "if" else np.full(1, np.nan)
     wrong_width = columns is not None and (not array.ndim or array.shape[-1] != columns)
     if array.ndim not in (1, 2) or not array.size or not np.isfinite(array).all() or wrong_width:
         raise ModelError(
