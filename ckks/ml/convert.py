@@ -38,7 +38,7 @@ def from_sklearn(
     output: Literal["score", "probability"] = "score",
     degree: int | None = None,
     max_abs_error: float | None = None,
-    resolution: float = 2.0**-4,
+    resolution: float = 2.0**-6,
     precision_bits: float = 24,
     security: int = 128,
     layouts: Sequence[str] = (FEATURE_MAJOR, RECORDS),

@@ -43,7 +43,7 @@ class _Encrypted(BaseEstimator):  # type: ignore[misc]
         margin: float = 0.0,
         degree: int | None = None,
         max_abs_error: float | None = None,
-        resolution: float = 2.0**-4,
+        resolution: float = 2.0**-6,
         precision_bits: float = 24,
         params: CKKSParams | None = None,
     ) -> None:
