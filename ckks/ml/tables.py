@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.errors import ModelError
+from ckks.errors import ModelError, SlotError
 
 __all__ = ["cells", "shape_and_names"]
 
@@ -19,7 +19,10 @@ def shape_and_names(X: Any) -> tuple[tuple[int, ...], tuple[str, ...] | None]:
     if hasattr(X, "columns"):
         names = list(X.columns)
         return tuple(X.shape), tuple(names) if all(isinstance(name, str) for name in names) else None
-    return np.shape(X), None
+    try:
+        return np.shape(X), None
+    except ValueError:
+        raise SlotError("a list of rows of different lengths; needed a table: as many cells in each row") from None
 
 
 def cells(X: Any, column: int) -> NDArray[Any]:

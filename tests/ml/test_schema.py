@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from ckks.errors import ModelError, RangeError, SlotError
 from ckks.ml.schema import CategoricalColumn, NumericColumn, Schema
@@ -75,6 +76,10 @@ def test_tables_of_another_shape_are_refused():
     for wrong in (np.zeros(2), np.zeros((3, 3)), np.zeros((1, 2, 2))):
         with pytest.raises(SlotError, match=r"needed \(rows, 2\)"):
             schema.encode(wrong)
+    with pytest.raises(SlotError, match="different lengths"):
+        schema.encode([[0.0, 0.0], [0.0]])
+    with pytest.raises(ModelError, match=r"X.toarray\(\)"):
+        schema.encode(csr_array(np.zeros((1, 2))))
     with pytest.raises(SlotError, match="'b' for 'a'"):
         schema.encode(pd.DataFrame({"b": [0.0], "a": [0.0]}))
     with pytest.raises(ModelError, match="outside='ignore'"):
