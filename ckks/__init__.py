@@ -19,6 +19,7 @@ The layers, each built from the one before and public on its own:
     circuits   polynomials and functions
     vector     operators for users
     planning   what a computation needs, before any key exists
+    ml         trained models, evaluated encrypted
 
 Keys and ciphertexts become bytes in `ckks.scheme.serialization`; errors are in `ckks.errors`.
 
@@ -67,7 +68,10 @@ _HOME = {
     "precision_bits": "ckks.scheme.meta",
     "sigmoid": "ckks.vector",
 }
-_LAYERS = {"arith", "circuits", "errors", "kernels", "planning", "ring", "rlwe", "scheme", "vector"}
+_LAYERS = {
+    "arith", "circuits", "comparisons", "errors", "functions", "kernels", "linear", "ml", "planning", "ring", "rlwe", "scheme",
+    "vector",
+}  # fmt: skip
 
 __version__ = "0.1.0"
 __all__ = [

@@ -1,5 +1,5 @@
 """The layers and their direction, read from the source: arith -> kernels -> ring -> rlwe -> scheme -> circuits -> vector
--> planning.
+-> comparisons -> planning -> ml.
 
 What no linter knows: which module may import which, what words a layer may use, what must not be imported at all.
 """
@@ -18,7 +18,7 @@ from process import output_of
 import ckks
 
 ROOT = Path(ckks.__file__).resolve().parents[1]
-LAYERS = ("arith", "kernels", "ring", "rlwe", "scheme", "circuits", "vector", "comparisons", "planning", "churn")
+LAYERS = ("arith", "kernels", "ring", "rlwe", "scheme", "circuits", "vector", "comparisons", "planning", "ml", "churn")
 FACADE = ("ckks", "ckks.__main__")
 """The package itself names things of every layer; no layer may import it."""
 THIRD_PARTY = {
@@ -26,6 +26,7 @@ THIRD_PARTY = {
     "numba": ("ckks.kernels._numba", "ckks.kernels.numba_backend"),
     "llvmlite": ("ckks.kernels._numba",),
     "cffi": ("ckks.kernels.native_backend",),
+    "sklearn": ("ckks.ml.estimators",),
     "cryptography": ("ckks.ring.csprng", "ckks.rlwe.secret.export"),
 }
 """Which packages from outside the library uses, and where."""

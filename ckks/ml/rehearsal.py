@@ -1,4 +1,4 @@
-"""One evaluation of zeros under keys of zeros, to learn the error of the scores before there is any key.
+"""One evaluation that computes nothing, under stand-in keys, to learn the error of scores before there is any key.
 
 Every ciphertext carries the size of its error, and the operations keep it, whatever the words are.
 """
