@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from ckks.circuits.approximation import approximate, chebyshev_interpolant, least_squares, logistic, minimax
 from ckks.circuits.plan import Plan, evaluation_plan
-from ckks.circuits.polynomial import evaluate_normalised, evaluate_polynomial
+from ckks.circuits.polynomial import (
+    evaluate_normalised,
+    evaluate_per_slot,
+    evaluate_polynomial,
+    evaluate_polynomials,
+)
 from ckks.circuits.polynomials import Polynomial
 
 __all__ = [
@@ -13,7 +18,9 @@ __all__ = [
     "approximate",
     "chebyshev_interpolant",
     "evaluate_normalised",
+    "evaluate_per_slot",
     "evaluate_polynomial",
+    "evaluate_polynomials",
     "evaluation_plan",
     "least_squares",
     "logistic",

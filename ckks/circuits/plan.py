@@ -46,6 +46,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ckks.circuits.division import Row, Rows, degree_of, divide_chebyshev, divide_power, parity_of
 from ckks.circuits.polynomials import Basis, Parity, Polynomial
 from ckks.circuits.powers import (
     COST_PRODUCT,
@@ -57,9 +58,19 @@ from ckks.circuits.powers import (
     depth_of_power,
     least_depth,
 )
-from ckks.errors import LevelError
+from ckks.errors import LevelError, ParameterError
 
-__all__ = ["Block", "Plan", "Power", "Product", "evaluation_plan", "execute"]
+__all__ = [
+    "Block",
+    "Plan",
+    "Power",
+    "Product",
+    "check_alike",
+    "evaluation_plan",
+    "execute",
+    "per_slot_plans",
+    "shared_plans",
+]
 
 _SPARSE = 16  # polynomials with at most so many terms are also tried with just those powers
 
@@ -135,6 +146,16 @@ class Plan:
         return self.blocks[-1].depth
 
     @property
+    def degree(self) -> int:
+        """Of the result as a polynomial of u, unless leading coefficients cancel."""
+        reached: list[int] = []
+        for block in self.blocks:
+            found = [index for index, _ in block.terms]
+            found += [reached[part.block] + part.giant for part in block.products]
+            reached.append(max(found, default=0))
+        return reached[-1]
+
+    @property
     def multiplications(self) -> int:
         """Products of two ciphertexts, squares included."""
         return len(self.powers) + sum(len(block.products) for block in self.blocks)
@@ -186,6 +207,60 @@ def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan
 
     Raises LevelError when the depth is below ceil(log2(degree + 1)).
     """
+    return _plans((polynomial,), _allowed(polynomial, depth))[0]
+
+
+@lru_cache(maxsize=64)
+def per_slot_plans(polynomials: tuple[Polynomial, ...]) -> tuple[Plan, ...]:
+    """One plan per polynomial, of one shape: the same powers, products and terms; only the coefficients differ.
+
+    So they can be walked as one, with a vector of coefficients where a plan has a number. The shape is that of a
+    polynomial of the largest degree, odd or even only if all of them are.
+
+    Raises ParameterError unless all have one basis and one interval.
+    """
+    check_alike(polynomials)
+    return _plans(polynomials, max(least_depth(p.degree) for p in polynomials))
+
+
+@lru_cache(maxsize=64)
+def shared_plans(polynomials: tuple[Polynomial, ...]) -> tuple[Plan, ...]:
+    """Plans, each at its polynomial's least depth, that use one list of powers: for several functions of one input.
+
+    Tried are the union of the powers that each would choose, and each one's own choice completed by 2, 4, 8, ...;
+    the cheapest in total is taken.
+
+    Raises ParameterError unless all have one basis and one interval.
+    """
+    basis = check_alike(polynomials)
+    depths = [least_depth(p.degree) for p in polynomials]
+    doubled = {1 << i for i in range(max(depths))}
+    choices = [best_powers(p.degree, _columns((p,))[3], d, basis) for p, d in zip(polynomials, depths, strict=True)]
+    tried = [frozenset[int]().union(*choices)] + [choice | doubled for choice in choices]
+    found = []
+    for wanted in dict.fromkeys(tried):
+        indices = frozenset(close_powers({k for k in wanted if k > 1}, basis))
+        plans = [_build((p,), d, indices)[0] for p, d in zip(polynomials, depths, strict=True)]
+        powers = _used_powers([block for plan in plans for block in plan.blocks], indices, basis)
+        plans = [replace(plan, powers=powers) for plan in plans]
+        each = (COST_PRODUCT + COST_RELINEARISE + COST_RESCALE) * len(powers)
+        found.append((sum(plan.cost - each for plan in plans) + each, plans))
+    return tuple(min(found, key=lambda one: one[0])[1])
+
+
+def check_alike(polynomials: Sequence[Polynomial]) -> Basis:
+    """Return the basis of polynomials that can share their powers; raise ParameterError for others."""
+    kinds = dict.fromkeys((p.basis, p.interval) for p in polynomials)
+    if len(kinds) != 1:
+        listed = "; ".join(f"{basis} on {interval}" for basis, interval in kinds) or "none at all"
+        raise ParameterError(
+            f"polynomials of one input share its powers, so they need one basis and one interval, found {listed}; "
+            "fit all of them on the interval that holds the input"
+        )
+    return polynomials[0].basis
+
+
+def _allowed(polynomial: Polynomial, depth: int | None) -> int:
     least = least_depth(polynomial.degree)
     allowed = least if depth is None else depth
     if allowed < least:
@@ -193,23 +268,41 @@ def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan
             f"degree {polynomial.degree} needs {least} levels, {allowed} are allowed; allow "
             f"{least}, or use a degree up to {(1 << max(allowed, 0)) - 1}"
         )
-    coefficients = list(polynomial.coefficients)
-    center, radius = polynomial.center, polynomial.radius
-    if polynomial.basis == "power":
-        center, radius = 0.0, polynomial.reach
-        coefficients = [c * radius**k for k, c in enumerate(coefficients)]
-    basis = polynomial.basis
-    parity = _parity(coefficients)
-    candidates = [best_powers(polynomial.degree, parity, allowed, basis)]
-    support = [k for k, c in enumerate(coefficients) if c and k]
+    return allowed
+
+
+def _columns(polynomials: tuple[Polynomial, ...]) -> tuple[Rows, float, float, Parity]:
+    """(coefficients of power k as row k, one column per polynomial; center, radius; the parity that all have)."""
+    first = polynomials[0]
+    center, radius = first.center, first.radius
+    rows = np.zeros((max(p.degree for p in polynomials) + 1, len(polynomials)))
+    for j, p in enumerate(polynomials):
+        rows[: p.degree + 1, j] = p.coefficients
+    if first.basis == "power":
+        center, radius = 0.0, first.reach
+        rows *= np.array([radius**k for k in range(len(rows))])[:, None]
+    return list(rows), center, radius, parity_of(list(rows))
+
+
+def _plans(polynomials: tuple[Polynomial, ...], depth: int) -> tuple[Plan, ...]:
+    rows, _, _, parity = _columns(polynomials)
+    basis = polynomials[0].basis
+    candidates = [best_powers(len(rows) - 1, parity, depth, basis)]
+    support = [k for k, row in enumerate(rows) if k and row.any()]
     if len(support) <= _SPARSE:
-        wanted = {k for k in support if depth_of_power(k) < allowed} | {1 << i for i in range(allowed)}
+        wanted = {k for k in support if depth_of_power(k) < depth} | {1 << i for i in range(depth)}
         candidates.append(frozenset(close_powers(wanted, basis)))
-    plans = []
-    for indices in candidates:
-        blocks = _scheduled(_Builder(basis, Splitter(indices)).build(coefficients, allowed))
-        plans.append(Plan(basis, center, radius, _used_powers(blocks, indices, basis), blocks))
-    return min(plans, key=lambda plan: (plan.cost, len(plan.blocks)))
+    plans = [_build(polynomials, depth, indices) for indices in candidates]
+    return min(plans, key=lambda alike: (alike[0].cost, len(alike[0].blocks)))
+
+
+def _build(polynomials: tuple[Polynomial, ...], depth: int, indices: frozenset[int]) -> tuple[Plan, ...]:
+    """One plan per polynomial, all of one shape, with these powers at hand."""
+    rows, center, radius, _ = _columns(polynomials)
+    basis = polynomials[0].basis
+    columns = [_scheduled(blocks) for blocks in _Builder(basis, Splitter(indices)).build(rows, depth)]
+    powers = _used_powers(columns[0], indices, basis)
+    return tuple(Plan(basis, center, radius, powers, blocks) for blocks in columns)
 
 
 def execute(plan: Plan, x: ArrayLike) -> NDArray[Any]:
@@ -234,33 +327,40 @@ def execute(plan: Plan, x: ArrayLike) -> NDArray[Any]:
 
 
 class _Builder:
-    """Splits actual coefficients as the Splitter says; emits blocks in order of evaluation."""
+    """Splits actual coefficients as the Splitter says; emits blocks in order of evaluation.
+
+    Coefficients are rows, one number per polynomial: a row is absent only where all of them are zero, so that the
+    polynomials' blocks have one shape.
+    """
 
     def __init__(self, basis: Basis, splitter: Splitter) -> None:
-        self._divide = _divide_chebyshev if basis == "chebyshev" else _divide_power
+        self._divide = divide_chebyshev if basis == "chebyshev" else divide_power
         self._splitter = splitter
-        self._blocks: list[Block] = []
+        self._blocks: list[list[Block]] = []
 
-    def build(self, coefficients: Sequence[float], depth: int) -> list[Block]:
-        """All blocks for this polynomial, its own last."""
-        self._emit(list(coefficients), depth)
+    def build(self, rows: Rows, depth: int) -> list[list[Block]]:
+        """All blocks of each polynomial, its own last."""
+        self._blocks = [[] for _ in rows[0]]
+        self._emit(list(rows), depth)
         return self._blocks
 
-    def _emit(self, c: list[float], depth: int) -> int:
+    def _emit(self, c: Rows, depth: int) -> int:
         """Append the blocks for sum_k c_k power_k within this depth; return the last's position."""
-        magnitude = math.fsum(abs(v) for v in c)
+        magnitudes = [math.fsum(abs(float(row[j])) for row in c) for j in range(len(self._blocks))]
         products: list[Product] = []
-        terms: list[tuple[int, float]] = []
-        while (top := _degree(c)) > 0:
+        terms: list[tuple[int, Row]] = []
+        while (top := degree_of(c)) > 0:
             if self._splitter.is_term(top, depth):
                 terms.append((top, c[top]))
-                c[top] = 0.0
+                c[top] = np.zeros_like(c[top])
                 continue
-            giant = self._splitter.split(top, _parity(c), depth).giant
+            giant = self._splitter.split(top, parity_of(c), depth).giant
             quotient, c = self._divide(c, giant)
             products.append(Product(self._emit(quotient, depth - 1), giant))
-        self._blocks.append(Block(tuple(products), tuple(terms), c[0], depth, magnitude))
-        return len(self._blocks) - 1
+        for j, blocks in enumerate(self._blocks):
+            own = tuple((k, float(row[j])) for k, row in terms)
+            blocks.append(Block(tuple(products), own, float(c[0][j]), depth, magnitudes[j]))
+        return len(self._blocks[0]) - 1
 
 
 def _scheduled(blocks: list[Block]) -> tuple[Block, ...]:
@@ -277,7 +377,7 @@ def _scheduled(blocks: list[Block]) -> tuple[Block, ...]:
     return tuple(replace(block, depth=d) for block, d in zip(blocks, due, strict=True))
 
 
-def _used_powers(blocks: tuple[Block, ...], indices: frozenset[int], basis: Basis) -> tuple[Power, ...]:
+def _used_powers(blocks: Sequence[Block], indices: frozenset[int], basis: Basis) -> tuple[Power, ...]:
     """The powers that the blocks use and those they are made of, in ascending order."""
     factors = close_powers(indices, basis)
     pending = [index for block in blocks for index, _ in block.terms]
@@ -290,31 +390,3 @@ def _used_powers(blocks: tuple[Block, ...], indices: frozenset[int], basis: Basi
             left, right = factors[index]
             pending += [left, right] + ([left - right] if basis == "chebyshev" else [])
     return tuple(Power(index, *factors[index]) for index in sorted(used))
-
-
-def _degree(c: Sequence[float]) -> int:
-    return max((k for k, v in enumerate(c) if v), default=0)
-
-
-def _parity(c: Sequence[float]) -> Parity:
-    """Parity up to a constant, by exact zeros."""
-    if not any(c[1::2]):
-        return "even"
-    return "none" if any(c[2::2]) else "odd"
-
-
-def _divide_chebyshev(c: Sequence[float], k: int) -> tuple[list[float], list[float]]:
-    """(q, r) with p = q T_k + r, degree of r below k, from T_{k+j} = 2 T_k T_j - T_{|k-j|}."""
-    rest = list(c)
-    quotient = [0.0] * (len(c) - k)
-    for j in range(len(c) - 1 - k, 0, -1):
-        leading = rest[k + j]
-        quotient[j] = 2 * leading
-        rest[abs(k - j)] -= leading
-    quotient[0] = rest[k]
-    return quotient, rest[:k]
-
-
-def _divide_power(c: Sequence[float], k: int) -> tuple[list[float], list[float]]:
-    """(q, r) with p = q u^k + r, degree of r below k."""
-    return list(c[k:]), list(c[:k])

@@ -5,25 +5,40 @@ plan: a block due at level l with scale s is summed at level l + 1 at scale s q 
 of power j needs its coefficient at s q / scale(power j), and a factor block that is multiplied by power k is due at
 level l + 1 with scale s q / scale(power k). All additions therefore meet equal scales, each block is relinearised and
 rescaled once, and the result has exactly the canonical scale of its level.
+
+Several polynomials of one input share its powers (`evaluate_polynomials`); with vectors in place of coefficients, each
+slot has a polynomial of its own (`evaluate_per_slot`).
+
+The expected error of the result is that of the worst input (`circuits.propagation`). On the way every value carries
+only what its own rescale and key switch added, as expected error; bounds are carried as everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
-from math import sqrt
 
-from ckks.circuits.plan import Block, Plan, evaluation_plan
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ckks.circuits.plan import Plan, check_alike, evaluation_plan, per_slot_plans, shared_plans
 from ckks.circuits.polynomials import Polynomial
 from ckks.circuits.promises import promise
-from ckks.errors import LevelError
+from ckks.circuits.propagation import expected_std, sensitivities
+from ckks.errors import LevelError, ParameterError, SlotError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
 from ckks.scheme.align import multiply_exact, multiply_towards, settle, too_deep
 from ckks.scheme.meta import meta_of
 from ckks.scheme.params import EXACT
 
+__all__ = ["evaluate_normalised", "evaluate_per_slot", "evaluate_polynomial", "evaluate_polynomials"]
+
 _SPARE_BITS = 4.0
 """The division by the interval's radius is declared rather than computed while it costs no more bits than this."""
+
+Which = NDArray[np.intp]
 
 
 def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynomial) -> Ciphertext:
@@ -44,47 +59,151 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
     evaluator.check(x)
     promise(x, polynomial.interval, f"a polynomial of degree {polynomial.degree}")
     plan = evaluation_plan(polynomial)
-    x = settle(x)
-    if plan.center:
-        x = evaluator.subtract(x, plan.center)  # slots without values stay at 0, inside [-1, 1]
-    if plan.radius != 1 and plan.depth:
-        if abs(plan.growth_bits) <= _SPARE_BITS:
-            x = evaluator.with_scale(x, EXACT.multiply(meta_of(x).scale, Decimal(plan.radius)))
-        elif x.level > plan.depth:
-            x = evaluator.multiply(x, 1 / plan.radius)
-        else:
-            raise too_deep(
-                f"a polynomial of degree {polynomial.degree} on an interval of radius {plan.radius:g}",
-                plan.depth + 1,
-                x,
-            )
-    return _walk(evaluator, x, plan)
+    return _walk(evaluator, _normalised(evaluator, x, plan, f"a polynomial of degree {polynomial.degree}"), (plan,))
 
 
 def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynomial) -> Ciphertext:
     """Return p(x) for u = (x - center)/radius, values in [-1, 1]: the depth is ceil(log2(degree + 1)), always."""
     evaluator.check(u)
     promise(u, (-1.0, 1.0), f"a polynomial of degree {polynomial.degree}")
-    return _walk(evaluator, settle(u), evaluation_plan(polynomial))
+    return _walk(evaluator, settle(u), (evaluation_plan(polynomial),))
 
 
-def _walk(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> Ciphertext:
+def evaluate_polynomials(evaluator: Evaluator, x: Ciphertext, polynomials: Sequence[Polynomial]) -> list[Ciphertext]:
+    """Return [p(x), q(x), ...], computing the powers of x once: cheaper than one after the other.
+
+    Each result lies at its own least depth, as `evaluate_polynomial` would leave it; where the division by the radius
+    takes a level, it is one division for all.
+
+    Args:
+        evaluator: with a relinearisation key.
+        x: values inside the polynomials' interval: the caller's promise.
+        polynomials: in one basis, on one interval.
+
+    Raises:
+        ParameterError: none at all, or of different bases or intervals.
+        LevelError: not enough levels left for the deepest.
+    """
+    evaluator.check(x)
+    check_alike(polynomials)
+    degree = max(p.degree for p in polynomials)
+    what = f"{len(polynomials)} polynomials of degree up to {degree}"
+    promise(x, polynomials[0].interval, what)
+    plans = shared_plans(tuple(polynomials))
+    deepest = max(plans, key=lambda plan: plan.depth)
+    u = _normalised(evaluator, x, deepest, what)
+    if u.level < deepest.depth:
+        raise too_deep(what, deepest.depth, u)
+    powers, own = _powers(evaluator, u, deepest)
+    return [_finish(evaluator, u, (plan,), powers, own) for plan in plans]
+
+
+def evaluate_per_slot(
+    evaluator: Evaluator, x: Ciphertext, polynomials: Sequence[Polynomial], which: ArrayLike
+) -> Ciphertext:
+    """Return polynomials[which[j]](x[j]) in every slot j: another function for each column, say.
+
+    Costs the powers and products of one polynomial of the largest degree; coefficients become plaintext vectors.
+
+    Args:
+        evaluator: with a relinearisation key.
+        x: values inside the polynomials' interval: the caller's promise.
+        polynomials: in one basis, on one interval.
+        which: integers in [0, len(polynomials)), shape (n,) for x of n values, or with batch axes that broadcast.
+
+    Raises:
+        ParameterError: different bases or intervals, or an index without a polynomial.
+        SlotError: `which` does not fit x.
+        LevelError: not enough levels left.
+    """
+    evaluator.check(x)
+    check_alike(polynomials)
+    chosen = _checked_choice(x, which, len(polynomials))
+    what = f"{len(polynomials)} polynomials of degree up to {max(p.degree for p in polynomials)}, by slot"
+    promise(x, polynomials[0].interval, what)
+    plans = per_slot_plans(tuple(polynomials))
+    return _walk(evaluator, _normalised(evaluator, x, plans[0], what), plans, chosen)
+
+
+def _checked_choice(x: Ciphertext, which: ArrayLike, count: int) -> Which:
+    chosen, shape = np.asarray(which), (*x.shape, meta_of(x).length)
+    try:
+        fits = chosen.ndim > 0 and chosen.shape[-1] == shape[-1] and np.broadcast_shapes(chosen.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SlotError(
+            f"choice of polynomials of shape {chosen.shape} for values {shape}; the last axes have to agree"
+        )
+    if chosen.dtype.kind not in "iu" or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= count:
+        raise ParameterError(f"choice of polynomials: needed integers from 0 to {count - 1}, one for each slot")
+    return chosen.astype(np.intp)
+
+
+def _normalised(evaluator: Evaluator, x: Ciphertext, plan: Plan, what: str) -> Ciphertext:
+    """u = (x - center)/radius: declared where that costs few bits, else computed."""
+    x = settle(x)
+    if plan.center:
+        x = evaluator.subtract(x, plan.center)  # slots without values stay at 0, inside [-1, 1]
+    if plan.radius == 1 or not plan.depth:
+        return x
+    if abs(plan.growth_bits) <= _SPARE_BITS:
+        return evaluator.with_scale(x, EXACT.multiply(meta_of(x).scale, Decimal(plan.radius)))
+    if x.level <= plan.depth:
+        raise too_deep(f"{what} on an interval of radius {plan.radius:g}", plan.depth + 1, x)
+    return evaluator.multiply(x, 1 / plan.radius)
+
+
+def _walk(evaluator: Evaluator, u: Ciphertext, alike: Sequence[Plan], which: Which | None = None) -> Ciphertext:
+    """The value of one plan, or of several of one shape, the slots choosing among their coefficients."""
+    plan = alike[0]
     if u.level < plan.depth:
         raise too_deep(f"a polynomial of depth {plan.depth}", plan.depth, u)
+    powers, own = _powers(evaluator, u, plan)
+    return _finish(evaluator, u, alike, powers, own, which)
+
+
+def _finish(
+    evaluator: Evaluator,
+    u: Ciphertext,
+    alike: Sequence[Plan],
+    powers: dict[int, Ciphertext],
+    own: dict[int, float],
+    which: Which | None = None,
+) -> Ciphertext:
+    """All blocks, given the powers; the result with what is expected of its error at the worst u."""
+    plan = alike[0]
     if not plan.depth:  # a constant: zero times u, plus it
-        return evaluator.add(evaluator.multiply(u, 0), plan.blocks[-1].constant)
-    powers = _powers(evaluator, u, plan)
+        return evaluator.add(evaluator.multiply(u, 0), _chosen([one.blocks[-1].constant for one in alike], which))
     due = _targets(evaluator, u.level, plan, powers)
     values: list[Ciphertext] = []
-    for block, target in zip(plan.blocks, due, strict=True):
-        values.append(_block(evaluator, block, target, powers, values))
-    return values[-1]
+    of_blocks: list[float] = []
+    for position, target in enumerate(due):
+        value = _block(evaluator, alike, position, target, powers, values, which)
+        of_blocks.append(_std(value))
+        values.append(_without_std(value))
+    result, of_input = values[-1], _std(u)
+    std = max(expected_std(one, of_input, own, of_blocks) for one in alike) * float(meta_of(result).scale)
+    largest = max(sensitivities(one).largest for one in alike)
+    return evaluator.with_bound(result, largest).with_(noise=replace(result.noise, std=std))
 
 
-def _powers(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> dict[int, Ciphertext]:
-    """All powers of the plan, none beyond 1 in size; T_{a+b} = 2 T_a T_b - T_{a-b} is formed before the rescale."""
+def _std(ct: Ciphertext) -> float:
+    return ct.noise.std / float(meta_of(ct).scale)
+
+
+def _without_std(ct: Ciphertext) -> Ciphertext:
+    return ct.with_(noise=replace(ct.noise, std=0.0))
+
+
+def _powers(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> tuple[dict[int, Ciphertext], dict[int, float]]:
+    """All powers of the plan, none beyond 1 in size, and what each one's error adds to those it is made of.
+
+    T_{a+b} = 2 T_a T_b - T_{a-b} is formed before the rescale.
+    """
     meta = meta_of(u)
-    powers = {1: evaluator.with_bound(u, min(meta.bound, 1.0), min(meta.rms, 1.0))}
+    powers = {1: _without_std(evaluator.with_bound(u, min(meta.bound, 1.0)))}
+    own: dict[int, float] = {}
     for power in plan.powers:
         level = u.level - power.depth + 1
         left, right = (powers[i].at_level(level) for i in (power.left, power.right))
@@ -99,8 +218,9 @@ def _powers(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> dict[int, Cipher
                 lower = multiply_towards(lower, EXACT.divide(scale, meta_of(lower).scale), scale)
                 product = evaluator.subtract(product, lower)
         value = evaluator.relinearise(product, rescale=True)
-        powers[power.index] = evaluator.with_bound(value, 1.0, sqrt(0.5))
-    return powers
+        own[power.index] = _std(value)
+        powers[power.index] = _without_std(evaluator.with_bound(value, 1.0))
+    return powers, own
 
 
 def _targets(evaluator: Evaluator, top: int, plan: Plan, powers: dict[int, Ciphertext]) -> list[tuple[int, Decimal]]:
@@ -124,32 +244,53 @@ def _raw_scale(evaluator: Evaluator, level: int, scale: Decimal) -> Decimal:
 
 def _block(
     evaluator: Evaluator,
-    block: Block,
+    alike: Sequence[Plan],
+    position: int,
     target: tuple[int, Decimal],
     powers: dict[int, Ciphertext],
     values: list[Ciphertext],
+    which: Which | None,
 ) -> Ciphertext:
     """Sum products and terms at one level above the target, then relinearise and rescale once."""
     level, scale = target
     raw = _raw_scale(evaluator, level, scale)
+    blocks = [plan.blocks[position] for plan in alike]
     total: Ciphertext | None = None
-    for product in block.products:
+    for product in blocks[0].products:
         giant = powers[product.giant].at_level(level + 1)
         term = evaluator.tensor(values[product.block], giant)
         term = term.with_(meta=meta_of(term).but(scale=raw))  # equal up to the 40th digit; the table's word is law
         total = term if total is None else evaluator.add(total, term)
-    for index, coefficient in block.terms:
-        power = powers[index].at_level(level + 1)
-        ratio = EXACT.multiply(EXACT.create_decimal(coefficient), EXACT.divide(raw, meta_of(power).scale))
-        term = multiply_towards(power, ratio, raw)
-        size = abs(coefficient)
-        term = evaluator.with_bound(term, size * meta_of(power).bound, size * meta_of(power).rms)
+    for i, (index, _) in enumerate(blocks[0].terms):
+        coefficients = [block.terms[i][1] for block in blocks]
+        term = _weighted(evaluator, powers[index].at_level(level + 1), coefficients, raw, which)
         total = term if total is None else evaluator.add(total, term)
     if total is None:
         raise LevelError("a plan block without products and terms")  # pragma: no cover - plans never have one
-    if block.constant:
-        total = evaluator.add(total, block.constant)
-    rms = min(meta_of(total).rms, block.magnitude)
-    total = evaluator.with_bound(total, block.magnitude, rms)
+    constants = [block.constant for block in blocks]
+    if any(constants):
+        total = evaluator.add(total, _chosen(constants, which))
+    total = evaluator.with_bound(total, max(block.magnitude for block in blocks))
     result = evaluator.relinearise(total, rescale=True) if total.parts == 3 else evaluator.rescale(total)
     return result.with_(meta=meta_of(result).but(scale=scale))
+
+
+def _weighted(
+    evaluator: Evaluator, power: Ciphertext, coefficients: list[float], raw: Decimal, which: Which | None
+) -> Ciphertext:
+    """A power times its coefficient, or times a vector of them, at the scale `raw`."""
+    meta, size = meta_of(power), max(map(abs, coefficients))
+    ratio = EXACT.divide(raw, meta.scale)
+    if which is None:
+        term = multiply_towards(power, EXACT.multiply(EXACT.create_decimal(coefficients[0]), ratio), raw)
+    else:
+        vector = evaluator.encoder.encode(
+            _chosen(coefficients, which), level=power.level, scale=ratio, slots=meta.slots, bound=max(size, 2.0**-300)
+        )
+        term = evaluator.multiply(power, vector, rescale=False)
+        term = term.with_(meta=meta_of(term).but(scale=raw))
+    return evaluator.with_bound(term, size * meta.bound, size * meta.rms)
+
+
+def _chosen(numbers: list[float], which: Which | None) -> float | NDArray[np.float64]:
+    return numbers[0] if which is None else np.array(numbers)[which]
