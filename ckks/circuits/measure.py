@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ckks.circuits.polynomials import Parity, Polynomial
 from ckks.errors import ParameterError, RangeError
 
-__all__ = ["FitError", "Function", "Reals", "maximum_error", "rounding_unit", "sample", "symmetry"]
+__all__ = ["FitError", "Function", "Reals", "maximum_distance", "maximum_error", "rounding_unit", "sample", "symmetry"]
 
 Reals = NDArray[np.float64]
 Function = Callable[[Reals], Any]
@@ -102,9 +102,19 @@ class FitError:
 
 
 def maximum_error(f: Function, polynomial: Polynomial) -> FitError:
-    """Largest |f - p| on the interval of p, bracketed by branch and bound.
+    """Largest |f - p| on the interval of p, bracketed by `maximum_distance` from at least 2048 cells."""
+    cells = max(2048, 64 * (polynomial.degree + 1))
+    values = sample(f, _ends_of_cells(polynomial.interval, cells))
+    unit = rounding_unit(polynomial, float(np.abs(values).max()))
+    return maximum_distance(f, polynomial, polynomial.interval, cells=cells, rounding=unit)
 
-    Start from at least 2048 cells between Chebyshev points. With d the error at equally spaced
+
+def maximum_distance(
+    f: Function, g: Function, interval: tuple[float, float], *, cells: int, rounding: float
+) -> FitError:
+    """Largest |f - g| on the interval, bracketed by branch and bound.
+
+    Start from `cells` cells between Chebyshev points. With d the error at equally spaced
     points and s = |d_{i-1} - 2 d_i + d_{i+1}|, an error that is smooth between points i and i+1
     exceeds the larger of |d_i|, |d_{i+1}| by at most about s/8 (a parabola's vertex), and one with
     a kink there by at most s/2. So a cell is settled when max(|d_i|, |d_{i+1}|) + s/2 is not above
@@ -113,15 +123,10 @@ def maximum_error(f: Function, polynomial: Polynomial) -> FitError:
     interval's larger end wide. `upper` is the largest such sum over all settled cells plus the
     rounding: an upper bound for every function without a feature narrower than a starting cell.
     """
-    a, b = polynomial.interval
-    cells = max(2048, 64 * (polynomial.degree + 1))
-    u = np.cos(np.linspace(math.pi, 0.0, cells + 1))
-    x = np.clip(polynomial.center + polynomial.radius * u, a, b)[None, :]
-    x[0, 0], x[0, -1] = a, b
-    values = sample(f, x[0])[None, :]
-    noise = rounding_unit(polynomial, float(np.abs(values).max()))
-    d = values - polynomial(x)
-    narrowest = 4 * np.spacing(polynomial.reach)
+    a, b = interval
+    x = _ends_of_cells(interval, cells)[None, :]
+    d = sample(f, x[0])[None, :] - g(x)
+    narrowest = 4 * np.spacing(max(abs(a), abs(b)))
     measured, position, settled = 0.0, a, 0.0
     for _ in range(_MAX_ROUNDS):
         at = np.unravel_index(int(np.abs(d).argmax()), d.shape)
@@ -133,7 +138,7 @@ def maximum_error(f: Function, polynomial: Polynomial) -> FitError:
         reach = np.maximum(np.abs(d[:, :-1]), np.abs(d[:, 1:]))
         excess = np.maximum(bend[:, :-1], bend[:, 1:]) / 2
         reach = reach + np.where(right - left <= narrowest, 0.0, excess)
-        is_open = reach > measured * (1 + _SLACK) + 2 * noise
+        is_open = reach > measured * (1 + _SLACK) + 2 * rounding
         if is_open.sum() > _MAX_CELLS:  # noise above its bound: accept the cells as they are
             is_open[:] = False
         if not is_open.all():
@@ -143,7 +148,15 @@ def maximum_error(f: Function, polynomial: Polynomial) -> FitError:
         left, right = left[is_open][:, None], right[is_open][:, None]
         x = left + (right - left) * np.linspace(0.0, 1.0, _SUBDIVIDE + 1)
         x[:, -1] = right[:, 0]
-        d = sample(f, x.ravel()).reshape(x.shape) - polynomial(x)
+        d = sample(f, x.ravel()).reshape(x.shape) - g(x)
     else:
         settled = max(settled, float(reach.max()))
-    return FitError(measured, max(settled, measured) + noise, position)
+    return FitError(measured, max(settled, measured) + rounding, position)
+
+
+def _ends_of_cells(interval: tuple[float, float], cells: int) -> Reals:
+    a, b = interval
+    u = np.cos(np.linspace(math.pi, 0.0, cells + 1))
+    x = np.clip(0.5 * a + 0.5 * b + 0.5 * (b - a) * u, a, b)
+    x[0], x[-1] = a, b
+    return x

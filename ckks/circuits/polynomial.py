@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +34,13 @@ from ckks.scheme.align import multiply_exact, multiply_towards, settle, too_deep
 from ckks.scheme.meta import meta_of
 from ckks.scheme.params import EXACT
 
-__all__ = ["evaluate_normalised", "evaluate_per_slot", "evaluate_polynomial", "evaluate_polynomials"]
+__all__ = [
+    "evaluate_normalised",
+    "evaluate_per_slot",
+    "evaluate_polynomial",
+    "evaluate_polynomials",
+    "normalise",
+]
 
 _SPARE_BITS = 4.0
 """The division by the interval's radius is declared rather than computed while it costs no more bits than this."""
@@ -140,18 +147,49 @@ def _checked_choice(x: Ciphertext, which: ArrayLike, count: int) -> Which:
     return chosen.astype(np.intp)
 
 
-def _normalised(evaluator: Evaluator, x: Ciphertext, plan: Plan, what: str) -> Ciphertext:
-    """u = (x - center)/radius: declared where that costs few bits, else computed."""
+class Interval(Protocol):
+    """Where something is approximated: u = (x - center)/radius lies in [-1, 1]."""
+
+    @property
+    def center(self) -> float:
+        """Middle of the interval."""
+
+    @property
+    def radius(self) -> float:
+        """Half its length."""
+
+
+def normalise(
+    evaluator: Evaluator, x: Ciphertext, on: Interval, depth: int, what: str, *, growth_bits: float | None = None
+) -> Ciphertext:
+    """Return u = (x - center)/radius, the division declared where it costs few bits, else computed (one level).
+
+    Args:
+        evaluator: no keys are used.
+        x: values inside the interval.
+        on: the interval.
+        depth: levels that have to be left for what follows.
+        what: what follows, for the error.
+        growth_bits: by how much a declared division makes the largest scale grow (Plan.growth_bits); without it, the
+            division is computed.
+
+    Raises:
+        LevelError: no level is left for the division.
+    """
     x = settle(x)
-    if plan.center:
-        x = evaluator.subtract(x, plan.center)  # slots without values stay at 0, inside [-1, 1]
-    if plan.radius == 1 or not plan.depth:
+    if on.center:
+        x = evaluator.subtract(x, on.center)  # slots without values stay at 0, inside [-1, 1]
+    if on.radius == 1 or not depth:
         return x
-    if abs(plan.growth_bits) <= _SPARE_BITS:
-        return evaluator.with_scale(x, EXACT.multiply(meta_of(x).scale, Decimal(plan.radius)))
-    if x.level <= plan.depth:
-        raise too_deep(f"{what} on an interval of radius {plan.radius:g}", plan.depth + 1, x)
-    return evaluator.multiply(x, 1 / plan.radius)
+    if growth_bits is not None and abs(growth_bits) <= _SPARE_BITS:
+        return evaluator.with_scale(x, EXACT.multiply(meta_of(x).scale, Decimal(on.radius)))
+    if x.level <= depth:
+        raise too_deep(f"{what} on an interval of radius {on.radius:g}", depth + 1, x)
+    return evaluator.multiply(x, 1 / on.radius)
+
+
+def _normalised(evaluator: Evaluator, x: Ciphertext, plan: Plan, what: str) -> Ciphertext:
+    return normalise(evaluator, x, plan, plan.depth, what, growth_bits=plan.growth_bits)
 
 
 def _walk(evaluator: Evaluator, u: Ciphertext, alike: Sequence[Plan], which: Which | None = None) -> Ciphertext:
