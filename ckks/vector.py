@@ -249,10 +249,15 @@ def polynomial(x: EncryptedVector, p: Polynomial) -> EncryptedVector:
 
     The map of p.interval to [-1, 1] is folded into the weights when x is a linear form (`weights @ features + bias`).
     """
-    if x._waiting and p.basis == "chebyshev":
-        u = x._affine(1 / p.radius, -p.center / p.radius)
+    u = normalised(x, p.center, p.radius) if p.basis == "chebyshev" else None
+    if u is not None:
         return EncryptedVector(evaluate_normalised(x.evaluator, u.ciphertext, p), x.evaluator)
     return EncryptedVector(evaluate_polynomial(x.evaluator, x.ciphertext, p), x.evaluator)
+
+
+def normalised(x: EncryptedVector, center: float, radius: float) -> EncryptedVector | None:
+    """Return (x - center)/radius for a linear form that was not computed yet, at no cost; None for other vectors."""
+    return x._affine(1 / radius, -center / radius) if x._waiting else None
 
 
 def sigmoid(

@@ -22,6 +22,7 @@ PUBLIC = [
     "ckks.circuits",
     "ckks.comparisons",
     "ckks.errors",
+    "ckks.functions",
     "ckks.kernels",
     "ckks.ml",
     "ckks.ring",
