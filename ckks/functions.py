@@ -177,7 +177,7 @@ def relu(
 def gelu(
     x: EncryptedVector, *, interval: Interval = None, degree: int | None = None, max_abs_error: float | None = None
 ) -> EncryptedVector:
-    """Return nearly x Phi(x), Phi the normal distribution, for x in the interval; on (-8, 8), off by at most 4.9e-5 (degree 31, 5 levels)."""
+    """Return nearly x Phi(x), Phi the normal distribution; on (-8, 8), off by at most 4.9e-5 (degree 31, 5 levels)."""
     return function(x, "gelu", interval=interval, degree=degree, max_abs_error=max_abs_error)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckks.circuits.approximation import logistic, minimax
-from ckks.circuits.plan import Plan, evaluation_plan, execute
+from ckks.circuits.plan import Plan, check_alike, evaluation_plan, execute, per_slot_plans, shared_plans
 from ckks.circuits.polynomials import Polynomial
 from ckks.circuits.powers import (
     COST_PRODUCT,
@@ -24,7 +24,7 @@ from ckks.circuits.powers import (
     depth_of_power,
     least_depth,
 )
-from ckks.errors import LevelError
+from ckks.errors import LevelError, ParameterError
 
 BASES = ("chebyshev", "power")
 KINDS = [(n, parity) for n in range(1, 64) for parity in ("none", ("even", "odd")[n % 2])]
@@ -108,6 +108,64 @@ def test_every_block_is_due_one_level_before_its_only_use(degree, parity, basis)
         needed |= {power.left, power.right}
         if basis == "chebyshev":
             needed.add(power.left - power.right)
+
+
+@pytest.mark.parametrize(
+    ("degree", "levels", "products", "switches"),
+    [(3, 2, 2, 2), (7, 3, 5, 4), (15, 4, 8, 7), (31, 5, 13, 10), (63, 6, 17, 14)],
+)
+def test_odd_polynomials(degree, levels, products, switches):
+    """The usual degrees of sigmoids. At 31 the family has 12 products too, for 11 key switches: a switch is dearer."""
+    plan = evaluation_plan(dense(degree, "odd", "chebyshev"))
+    assert (plan.depth, plan.multiplications, plan.relinearisations) == (levels, products, switches)
+
+
+@pytest.mark.parametrize("basis", BASES)
+def test_plans_that_share_powers(basis):
+    """The same list of powers in all, each polynomial exact at its own least depth, cheaper than apart."""
+    for degrees in ([7, 7], [3, 15, 31], [1, 2, 5], [0, 6], [12]):
+        polynomials = [dense(n, "none", basis) for n in degrees]
+        plans = shared_plans(tuple(polynomials))
+        assert len({plan.powers for plan in plans}) == 1
+        for p, plan in zip(polynomials, plans, strict=True):
+            depth, value = simulate(plan)
+            assert depth == plan.depth == p.degree.bit_length()
+            assert {k: v for k, v in value.items() if v} == {k: c for k, c in enumerate(p.coefficients) if c}
+        apart = sum(evaluation_plan(p).relinearisations for p in polynomials)
+        together = sum(plan.relinearisations for plan in plans) - (len(plans) - 1) * len(plans[0].powers)
+        assert together <= apart
+        if min(degrees) > 2 and len(degrees) > 1:
+            assert together < apart
+
+
+@pytest.mark.parametrize("basis", BASES)
+def test_plans_of_one_shape(basis):
+    """Polynomials of several degrees and parities, zeros included: same powers, products, terms; each one exact."""
+    kinds = [(15, "odd"), (15, "even"), (6, "none"), (0, "none"), (1, "odd")]
+    for some in (kinds, kinds[:1], [(15, "odd"), (7, "odd")], [(0, "none"), (0, "none")], [(5, "odd"), (4, "even")]):
+        polynomials = tuple(dense(n, parity, basis) for n, parity in some)
+        plans = per_slot_plans(polynomials)
+        shapes = {
+            (plan.powers, tuple((b.products, tuple(k for k, _ in b.terms), b.depth) for b in plan.blocks))
+            for plan in plans
+        }
+        assert len(shapes) == 1
+        for p, plan in zip(polynomials, plans, strict=True):
+            value = simulate(plan)[1]
+            assert {k: v for k, v in value.items() if v} == {k: c for k, c in enumerate(p.coefficients) if c}
+    assert per_slot_plans((dense(15, "odd", basis), dense(7, "odd", basis)))[0].cost == (
+        evaluation_plan(dense(15, "odd", basis)).cost
+    )
+
+
+def test_unlike_polynomials_share_nothing():
+    p = dense(3, "none", "chebyshev")
+    for others in ((dense(3, "none", "power"),), (Polynomial((0.0, 1.0), "chebyshev", (0.0, 1.0)),)):
+        for make in (shared_plans, per_slot_plans):
+            with pytest.raises(ParameterError, match=r"one basis and one interval.*chebyshev on \(-1.0, 1.0\)"):
+                make((p, *others))
+    with pytest.raises(ParameterError, match="none at all"):
+        check_alike([])
 
 
 @pytest.mark.parametrize(("degree", "published"), PUBLISHED.items())

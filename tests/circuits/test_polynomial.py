@@ -9,10 +9,18 @@ import pytest
 from kit import Kit, make_kit
 from params import insecure_pairs, insecure_small
 
-from ckks import EncryptedVector, error_bound, expected_error, kernels, sigmoid
-from ckks.circuits import Polynomial, approximate, evaluate_normalised, evaluate_polynomial, logistic
+from ckks import EncryptedVector, Evaluator, error_bound, expected_error, kernels, sigmoid
+from ckks.circuits import (
+    Polynomial,
+    approximate,
+    evaluate_normalised,
+    evaluate_per_slot,
+    evaluate_polynomial,
+    evaluate_polynomials,
+    logistic,
+)
 from ckks.circuits.powers import least_depth
-from ckks.errors import LevelError, MissingKey, RangeError
+from ckks.errors import LevelError, MissingKey, ParameterError, RangeError, SlotError
 from ckks.scheme.meta import meta_of
 from ckks.vector import polynomial as apply_polynomial
 
@@ -287,6 +295,100 @@ def test_foreign_ciphertexts():
             evaluate_polynomial(kit.evaluator, other.encrypt([0.5]), p)
         with pytest.raises(TypeError, match="encrypt"):
             evaluate_polynomial(kit.evaluator, np.ones(4), p)
+
+
+# ---- several polynomials ---------------------------------------------------------------------------------------------
+
+
+class Counting(Evaluator):
+    """Counts key switches."""
+
+    switches = 0
+
+    def relinearise(self, a, *, rescale=False):
+        self.switches += 1
+        return super().relinearise(a, rescale=rescale)
+
+
+@pytest.mark.parametrize("basis", ["chebyshev", "power"])
+@pytest.mark.parametrize("interval", [(-1.0, 1.0), (-3.0, 5.0)], ids=str)
+def test_several_polynomials_share_their_powers(basis, interval, backend):
+    """Values, levels and scales are those of one after the other; key switches are fewer."""
+    kit = kit_for(16 if backend == "reference" else 64, 8.0)
+    x = points(interval, (2, 8))
+    polynomials = [
+        draw(n, basis, parity, interval) for n, parity in ((7, "none"), (15, "none"), (3, "odd"), (0, "even"))
+    ]
+    together, apart = Counting(kit.params, kit.keys), Counting(kit.params, kit.keys)
+    ct = kit.encrypt(x)
+    results = evaluate_polynomials(together, ct, polynomials)
+    assert len(results) == len(polynomials)
+    divided = 0 if interval == (-1.0, 1.0) else 1
+    for p, result in zip(polynomials, results, strict=True):
+        alone = evaluate_polynomial(apart, ct, p)
+        assert result.level == 6 - divided - least_depth(p.degree)
+        assert alone.level >= result.level
+        assert kit.error(result, p(x)) <= error_bound(result)
+        assert expected_error(result) <= 2 * expected_error(alone) + 2.0**-30
+    assert together.switches < apart.switches
+
+
+def test_several_polynomials_of_different_kinds():
+    kit = kit_for(64)
+    ct = kit.encrypt(points((-1.0, 1.0), (8,)))
+    p = draw(3, "chebyshev", "none", (-1.0, 1.0))
+    for other in (draw(3, "power", "none", (-1.0, 1.0)), draw(3, "chebyshev", "none", (-1.0, 2.0))):
+        with pytest.raises(ParameterError, match="one basis and one interval"):
+            evaluate_polynomials(kit.evaluator, ct, [p, other])
+        with pytest.raises(ParameterError, match="one basis and one interval"):
+            evaluate_per_slot(kit.evaluator, ct, [p, other], [0] * 8)
+    with pytest.raises(LevelError, match="needs 5 levels, the ciphertext has 4"):
+        evaluate_polynomials(
+            kit.evaluator, kit.encrypt([0.5], level=4), [p, draw(31, "chebyshev", "none", (-1.0, 1.0))]
+        )
+
+
+@pytest.mark.parametrize("basis", ["chebyshev", "power"])
+@pytest.mark.parametrize("degrees", [(7, 7, 7), (15, 2, 0), (3,), (0, 0), (1, 4)], ids=str)
+def test_a_polynomial_for_each_slot(basis, degrees, backend):
+    kit = kit_for(16 if backend == "reference" else 64)
+    n = 8
+    x = points((-1.0, 1.0), (3, n))
+    polynomials = [draw(d, basis, "none", (-1.0, 1.0), seed) for seed, d in enumerate(degrees)]
+    for which in (
+        np.arange(n) % len(degrees),
+        np.arange(3 * n).reshape(3, n) // 3 % len(degrees),
+        np.zeros(n, dtype=int),
+    ):
+        result = evaluate_per_slot(kit.evaluator, kit.encrypt(x), polynomials, which)
+        chosen = np.broadcast_to(which, x.shape)
+        wanted = np.zeros_like(x)
+        for position in np.ndindex(x.shape):
+            wanted[position] = polynomials[chosen[position]](x[position])
+        assert result.level == 6 - least_depth(max(degrees))
+        assert meta_of(result).scale == kit.params.scale_at(result.level)
+        assert kit.error(result, wanted) <= error_bound(result) + DECODING
+        assert error_bound(result) <= 2.0**-20
+
+
+def test_per_slot_forecasts_are_those_of_the_worst_polynomial():
+    kit = kit_for(64)
+    x = np.ones(32)
+    mild, steep = Polynomial((0.0, 0.1)), Polynomial((0.0,) * 15 + (1.0,))
+    result = evaluate_per_slot(kit.evaluator, kit.encrypt(x), [mild, steep], np.arange(32) % 2)
+    alone = evaluate_polynomial(kit.evaluator, kit.encrypt(x), steep)
+    assert expected_error(alone) / 2 <= expected_error(result) <= 2 * expected_error(alone)
+
+
+def test_choices_that_do_not_fit():
+    kit = kit_for(64)
+    ct, p = kit.encrypt(points((-1.0, 1.0), (2, 8))), draw(3, "chebyshev", "none", (-1.0, 1.0))
+    for which in ([0] * 7, [[0] * 8] * 3, 0, [[[0] * 8] * 2] * 2):
+        with pytest.raises(SlotError, match="choice of polynomials of shape"):
+            evaluate_per_slot(kit.evaluator, ct, [p, p], which)
+    for which in ([0, 1, 2, 0, 0, 0, 0, 0], [-1] * 8, [0.0] * 8, [True] * 8):
+        with pytest.raises(ParameterError, match="integers from 0 to 1"):
+            evaluate_per_slot(kit.evaluator, ct, [p, p], which)
 
 
 # ---- through vectors -----------------------------------------------------------------------------------------------
