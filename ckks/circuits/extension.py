@@ -27,14 +27,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.approximation import chebyshev_interpolant
 from ckks.circuits.measure import Function, Reals, maximum_distance, sample
 from ckks.circuits.plan import evaluation_plan
 from ckks.circuits.polynomial import evaluate_normalised, normalise
@@ -150,10 +150,10 @@ def extend(f: Function, interval: tuple[float, float], *, max_abs_error: float) 
         for steps, depth in candidates:
             found = min((_interpolated(f, interval, steps, r, depth) for r in _ratios()), key=_error)
             if _error(found) <= 4 * max_abs_error:  # within reach of a minimax fit, which is seldom 4 times better
-                found = min(found, _finished(f, found), key=_error)
+                found = _finished(f, found)
+                if _error(found) <= max_abs_error:
+                    good.append(found)
             best = found if best is None else min(best, found, key=_error)
-            if _error(found) <= max_abs_error:
-                good.append(found)
         if good:
             return min(good, key=lambda one: one.multiplications)
     assert best is not None
@@ -167,7 +167,7 @@ def extend(f: Function, interval: tuple[float, float], *, max_abs_error: float) 
 def evaluate_extension(
     evaluator: Evaluator, x: Ciphertext, extension: Extension, *, normalised: bool = False
 ) -> Ciphertext:
-    """Return nearly f(x), `extension.depth` levels lower (one more for the division by w, unless it is declared).
+    """Return nearly f(x), `extension.depth` levels lower, and one for the division by w.
 
     Args:
         evaluator: with a relinearisation key.
@@ -261,16 +261,17 @@ def _chebyshev(g: Function, interval: tuple[float, float], degree: int) -> Polyn
 
 
 def _finished(f: Function, found: Extension) -> Extension:
-    """The same with a minimax polynomial (where the exchange converges), its error measured over the whole interval."""
-    g, ends, degree = _pulled_back(f, found), found.base.interval, found.base.degree
-    try:
-        base = minimax(g, ends, degree)
-    except ParameterError:
-        base = chebyshev_interpolant(g, ends, degree)
-    plain = Extension(found.interval, found.ratio, found.steps, base)
+    """The same, or with a minimax polynomial where that is better, the error measured over the whole interval."""
+    bases = [found.base]
+    with suppress(ParameterError):  # the exchange does not converge for every function
+        bases.append(minimax(_pulled_back(f, found), found.base.interval, found.base.degree))
     rounding = 2.0**-40 * max(1.0, float(np.abs(sample(f, np.linspace(*found.interval, 257))).max()))
-    error = maximum_distance(f, plain, found.interval, cells=_CELLS, rounding=rounding)
-    return Extension(found.interval, found.ratio, found.steps, base, error.upper)
+    measured = []
+    for base in bases:
+        plain = Extension(found.interval, found.ratio, found.steps, base)
+        error = maximum_distance(f, plain, found.interval, cells=_CELLS, rounding=rounding)
+        measured.append(replace(plain, max_abs_error=error.upper))
+    return min(measured, key=_error)
 
 
 def _error(one: Extension) -> float:
