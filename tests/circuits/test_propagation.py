@@ -13,6 +13,7 @@ from ckks import CKKSParams, expected_error
 from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
 from ckks.circuits.plan import evaluation_plan
 from ckks.circuits.propagation import expected_std, sensitivities
+from ckks.rlwe import Noise
 from ckks.scheme.meta import meta_of
 
 PLANS = {
@@ -147,7 +148,17 @@ def test_no_input_is_worse_than_expected(name):
     check(kit_for(False), POLYNOMIALS[name])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", POLYNOMIALS)
 def test_no_input_is_worse_than_expected_in_secure_rings(name):
     check(kit_for(True), POLYNOMIALS[name])
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_a_large_error_of_the_input_is_multiplied_by_the_slope(name):
+    """With an input error far above all that is added, the forecast is it times max |p'|, and nothing is counted twice."""
+    kit, p = kit_for(False), POLYNOMIALS[name]
+    ct = kit.encrypt(np.zeros(8))
+    ct = ct.with_(noise=Noise(2.0**-8 * float(meta_of(ct).scale), ct.noise.bound))
+    grid = np.linspace(-1, 1, 20001)
+    slope = np.abs(np.gradient(p(p.center + p.radius * grid), grid)).max()
+    assert expected_error(evaluate_normalised(kit.evaluator, ct, p)) == pytest.approx(slope * 2.0**-8, rel=2e-2)

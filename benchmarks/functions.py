@@ -1,0 +1,308 @@
+"""What functions of encrypted values cost and how exact they are: `python -m benchmarks.functions [--write]`.
+
+Every function of the catalogue at its defaults, and three on wide intervals. Precision is that of the worst slot of
+vectors chosen to be bad: both ends of the interval, its middle, spikes, alternating ends, and an even spread. Times are
+medians; the time of the products is taken inside the same calls, at the doors of the evaluator's products and key
+switches.
+"""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, log2
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import ckks
+from benchmarks.machine import processor
+from benchmarks.peers.report import replace_between
+from ckks.circuits import evaluate_per_slot, evaluate_polynomial, evaluate_polynomials
+from ckks.circuits.catalogue import CATALOGUE
+from ckks.circuits.functions import Approximation, depth_of, evaluate_function, fit, multiplications_of
+from ckks.circuits.newton import Newton
+from ckks.circuits.plan import evaluation_plan
+from ckks.circuits.polynomials import Polynomial
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "functions.md"
+MARKS = "<!-- table: python -m benchmarks.functions --write -->", "<!-- end of functions -->"
+WORST_OF_MANY = 7
+"""The worst of N/2 slots lies at about 7 rms (`CKKSParams.for_depth`)."""
+
+WIDE = (
+    ("sigmoid", (-200.0, 200.0), 1e-3),
+    ("inverse", (0.001, 1.0), 1e-3),
+    ("inverse_sqrt", (0.001, 1.0), 1e-3),
+    ("sqrt", (0.0001, 1.0), 1e-5),
+)
+
+
+class Timed(ckks.Evaluator):
+    """An evaluator that adds up the seconds spent in products of ciphertexts and their key switches and rescales."""
+
+    seconds = 0.0
+    inside = False
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        if self.inside:
+            yield
+            return
+        self.inside, start = True, time.perf_counter()
+        try:
+            yield
+        finally:
+            self.inside = False
+            self.seconds += time.perf_counter() - start
+
+    def tensor(self, a: Any, b: Any) -> Any:
+        with self._clock():
+            return super().tensor(a, b)
+
+    def relinearise(self, a: Any, *, rescale: bool = False) -> Any:
+        with self._clock():
+            return super().relinearise(a, rescale=rescale)
+
+    def multiply(self, a: Any, b: Any, *, rescale: bool = True) -> Any:
+        if not isinstance(b, ckks.Ciphertext):
+            return super().multiply(a, b, rescale=rescale)
+        with self._clock():
+            return super().multiply(a, b, rescale=rescale)
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """One parameter set with its keys."""
+
+    params: ckks.CKKSParams
+    encryptor: ckks.Encryptor
+    evaluator: Timed
+    decryptor: Any
+
+    @classmethod
+    def of(cls, params: ckks.CKKSParams) -> Machinery:
+        keygen = ckks.KeyGenerator(params)
+        secret = keygen.secret_key()
+        keys = keygen.evaluation_keys(secret)
+        return cls(
+            params,
+            ckks.Encryptor(params, keygen.public_key(secret)),
+            Timed(params, keys),
+            ckks.Decryptor(params, secret),
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One function."""
+
+    name: str
+    interval: tuple[float, float]
+    kind: str
+    fit_error: float
+    levels: int
+    least: int
+    products: int
+    measured: float
+    forecast: float
+    total: float
+    of_products: float
+
+
+def inputs(n: int) -> dict[str, np.ndarray]:
+    """Bad vectors in units of the interval, [-1, 1]."""
+    spike = np.zeros(n)
+    spike[n // 3] = 1.0
+    return {
+        "right end": np.ones(n),
+        "left end": -np.ones(n),
+        "middle": np.zeros(n),
+        "spike": spike,
+        "spike among ends": 2 * spike - 1,
+        "alternating": np.where(np.arange(n) % 2, 1.0, -1.0),
+        "spread": np.linspace(-1, 1, n),
+    }
+
+
+def composed_degree(chosen: Approximation) -> int:
+    """Degree of the whole approximation as one polynomial."""
+    if isinstance(chosen, Polynomial):
+        return chosen.degree
+    if not isinstance(chosen, Newton):
+        return int(3**chosen.steps) * chosen.base.degree
+    degree = chosen.start.degree
+    for _ in range(chosen.steps):
+        degree = 2 * degree + 1 if chosen.kind == "inverse" else 3 * degree + 1
+    return degree + (chosen.kind == "sqrt")
+
+
+def kind_of(chosen: Approximation) -> str:
+    """Two or three words."""
+    if isinstance(chosen, Polynomial):
+        return f"degree {chosen.degree}"
+    if isinstance(chosen, Newton):
+        return f"degree {chosen.start.degree}, {chosen.steps} Newton steps"
+    return f"{chosen.steps} cubics, degree {chosen.base.degree}"
+
+
+def measure(m: Machinery, name: str, chosen: Approximation, rounds: int) -> Row:
+    """Evaluate on every bad vector; time the last one."""
+    worst = 0.0
+    for u in inputs(m.params.slots).values():
+        ct = m.encryptor.encrypt(u, bound=1.0)
+        result = evaluate_function(m.evaluator, ct, chosen, normalised=True)
+        wanted = chosen(np.clip(chosen.center + chosen.radius * u, *chosen.interval))
+        worst = max(worst, float(np.abs(m.decryptor.decrypt(result) - wanted).max()))
+    totals, products = [], []
+    for _ in range(rounds):
+        m.evaluator.seconds, start = 0.0, time.perf_counter()
+        evaluate_function(m.evaluator, ct, chosen, normalised=True)
+        totals.append(time.perf_counter() - start)
+        products.append(m.evaluator.seconds)
+    assert chosen.max_abs_error is not None
+    return Row(
+        name,
+        chosen.interval,
+        kind_of(chosen),
+        chosen.max_abs_error,
+        ct.level - result.level,
+        ceil(log2(composed_degree(chosen) + 1)),
+        multiplications_of(chosen),
+        -log2(worst),
+        -log2(WORST_OF_MANY * ckks.expected_error(result)),
+        1e3 * statistics.median(totals),
+        1e3 * statistics.median(products),
+    )
+
+
+HEADS = (
+    "function",
+    "interval",
+    "approximation",
+    "its error",
+    "levels (least)",
+    "products",
+    "bits, worst slot: measured",
+    "forecast",
+    "ms",
+    "of that, products",
+)
+
+
+def cells(row: Row) -> list[str]:
+    """As strings, in the order of HEADS."""
+    return [
+        row.name,
+        f"{row.interval[0]:g} .. {row.interval[1]:g}",
+        row.kind,
+        f"{row.fit_error:.1e}",
+        f"{row.levels} ({row.least})",
+        str(row.products),
+        f"{row.measured:.1f}",
+        f"{row.forecast:.1f}",
+        f"{row.total:.0f}",
+        f"{row.of_products:.0f} ({100 * row.of_products / row.total:.0f} %)",
+    ]
+
+
+def shared(m: Machinery, rounds: int) -> list[str]:
+    """Three polynomials of one input, together and apart; three by slot, and one."""
+    polynomials = [fit(name, (-4, 4), degree=15) for name in ("tanh", "relu", "softplus")]
+    assert all(isinstance(p, Polynomial) for p in polynomials)
+    chosen = [p for p in polynomials if isinstance(p, Polynomial)]
+    n = m.params.slots
+    x, which = m.encryptor.encrypt(np.linspace(-4, 4, n)), np.arange(n) % 3
+    calls: dict[str, Callable[[], Any]] = {
+        "one": lambda: evaluate_polynomial(m.evaluator, x, chosen[1]),
+        "apart": lambda: [evaluate_polynomial(m.evaluator, x, p) for p in chosen],
+        "together": lambda: evaluate_polynomials(m.evaluator, x, chosen),
+        "by slot": lambda: evaluate_per_slot(m.evaluator, x, chosen, which),
+    }
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+
+    def ratio(a: str, b: str) -> float:
+        return statistics.median(x / y for x, y in zip(times[a], times[b], strict=True))
+
+    return [
+        f"Three polynomials of degree 15 of one input, `evaluate_polynomials`: {ratio('together', 'apart'):.2f} of the "
+        f"time of one after the other. One of three for each slot, `evaluate_per_slot`: {ratio('by slot', 'one'):.2f} "
+        "of the time of a single polynomial.",
+    ]
+
+
+def degrees() -> list[str]:
+    """Levels and products of odd polynomials, dense ones beside them."""
+    lines = [
+        "| degree | levels | least | products, odd | key switches, odd | products, dense | key switches, dense |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for degree in (3, 7, 15, 31, 63):
+        c = np.random.default_rng(degree).uniform(0.1, 1, degree + 1)
+        dense = evaluation_plan(Polynomial(tuple(c.tolist())))
+        c[0::2] = 0
+        odd = evaluation_plan(Polynomial(tuple(c.tolist())))
+        lines.append(
+            f"| {degree} | {odd.depth} | {ceil(log2(degree + 1))} | {odd.multiplications} | {odd.relinearisations} | "
+            f"{dense.multiplications} | {dense.relinearisations} |"
+        )
+    return lines
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="timed calls of each function")] = 9,
+    wide: Annotated[bool, typer.Option(help="the wide intervals too: N = 2^15, some minutes")] = True,
+    write: Annotated[bool, typer.Option(help="put the tables into docs/functions.md")] = False,
+) -> None:
+    """Run the command line."""
+    console = Console(stderr=True)
+    groups: list[tuple[str, list[Row]]] = []
+    narrow = Machinery.of(ckks.CKKSParams.preset("S14", base_bits=50, value_range=64.0))
+    rows = []
+    for name in CATALOGUE:
+        console.print(f"{name}")
+        rows.append(measure(narrow, name, fit(name), rounds))
+    groups.append((f"{narrow.params}", rows))
+    several = shared(narrow, rounds)
+    if wide:
+        rows, chosen = [], [(name, fit(name, ends, max_abs_error=error)) for name, ends, error in WIDE]
+        deepest = max(depth_of(approximation) for _, approximation in chosen)
+        deep = Machinery.of(ckks.CKKSParams.for_depth(deepest, precision_bits=24, value_range=1024.0))
+        for name, approximation in chosen:
+            console.print(f"{name} on {approximation.interval}")
+            rows.append(measure(deep, name, approximation, rounds))
+        groups.append((f"{deep.params}", rows))
+    shown = Table(*HEADS)
+    lines = [
+        f"Medians of {rounds} calls, one full ciphertext, one thread, {processor()}, {datetime.date.today().isoformat()}. "
+        "Made by `python -m benchmarks.functions`.",
+    ]
+    for title, rows in groups:
+        lines += ["", f"{title}:", "", "| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
+        for row in rows:
+            lines.append("| " + " | ".join(cells(row)) + " |")
+            shown.add_row(*cells(row))
+    lines += ["", *several, "", *degrees()]
+    Console().print(shown)
+    print("\n".join(lines))
+    if write:
+        PAGE.write_text(replace_between(PAGE.read_text(encoding="utf-8"), MARKS, "\n".join(lines)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
