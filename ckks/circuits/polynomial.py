@@ -299,10 +299,12 @@ def _block(
         term = evaluator.tensor(values[product.block], giant)
         term = term.with_(meta=meta_of(term).but(scale=raw))  # equal up to the 40th digit; the table's word is law
         total = term if total is None else evaluator.add(total, term)
+    terms: Ciphertext | None = None
     for i, (index, _) in enumerate(blocks[0].terms):
         coefficients = [block.terms[i][1] for block in blocks]
-        term = _weighted(evaluator, powers[index].at_level(level + 1), coefficients, raw, which)
-        total = term if total is None else evaluator.add(total, term)
+        terms = _weighted(evaluator, powers[index].at_level(level + 1), coefficients, raw, which, terms)
+    if terms is not None:
+        total = terms if total is None else evaluator.add(total, terms)
     if total is None:
         raise LevelError("a plan block without products and terms")  # pragma: no cover - plans never have one
     constants = [block.constant for block in blocks]
@@ -314,20 +316,26 @@ def _block(
 
 
 def _weighted(
-    evaluator: Evaluator, power: Ciphertext, coefficients: list[float], raw: Decimal, which: Which | None
+    evaluator: Evaluator,
+    power: Ciphertext,
+    coefficients: list[float],
+    raw: Decimal,
+    which: Which | None,
+    onto: Ciphertext | None,
 ) -> Ciphertext:
-    """A power times its coefficient, or times a vector of them, at the scale `raw`."""
+    """A power times its coefficient, or times a vector of them, at the scale `raw`; added to `onto` if there is one."""
     meta, size = meta_of(power), max(map(abs, coefficients))
     ratio = EXACT.divide(raw, meta.scale)
     if which is None:
-        term = multiply_towards(power, EXACT.multiply(EXACT.create_decimal(coefficients[0]), ratio), raw)
-    else:
-        vector = evaluator.encoder.encode(
-            _chosen(coefficients, which), level=power.level, scale=ratio, slots=meta.slots, bound=max(size, 2.0**-300)
-        )
-        term = evaluator.multiply(power, vector, rescale=False)
-        term = term.with_(meta=meta_of(term).but(scale=raw))
-    return evaluator.with_bound(term, size * meta.bound, size * meta.rms)
+        term = multiply_towards(power, EXACT.multiply(EXACT.create_decimal(coefficients[0]), ratio), raw, onto=onto)
+        before = 0.0 if onto is None else meta_of(onto).bound
+        return evaluator.with_bound(term, before + size * meta.bound)
+    vector = evaluator.encoder.encode(
+        _chosen(coefficients, which), level=power.level, scale=ratio, slots=meta.slots, bound=max(size, 2.0**-300)
+    )
+    term = evaluator.multiply(power, vector, rescale=False)
+    term = evaluator.with_bound(term.with_(meta=meta_of(term).but(scale=raw)), size * meta.bound)
+    return term if onto is None else evaluator.add(onto, term)
 
 
 def _chosen(numbers: list[float], which: Which | None) -> float | NDArray[np.float64]:

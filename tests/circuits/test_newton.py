@@ -14,6 +14,7 @@ from ckks.circuits import Polynomial, chebyshev_interpolant
 from ckks.circuits.newton import Newton, evaluate_newton, refine
 from ckks.circuits.promises import listening
 from ckks.errors import LevelError, ParameterError, RangeError
+from ckks.rlwe import Noise
 from ckks.scheme.meta import meta_of
 
 EXACT = {"inverse": lambda x: 1 / x, "inverse_sqrt": lambda x: 1 / np.sqrt(x), "sqrt": np.sqrt}
@@ -121,6 +122,18 @@ def test_encrypted(way, backend):
         largest = max(largest, rms)
     assert n < 512 or largest >= expected / 4
     assert error_bound(result) <= 2.0**-8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_large_error_of_x_is_multiplied_by_the_slope(kind):
+    """Far above all that is added, and with y refined well: |f'(a)| times the error of x, once."""
+    kit = kit_for(64)
+    a, newton = 0.1, refine(kind, (0.1, 2.0), max_abs_error=1e-8, max_degree=15)
+    u = kit.encrypt(np.zeros(8))
+    u = u.with_(noise=Noise(2.0**-12 * float(meta_of(u).scale), u.noise.bound))
+    slope = {"inverse": a**-2, "inverse_sqrt": 0.5 * a**-1.5, "sqrt": 0.5 * a**-0.5}[kind]
+    result = evaluate_newton(kit.evaluator, u, newton, normalised=True)
+    assert expected_error(result) == pytest.approx(slope * newton.radius * 2.0**-12, rel=0.05)
 
 
 @pytest.mark.parametrize("kind", KINDS)
