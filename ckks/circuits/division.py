@@ -25,8 +25,11 @@ def degree_of(c: Sequence[Row]) -> int:
 
 
 def parity_of(c: Sequence[Row]) -> Parity:
-    """Parity up to a constant, by exact zeros."""
-    if not any(row.any() for row in c[1::2]):
+    """Parity by exact zeros: "odd" up to a constant, "even" up to a linear term.
+
+    Constants are added at any time; u itself is there at every depth. Neither asks for a power or a product.
+    """
+    if not any(row.any() for row in c[3::2]):
         return "even"
     return "none" if any(row.any() for row in c[2::2]) else "odd"
 

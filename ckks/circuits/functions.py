@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+
 from ckks.circuits.approximation import MAX_DEGREE, approximate
 from ckks.circuits.catalogue import CATALOGUE, Named
 from ckks.circuits.extension import Extension, evaluate_extension, extend
-from ckks.circuits.measure import Function
+from ckks.circuits.measure import Function, Reals, sample, symmetry
 from ckks.circuits.newton import Newton, evaluate_newton, refine
 from ckks.circuits.plan import evaluation_plan
 from ckks.circuits.polynomial import evaluate_normalised, evaluate_polynomial
@@ -73,7 +75,7 @@ def _fit(
     function = named.f if named else f
     assert callable(function)
     try:
-        return approximate(function, interval, degree=degree, max_abs_error=max_abs_error)
+        return _polynomial(function, interval, degree, max_abs_error)
     except ParameterError as no_polynomial:
         if max_abs_error is None or degree is not None:
             raise
@@ -85,6 +87,31 @@ def _fit(
         except ParameterError as nothing_else:
             raise ParameterError(f"{no_polynomial}. And {nothing_else}") from None
         raise
+
+
+def _polynomial(
+    f: Function, interval: tuple[float, float], degree: int | None, max_abs_error: float | None
+) -> Polynomial:
+    """A minimax polynomial; for a line plus an even function (ReLU, softplus, GELU), the line plus an even polynomial.
+
+    By symmetry the best polynomial has that form anyway; known to be even, it needs fewer powers.
+    """
+    a, b = interval
+    if a == -b:
+        slope = float(np.diff(sample(f, np.array([a, b])))[0]) / (2 * b)
+
+        def rest(x: Reals) -> Reals:
+            return np.asarray(f(x)) - slope * x
+
+        if slope and symmetry(rest, interval)[0] == "even":
+            even = approximate(rest, interval, degree=degree, max_abs_error=max_abs_error)
+            coefficients = [*even.coefficients, 0.0][: max(2, len(even.coefficients))]
+            coefficients[1] = slope * b
+            assert even.max_abs_error is not None
+            return Polynomial(
+                tuple(coefficients), "chebyshev", interval, even.max_abs_error + 2.0**-50 * abs(slope) * b
+            )
+    return approximate(f, interval, degree=degree, max_abs_error=max_abs_error)
 
 
 def _named(name: str) -> Named:

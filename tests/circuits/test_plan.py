@@ -121,6 +121,19 @@ def test_odd_polynomials(degree, levels, products, switches):
 
 
 @pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("degree", range(2, 64, 2))
+def test_even_up_to_a_linear_term(degree, basis):
+    """As a constant is to odd polynomials, a linear term is to even ones: it takes no power and no product."""
+    even = dense(degree, "even", basis)
+    both = Polynomial((even.coefficients[0], 3.0, *even.coefficients[2:]), basis)
+    plan = evaluation_plan(both)
+    depth, value = simulate(plan)
+    assert depth == plan.depth == degree.bit_length()
+    assert {k: v for k, v in value.items() if v} == {k: c for k, c in enumerate(both.coefficients) if c}
+    assert plan.cost <= evaluation_plan(even).cost
+
+
+@pytest.mark.parametrize("basis", BASES)
 def test_plans_that_share_powers(basis):
     """The same list of powers in all, each polynomial exact at its own least depth, cheaper than apart."""
     for degrees in ([7, 7], [3, 15, 31], [1, 2, 5], [0, 6], [12]):
