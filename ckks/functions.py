@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ckks.circuits.functions import Approximation, describe, evaluate_function, fit
+from ckks.circuits.plan import check_alike
 from ckks.circuits.polynomial import evaluate_per_slot, evaluate_polynomials
 from ckks.circuits.polynomials import Polynomial
+from ckks.rlwe import Ciphertext
 from ckks.vector import EncryptedVector, normalised
 
 __all__ = [
@@ -71,21 +73,31 @@ def function(
     approximation = (
         f if isinstance(f, Approximation) else fit(f, _ends(interval), degree=degree, max_abs_error=max_abs_error)
     )
+    ct, folded = _folded(x, approximation)
+    return EncryptedVector(evaluate_function(x.evaluator, ct, approximation, normalised=folded), x.evaluator)
+
+
+def _folded(x: EncryptedVector, approximation: Approximation) -> tuple[Ciphertext, bool]:
+    """The ciphertext, and whether it is in units of the interval: so for linear forms that are not computed yet."""
     u = None
     if not isinstance(approximation, Polynomial) or approximation.basis == "chebyshev":
         u = normalised(x, approximation.center, approximation.radius)
-    ct = x.ciphertext if u is None else u.ciphertext
-    return EncryptedVector(evaluate_function(x.evaluator, ct, approximation, normalised=u is not None), x.evaluator)
+    return (x.ciphertext, False) if u is None else (u.ciphertext, True)
 
 
 def functions(x: EncryptedVector, polynomials: Sequence[Polynomial]) -> list[EncryptedVector]:
     """Return [p(x), q(x), ...] for polynomials on one interval, computing the powers of x once."""
-    return [EncryptedVector(ct, x.evaluator) for ct in evaluate_polynomials(x.evaluator, x.ciphertext, polynomials)]
+    check_alike(polynomials)
+    ct, folded = _folded(x, polynomials[0])
+    results = evaluate_polynomials(x.evaluator, ct, polynomials, normalised=folded)
+    return [EncryptedVector(result, x.evaluator) for result in results]
 
 
 def per_slot(x: EncryptedVector, polynomials: Sequence[Polynomial], which: ArrayLike) -> EncryptedVector:
-    """Return polynomials[which[j]](x[j]) for every value, for about the price of one polynomial on one interval."""
-    return EncryptedVector(evaluate_per_slot(x.evaluator, x.ciphertext, polynomials, which), x.evaluator)
+    """Return polynomials[which[j]](x[j]) for every value, for about the price of one polynomial; all on one interval."""
+    check_alike(polynomials)
+    ct, folded = _folded(x, polynomials[0])
+    return EncryptedVector(evaluate_per_slot(x.evaluator, ct, polynomials, which, normalised=folded), x.evaluator)
 
 
 def _ends(interval: Interval) -> Sequence[float] | None:

@@ -143,9 +143,10 @@ def extend(f: Function, interval: tuple[float, float], *, max_abs_error: float) 
     """
     if not (math.isfinite(max_abs_error) and max_abs_error > 0):
         raise RangeError(f"max_abs_error is {max_abs_error}; pass a finite number > 0")
-    _check_level(f, check_interval(interval), max_abs_error)
+    interval = _shape(check_interval(interval), 1, LARGEST_RATIO).interval  # raises unless symmetric
+    _check_level(f, interval, max_abs_error)
     best: Extension | None = None
-    for candidates in _by_depth(check_interval(interval)):
+    for candidates in _by_depth():
         good = []
         for steps, depth in candidates:
             found = min((_interpolated(f, interval, steps, r, depth) for r in _ratios()), key=_error)
@@ -203,7 +204,7 @@ def _check_level(f: Function, interval: tuple[float, float], wanted: float) -> N
             )
 
 
-def _by_depth(interval: tuple[float, float]) -> Iterator[list[tuple[int, int]]]:
+def _by_depth() -> Iterator[list[tuple[int, int]]]:
     """(steps, depth of the base) of every extension, in lists of equal total depth."""
     for depth in range(4, 2 * MAX_STEPS + MAX_BASE_DEPTH + 1):
         yield [

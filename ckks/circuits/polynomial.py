@@ -76,7 +76,9 @@ def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynom
     return _walk(evaluator, settle(u), (evaluation_plan(polynomial),))
 
 
-def evaluate_polynomials(evaluator: Evaluator, x: Ciphertext, polynomials: Sequence[Polynomial]) -> list[Ciphertext]:
+def evaluate_polynomials(
+    evaluator: Evaluator, x: Ciphertext, polynomials: Sequence[Polynomial], *, normalised: bool = False
+) -> list[Ciphertext]:
     """Return [p(x), q(x), ...], computing the powers of x once: cheaper than one after the other.
 
     Each result lies at its own least depth, as `evaluate_polynomial` would leave it; where the division by the radius
@@ -86,6 +88,7 @@ def evaluate_polynomials(evaluator: Evaluator, x: Ciphertext, polynomials: Seque
         evaluator: with a relinearisation key.
         x: values inside the polynomials' interval: the caller's promise.
         polynomials: in one basis, on one interval.
+        normalised: x is (x - center)/radius already, and no level goes to that.
 
     Raises:
         ParameterError: none at all, or of different bases or intervals.
@@ -95,10 +98,10 @@ def evaluate_polynomials(evaluator: Evaluator, x: Ciphertext, polynomials: Seque
     check_alike(polynomials)
     degree = max(p.degree for p in polynomials)
     what = f"{len(polynomials)} polynomials of degree up to {degree}"
-    promise(x, polynomials[0].interval, what)
+    promise(x, (-1.0, 1.0) if normalised else polynomials[0].interval, what)
     plans = shared_plans(tuple(polynomials))
     deepest = max(plans, key=lambda plan: plan.depth)
-    u = _normalised(evaluator, x, deepest, what)
+    u = settle(x) if normalised else _normalised(evaluator, x, deepest, what)
     if u.level < deepest.depth:
         raise too_deep(what, deepest.depth, u)
     powers, own = _powers(evaluator, u, deepest)
@@ -106,7 +109,12 @@ def evaluate_polynomials(evaluator: Evaluator, x: Ciphertext, polynomials: Seque
 
 
 def evaluate_per_slot(
-    evaluator: Evaluator, x: Ciphertext, polynomials: Sequence[Polynomial], which: ArrayLike
+    evaluator: Evaluator,
+    x: Ciphertext,
+    polynomials: Sequence[Polynomial],
+    which: ArrayLike,
+    *,
+    normalised: bool = False,
 ) -> Ciphertext:
     """Return polynomials[which[j]](x[j]) in every slot j: another function for each column, say.
 
@@ -117,6 +125,7 @@ def evaluate_per_slot(
         x: values inside the polynomials' interval: the caller's promise.
         polynomials: in one basis, on one interval.
         which: integers in [0, len(polynomials)), shape (n,) for x of n values, or with batch axes that broadcast.
+        normalised: x is (x - center)/radius already, and no level goes to that.
 
     Raises:
         ParameterError: different bases or intervals, or an index without a polynomial.
@@ -127,9 +136,10 @@ def evaluate_per_slot(
     check_alike(polynomials)
     chosen = _checked_choice(x, which, len(polynomials))
     what = f"{len(polynomials)} polynomials of degree up to {max(p.degree for p in polynomials)}, by slot"
-    promise(x, polynomials[0].interval, what)
+    promise(x, (-1.0, 1.0) if normalised else polynomials[0].interval, what)
     plans = per_slot_plans(tuple(polynomials))
-    return _walk(evaluator, _normalised(evaluator, x, plans[0], what), plans, chosen)
+    u = settle(x) if normalised else _normalised(evaluator, x, plans[0], what)
+    return _walk(evaluator, u, plans, chosen)
 
 
 def _checked_choice(x: Ciphertext, which: ArrayLike, count: int) -> Which:

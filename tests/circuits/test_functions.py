@@ -209,6 +209,21 @@ def test_several_and_by_column():
     assert kit.error(result.ciphertext, np.where(column, chosen[1](x), chosen[0](x))) <= error_bound(result.ciphertext)
 
 
+def test_several_of_a_linear_form():
+    """The interval is folded into the weights here too: one level for them, four for degree 15."""
+    kit = kit_for(64)
+    features = np.random.default_rng(2).uniform(-1, 1, (3, 32))
+    weights, x = np.array([2.0, 1.0, 0.5]), vector(kit, features)
+    scores = weights @ features + 0.25
+    chosen = [fit("tanh", (-4, 4), degree=15), fit("relu", (-4, 4), degree=15)]
+    column = np.arange(32) % 2
+    wanted = [p(scores) for p in chosen]
+    results = [*functions.functions(weights @ x + 0.25, chosen), functions.per_slot(weights @ x + 0.25, chosen, column)]
+    for result, values in zip(results, [*wanted, np.where(column, wanted[1], wanted[0])], strict=True):
+        assert result.ciphertext.level == 8 - 1 - 4
+        assert kit.error(result.ciphertext, values) <= error_bound(result.ciphertext)
+
+
 @pytest.mark.parametrize("name", ["tanh", "wide", "inverse"])
 def test_promises_begin_with_the_interval(name):
     kit = kit_for(64, 12)
