@@ -222,7 +222,7 @@ def shared(m: Machinery, rounds: int) -> list[str]:
     n = m.params.slots
     x, which = m.encryptor.encrypt(np.linspace(-4, 4, n)), np.arange(n) % 3
     calls: dict[str, Callable[[], Any]] = {
-        "one": lambda: evaluate_polynomial(m.evaluator, x, chosen[1]),
+        "one": lambda: evaluate_polynomial(m.evaluator, x, chosen[0]),
         "apart": lambda: [evaluate_polynomial(m.evaluator, x, p) for p in chosen],
         "together": lambda: evaluate_polynomials(m.evaluator, x, chosen),
         "by slot": lambda: evaluate_per_slot(m.evaluator, x, chosen, which),
@@ -245,7 +245,7 @@ def shared(m: Machinery, rounds: int) -> list[str]:
     return [
         f"Three polynomials of degree 15 of one input, `evaluate_polynomials`: {together} key switches instead of "
         f"{apart}, {ratio('together', 'apart'):.2f} of the time of one after the other. One of three for each slot, `evaluate_per_slot`: {ratio('by slot', 'one'):.2f} "
-        "of the time of a single polynomial.",
+        "of the time of the first alone.",
     ]
 
 

@@ -94,7 +94,7 @@ def functions(x: EncryptedVector, polynomials: Sequence[Polynomial]) -> list[Enc
 
 
 def per_slot(x: EncryptedVector, polynomials: Sequence[Polynomial], which: ArrayLike) -> EncryptedVector:
-    """Return polynomials[which[j]](x[j]) for every value, for about the price of one polynomial; all on one interval."""
+    """Return polynomials[which[j]](x[j]) for every value, with the key switches of one polynomial."""
     check_alike(polynomials)
     ct, folded = _folded(x, polynomials[0])
     return EncryptedVector(evaluate_per_slot(x.evaluator, ct, polynomials, which, normalised=folded), x.evaluator)

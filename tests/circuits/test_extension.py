@@ -112,6 +112,9 @@ def test_normalised_input_and_few_levels():
     x = np.linspace(-100, 100, 20)
     result = evaluate_extension(kit.evaluator, kit.encrypt(x / 100, level=found.depth), found, normalised=True)
     assert result.level == 0 and kit.error(result, found(x)) <= error_bound(result)
+    batch = np.stack([x, x / 10, np.full(20, -100.0)])
+    result = evaluate_extension(kit.evaluator, kit.encrypt(batch), found)
+    assert kit.error(result, found(batch)) <= error_bound(result)
     with pytest.raises(LevelError, match=rf"an extension in \d steps.*needs {found.depth + 1} levels"):
         evaluate_extension(kit.evaluator, kit.encrypt(x, level=found.depth), found)
     with pytest.raises(LevelError, match=rf"an extension in \d steps.*needs {found.depth} levels"):

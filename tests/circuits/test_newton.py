@@ -145,6 +145,9 @@ def test_normalised_input_and_few_levels(kind):
     result = evaluate_newton(kit.evaluator, kit.encrypt(u, level=newton.depth), newton, normalised=True)
     assert result.level == 0
     assert kit.error(result, newton(x)) <= error_bound(result)
+    batch = np.stack([x, x[::-1], np.full(20, 0.1)])
+    result = evaluate_newton(kit.evaluator, kit.encrypt(batch), newton)
+    assert kit.error(result, newton(batch)) <= error_bound(result)
     with pytest.raises(LevelError, match=rf"{kind} in \d Newton steps.*needs {newton.depth} levels"):
         evaluate_newton(kit.evaluator, kit.encrypt(u, level=newton.depth - 1), newton, normalised=True)
     with pytest.raises(LevelError, match=rf"needs {newton.depth + 1} levels"):
