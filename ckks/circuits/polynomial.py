@@ -16,7 +16,6 @@ only what its own rescale and key switch added, as expected error; bounds are ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -28,7 +27,7 @@ from ckks.circuits.polynomials import Polynomial
 from ckks.circuits.promises import promise
 from ckks.circuits.propagation import expected_std, sensitivities
 from ckks.errors import LevelError, ParameterError, SlotError
-from ckks.rlwe import Ciphertext
+from ckks.rlwe import Ciphertext, Noise
 from ckks.scheme import Evaluator
 from ckks.scheme.align import multiply_exact, multiply_towards, settle, too_deep
 from ckks.scheme.meta import meta_of
@@ -233,7 +232,7 @@ def _finish(
     result, of_input = values[-1], _std(u)
     std = max(expected_std(one, of_input, own, of_blocks) for one in alike) * float(meta_of(result).scale)
     largest = max(sensitivities(one).largest for one in alike)
-    return evaluator.with_bound(result, largest).with_(noise=replace(result.noise, std=std))
+    return evaluator.with_bound(result, largest).with_(noise=Noise(std, result.noise.bound))
 
 
 def _std(ct: Ciphertext) -> float:
@@ -241,7 +240,7 @@ def _std(ct: Ciphertext) -> float:
 
 
 def _without_std(ct: Ciphertext) -> Ciphertext:
-    return ct.with_(noise=replace(ct.noise, std=0.0))
+    return ct.with_(noise=Noise(0.0, ct.noise.bound))
 
 
 def _powers(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> tuple[dict[int, Ciphertext], dict[int, float]]:
