@@ -6,7 +6,7 @@ import numpy as np
 
 import ckks
 from ckks import approximate
-from ckks.circuits import evaluate_normalised, logistic
+from ckks.circuits import evaluate_normalised, evaluate_per_slot, evaluate_polynomials, logistic
 
 from .common import BACKENDS, choose, world
 
@@ -28,6 +28,29 @@ class Sigmoid:
 
     def time_sigmoid(self, *_: object) -> None:
         evaluate_normalised(self.world.evaluator, self.world.ct, self.polynomial)
+
+
+class Several:
+    """Three polynomials of degree 15 of one input: together, and one of them for each slot."""
+
+    params = (BACKENDS,)
+    param_names = ("backend",)
+    warmup_time = 0.2
+
+    def setup(self, backend: str) -> None:
+        self.context = choose(backend)
+        self.world = world("S14")
+        self.polynomials = [approximate(f, (-1, 1), degree=15) for f in (logistic, np.exp, np.sinh)]
+        self.which = np.arange(self.world.ct.meta.length) % 3
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_polynomials(self, *_: object) -> None:
+        evaluate_polynomials(self.world.evaluator, self.world.ct, self.polynomials)
+
+    def time_per_slot(self, *_: object) -> None:
+        evaluate_per_slot(self.world.evaluator, self.world.ct, self.polynomials, self.which)
 
 
 class WeightedSum:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from ckks.circuits.approximation import approximate, chebyshev_interpolant, least_squares, logistic, minimax
+from ckks.circuits.extension import Extension, extend
+from ckks.circuits.functions import describe, evaluate_function, fit
+from ckks.circuits.newton import Newton, refine
 from ckks.circuits.plan import Plan, evaluation_plan
 from ckks.circuits.polynomial import (
     evaluate_normalised,
@@ -13,16 +16,23 @@ from ckks.circuits.polynomial import (
 from ckks.circuits.polynomials import Polynomial
 
 __all__ = [
+    "Extension",
+    "Newton",
     "Plan",
     "Polynomial",
     "approximate",
     "chebyshev_interpolant",
+    "describe",
+    "evaluate_function",
     "evaluate_normalised",
     "evaluate_per_slot",
     "evaluate_polynomial",
     "evaluate_polynomials",
     "evaluation_plan",
+    "extend",
+    "fit",
     "least_squares",
     "logistic",
     "minimax",
+    "refine",
 ]

@@ -1,16 +1,7 @@
-"""Evaluating polynomials on ciphertexts: walking the plan of `circuits.plan`, with the scale of every step exact.
-
-Powers come first, each at the level its depth allows. The wanted scale of the result then goes back through the
-plan: a block due at level l with scale s is summed at level l + 1 at scale s q (q the primes of that level), so a term
-of power j needs its coefficient at s q / scale(power j), and a factor block that is multiplied by power k is due at
-level l + 1 with scale s q / scale(power k). All additions therefore meet equal scales, each block is relinearised and
-rescaled once, and the result has exactly the canonical scale of its level.
+"""Evaluating polynomials on ciphertexts, by the plans of `circuits.plan` and the walk of `circuits.walk`.
 
 Several polynomials of one input share its powers (`evaluate_polynomials`); with vectors in place of coefficients, each
 slot has a polynomial of its own (`evaluate_per_slot`).
-
-The expected error of the result is that of the worst input (`circuits.propagation`). On the way every value carries
-only what its own rescale and key switch added, as expected error; bounds are carried as everywhere.
 """
 
 from __future__ import annotations
@@ -20,16 +11,16 @@ from decimal import Decimal
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ckks.circuits.plan import Plan, check_alike, evaluation_plan, per_slot_plans, shared_plans
 from ckks.circuits.polynomials import Polynomial
 from ckks.circuits.promises import promise
-from ckks.circuits.propagation import expected_std, sensitivities
-from ckks.errors import LevelError, ParameterError, SlotError
-from ckks.rlwe import Ciphertext, Noise
+from ckks.circuits.walk import Which, finish, powers_of, walk
+from ckks.errors import ParameterError, SlotError
+from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
-from ckks.scheme.align import multiply_exact, multiply_towards, settle, too_deep
+from ckks.scheme.align import settle, too_deep
 from ckks.scheme.meta import meta_of
 from ckks.scheme.params import EXACT
 
@@ -44,8 +35,6 @@ __all__ = [
 _SPARE_BITS = 4.0
 """The division by the interval's radius is declared rather than computed while it costs no more bits than this."""
 
-Which = NDArray[np.intp]
-
 
 def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynomial) -> Ciphertext:
     """Return p(x), ceil(log2(degree + 1)) levels below x, at the canonical scale.
@@ -56,7 +45,7 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
         polynomial: in either basis.
 
     The plan works on u = (x - center)/radius. Where the radius is not 1 and cannot be declared away (see
-    `circuits.plan`), the division takes one level more; fold 1/radius into the linear map that makes x and call
+    `circuits.steps`), the division takes one level more; fold 1/radius into the linear map that makes x and call
     `evaluate_normalised` to save it, as `EncryptedVector` does.
 
     Raises:
@@ -65,14 +54,14 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
     evaluator.check(x)
     promise(x, polynomial.interval, f"a polynomial of degree {polynomial.degree}")
     plan = evaluation_plan(polynomial)
-    return _walk(evaluator, _normalised(evaluator, x, plan, f"a polynomial of degree {polynomial.degree}"), (plan,))
+    return walk(evaluator, _normalised(evaluator, x, plan, f"a polynomial of degree {polynomial.degree}"), (plan,))
 
 
 def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynomial) -> Ciphertext:
     """Return p(x) for u = (x - center)/radius, values in [-1, 1]: the depth is ceil(log2(degree + 1)), always."""
     evaluator.check(u)
     promise(u, (-1.0, 1.0), f"a polynomial of degree {polynomial.degree}")
-    return _walk(evaluator, settle(u), (evaluation_plan(polynomial),))
+    return walk(evaluator, settle(u), (evaluation_plan(polynomial),))
 
 
 def evaluate_polynomials(
@@ -103,8 +92,8 @@ def evaluate_polynomials(
     u = settle(x) if normalised else _normalised(evaluator, x, deepest, what)
     if u.level < deepest.depth:
         raise too_deep(what, deepest.depth, u)
-    powers, own = _powers(evaluator, u, deepest)
-    return [_finish(evaluator, u, (plan,), powers, own) for plan in plans]
+    powers, own = powers_of(evaluator, u, deepest)
+    return [finish(evaluator, u, (plan,), powers, own) for plan in plans]
 
 
 def evaluate_per_slot(
@@ -138,7 +127,7 @@ def evaluate_per_slot(
     promise(x, (-1.0, 1.0) if normalised else polynomials[0].interval, what)
     plans = per_slot_plans(tuple(polynomials))
     u = settle(x) if normalised else _normalised(evaluator, x, plans[0], what)
-    return _walk(evaluator, u, plans, chosen)
+    return walk(evaluator, u, plans, chosen)
 
 
 def _checked_choice(x: Ciphertext, which: ArrayLike, count: int) -> Which:
@@ -199,153 +188,3 @@ def normalise(
 
 def _normalised(evaluator: Evaluator, x: Ciphertext, plan: Plan, what: str) -> Ciphertext:
     return normalise(evaluator, x, plan, plan.depth, what, growth_bits=plan.growth_bits)
-
-
-def _walk(evaluator: Evaluator, u: Ciphertext, alike: Sequence[Plan], which: Which | None = None) -> Ciphertext:
-    """The value of one plan, or of several of one shape, the slots choosing among their coefficients."""
-    plan = alike[0]
-    if u.level < plan.depth:
-        raise too_deep(f"a polynomial of depth {plan.depth}", plan.depth, u)
-    powers, own = _powers(evaluator, u, plan)
-    return _finish(evaluator, u, alike, powers, own, which)
-
-
-def _finish(
-    evaluator: Evaluator,
-    u: Ciphertext,
-    alike: Sequence[Plan],
-    powers: dict[int, Ciphertext],
-    own: dict[int, float],
-    which: Which | None = None,
-) -> Ciphertext:
-    """All blocks, given the powers; the result with what is expected of its error at the worst u."""
-    plan = alike[0]
-    if not plan.depth:  # a constant: zero times u, plus it
-        return evaluator.add(evaluator.multiply(u, 0), _chosen([one.blocks[-1].constant for one in alike], which))
-    due = _targets(evaluator, u.level, plan, powers)
-    values: list[Ciphertext] = []
-    of_blocks: list[float] = []
-    for position, target in enumerate(due):
-        value = _block(evaluator, alike, position, target, powers, values, which)
-        of_blocks.append(_std(value))
-        values.append(_without_std(value))
-    result, of_input = values[-1], _std(u)
-    std = max(expected_std(one, of_input, own, of_blocks) for one in alike) * float(meta_of(result).scale)
-    largest = max(sensitivities(one).largest for one in alike)
-    return evaluator.with_bound(result, largest).with_(noise=Noise(std, result.noise.bound))
-
-
-def _std(ct: Ciphertext) -> float:
-    return ct.noise.std / float(meta_of(ct).scale)
-
-
-def _without_std(ct: Ciphertext) -> Ciphertext:
-    return ct.with_(noise=Noise(0.0, ct.noise.bound))
-
-
-def _powers(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> tuple[dict[int, Ciphertext], dict[int, float]]:
-    """All powers of the plan, none beyond 1 in size, and what each one's error adds to those it is made of.
-
-    T_{a+b} = 2 T_a T_b - T_{a-b} is formed before the rescale.
-    """
-    meta = meta_of(u)
-    powers = {1: _without_std(evaluator.with_bound(u, min(meta.bound, 1.0)))}
-    own: dict[int, float] = {}
-    for power in plan.powers:
-        level = u.level - power.depth + 1
-        left, right = (powers[i].at_level(level) for i in (power.left, power.right))
-        product = evaluator.tensor(left, right)
-        if plan.basis == "chebyshev":
-            product = multiply_exact(product, 2)
-            scale = meta_of(product).scale
-            if power.is_square:
-                product = evaluator.subtract(product, 1)
-            else:
-                lower = powers[power.left - power.right].at_level(level)
-                lower = multiply_towards(lower, EXACT.divide(scale, meta_of(lower).scale), scale)
-                product = evaluator.subtract(product, lower)
-        value = evaluator.relinearise(product, rescale=True)
-        own[power.index] = _std(value)
-        powers[power.index] = _without_std(evaluator.with_bound(value, 1.0))
-    return powers, own
-
-
-def _targets(evaluator: Evaluator, top: int, plan: Plan, powers: dict[int, Ciphertext]) -> list[tuple[int, Decimal]]:
-    """(level, scale) at which each block is due, from the result back."""
-    params = evaluator.params
-    targets: dict[int, tuple[int, Decimal]] = {}
-    last = len(plan.blocks) - 1
-    targets[last] = top - plan.depth, params.scale_at(top - plan.depth)
-    for i in range(last, -1, -1):
-        level, scale = targets[i]
-        for product in plan.blocks[i].products:
-            raw = _raw_scale(evaluator, level, scale)
-            targets[product.block] = level + 1, EXACT.divide(raw, meta_of(powers[product.giant]).scale)
-    return [targets[i] for i in range(len(plan.blocks))]
-
-
-def _raw_scale(evaluator: Evaluator, level: int, scale: Decimal) -> Decimal:
-    """The scale before the rescale that leads to (level, scale)."""
-    return EXACT.multiply(scale, evaluator.params.level_factor(level + 1))
-
-
-def _block(
-    evaluator: Evaluator,
-    alike: Sequence[Plan],
-    position: int,
-    target: tuple[int, Decimal],
-    powers: dict[int, Ciphertext],
-    values: list[Ciphertext],
-    which: Which | None,
-) -> Ciphertext:
-    """Sum products and terms at one level above the target, then relinearise and rescale once."""
-    level, scale = target
-    raw = _raw_scale(evaluator, level, scale)
-    blocks = [plan.blocks[position] for plan in alike]
-    total: Ciphertext | None = None
-    for product in blocks[0].products:
-        giant = powers[product.giant].at_level(level + 1)
-        term = evaluator.tensor(values[product.block], giant)
-        term = term.with_(meta=meta_of(term).but(scale=raw))  # equal up to the 40th digit; the table's word is law
-        total = term if total is None else evaluator.add(total, term)
-    terms: Ciphertext | None = None
-    for i, (index, _) in enumerate(blocks[0].terms):
-        coefficients = [block.terms[i][1] for block in blocks]
-        terms = _weighted(evaluator, powers[index].at_level(level + 1), coefficients, raw, which, terms)
-    if terms is not None:
-        total = terms if total is None else evaluator.add(total, terms)
-    if total is None:
-        raise LevelError("a plan block without products and terms")  # pragma: no cover - plans never have one
-    constants = [block.constant for block in blocks]
-    if any(constants):
-        total = evaluator.add(total, _chosen(constants, which))
-    total = evaluator.with_bound(total, max(block.magnitude for block in blocks))
-    result = evaluator.relinearise(total, rescale=True) if total.parts == 3 else evaluator.rescale(total)
-    return result.with_(meta=meta_of(result).but(scale=scale))
-
-
-def _weighted(
-    evaluator: Evaluator,
-    power: Ciphertext,
-    coefficients: list[float],
-    raw: Decimal,
-    which: Which | None,
-    onto: Ciphertext | None,
-) -> Ciphertext:
-    """A power times its coefficient, or times a vector of them, at the scale `raw`; added to `onto` if there is one."""
-    meta, size = meta_of(power), max(map(abs, coefficients))
-    ratio = EXACT.divide(raw, meta.scale)
-    if which is None:
-        term = multiply_towards(power, EXACT.multiply(EXACT.create_decimal(coefficients[0]), ratio), raw, onto=onto)
-        before = 0.0 if onto is None else meta_of(onto).bound
-        return evaluator.with_bound(term, before + size * meta.bound)
-    vector = evaluator.encoder.encode(
-        _chosen(coefficients, which), level=power.level, scale=ratio, slots=meta.slots, bound=max(size, 2.0**-300)
-    )
-    term = evaluator.multiply(power, vector, rescale=False)
-    term = evaluator.with_bound(term.with_(meta=meta_of(term).but(scale=raw)), size * meta.bound)
-    return term if onto is None else evaluator.add(onto, term)
-
-
-def _chosen(numbers: list[float], which: Which | None) -> float | NDArray[np.float64]:
-    return numbers[0] if which is None else np.array(numbers)[which]
