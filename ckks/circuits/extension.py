@@ -20,7 +20,7 @@ how far f is from level at the place that D takes to B(L) R. Both are in `max_ab
 interval.
 
 Against a polynomial of a degree large enough: products grow with the logarithm of the width instead of its square root,
-levels by 2 log(2) / log(L), about 1.6 to 2, for each doubling of the width instead of 1.
+levels by 2 log(2) / log(L), 1.5 to 2.1, for each doubling of the width instead of 1.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from kit import Kit, make_kit
 from params import insecure_small
 
 from ckks import EncryptedVector, error_bound, expected_error, functions
-from ckks.circuits import Polynomial, approximate
+from ckks.circuits import Polynomial, approximate, chebyshev_interpolant
 from ckks.circuits.catalogue import CATALOGUE
 from ckks.circuits.extension import Extension
 from ckks.circuits.functions import depth_of, describe, evaluate_function, fit, multiplications_of
@@ -250,3 +251,24 @@ def test_costs():
     wide = fit("sigmoid", (-200, 200), max_abs_error=1e-3)
     assert depth_of(wide) == 2 * wide.steps + depth_of(wide.base)
     assert multiplications_of(wide) == 2 * wide.steps + multiplications_of(wide.base)
+
+
+def test_the_guide_runs(capsys):
+    """The snippet of docs/functions.md, as it stands there."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "functions.md"
+    code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    kit = kit_for(64, 12)
+    space = {"x": vector(kit, np.linspace(0, 1, 96).reshape(3, 32)), "weights": np.array([1.0, 2.0, -1.0]), "bias": 0.5}
+    exec(code, space)
+    assert capsys.readouterr().out == describe(space["chosen"]) + "\n"
+    wanted = naive("sigmoid", np.linspace(0, 1, 96).reshape(3, 32))
+    assert kit.error(space["score"].ciphertext, wanted) <= 1e-3 + error_bound(space["score"].ciphertext)
+
+
+def test_figures_of_the_guide():
+    """What it says of a sigmoid on [-200, 200]."""
+    wide = fit("sigmoid", (-200, 200), max_abs_error=1e-3)
+    assert (depth_of(wide), multiplications_of(wide)) == (10, 21)
+    direct = chebyshev_interpolant(CATALOGUE["sigmoid"].f, (-200, 200), 511)
+    assert 1e-4 < direct.max_abs_error < 2.5e-4
+    assert (depth_of(direct), multiplications_of(direct)) == (9, 42)
