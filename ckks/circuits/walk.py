@@ -23,7 +23,7 @@ from ckks.circuits.steps import Plan
 from ckks.errors import LevelError
 from ckks.rlwe import Ciphertext, Noise
 from ckks.scheme import Evaluator
-from ckks.scheme.align import multiply_exact, multiply_towards, too_deep
+from ckks.scheme.align import multiply_exact, multiply_towards, sum_towards, too_deep
 from ckks.scheme.meta import meta_of
 from ckks.scheme.params import EXACT
 
@@ -140,11 +140,10 @@ def _block(
         term = evaluator.tensor(values[product.block], giant)
         term = term.with_(meta=meta_of(term).but(scale=raw))  # equal up to the 40th digit; the table's word is law
         total = term if total is None else evaluator.add(total, term)
-    terms: Ciphertext | None = None
-    for i, (index, _) in enumerate(blocks[0].terms):
-        coefficients = [block.terms[i][1] for block in blocks]
-        terms = _weighted(evaluator, powers[index].at_level(level + 1), coefficients, raw, which, terms)
-    if terms is not None:
+    if blocks[0].terms:
+        at_level = [powers[index].at_level(level + 1) for index, _ in blocks[0].terms]
+        coefficients = [[block.terms[i][1] for block in blocks] for i in range(len(at_level))]
+        terms = _weighted_sum(evaluator, at_level, coefficients, raw, which)
         total = terms if total is None else evaluator.add(total, terms)
     if total is None:
         raise LevelError("a plan block without products and terms")  # pragma: no cover - plans never have one
@@ -156,27 +155,29 @@ def _block(
     return result.with_(meta=meta_of(result).but(scale=scale))
 
 
-def _weighted(
-    evaluator: Evaluator,
-    power: Ciphertext,
-    coefficients: list[float],
-    raw: Decimal,
-    which: Which | None,
-    onto: Ciphertext | None,
+def _weighted_sum(
+    evaluator: Evaluator, powers: list[Ciphertext], coefficients: list[list[float]], raw: Decimal, which: Which | None
 ) -> Ciphertext:
-    """A power times its coefficient, or times a vector of them, at the scale `raw`; added to `onto` if there is one."""
-    meta, size = meta_of(power), max(map(abs, coefficients))
-    ratio = EXACT.divide(raw, meta.scale)
+    """The sum of powers times their coefficients, or times vectors of them, at the scale `raw`."""
+    ratios = [EXACT.divide(raw, meta_of(power).scale) for power in powers]
     if which is None:
-        term = multiply_towards(power, EXACT.multiply(EXACT.create_decimal(coefficients[0]), ratio), raw, onto=onto)
-        before = 0.0 if onto is None else meta_of(onto).bound
-        return evaluator.with_bound(term, before + size * meta.bound)
-    vector = evaluator.encoder.encode(
-        _chosen(coefficients, which), level=power.level, scale=ratio, slots=meta.slots, bound=max(size, 2.0**-300)
-    )
-    term = evaluator.multiply(power, vector, rescale=False)
-    term = evaluator.with_bound(term.with_(meta=meta_of(term).but(scale=raw)), size * meta.bound)
-    return term if onto is None else evaluator.add(onto, term)
+        exact = [EXACT.multiply(EXACT.create_decimal(c), r) for (c,), r in zip(coefficients, ratios, strict=True)]
+        return sum_towards(list(zip(powers, exact, strict=True)), raw)
+    total: Ciphertext | None = None
+    for power, row, ratio in zip(powers, coefficients, ratios, strict=True):
+        size = max(map(abs, row))
+        vector = evaluator.encoder.encode(
+            _chosen(row, which),
+            level=power.level,
+            scale=ratio,
+            slots=meta_of(power).slots,
+            bound=max(size, 2.0**-300),
+        )
+        term = evaluator.multiply(power, vector, rescale=False)
+        term = evaluator.with_bound(term.with_(meta=meta_of(term).but(scale=raw)), size * meta_of(power).bound)
+        total = term if total is None else evaluator.add(total, term)
+    assert total is not None
+    return total
 
 
 def _chosen(numbers: list[float], which: Which | None) -> float | NDArray[np.float64]:

@@ -8,6 +8,7 @@ counted as noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from math import log2, sqrt
 
@@ -42,25 +43,38 @@ def multiply_exact(ct: Ciphertext, factor: int) -> Ciphertext:
     return Ciphertext.of(ct.params, words, ct.level, ct.meta, ct.noise.scaled(factor))
 
 
-def multiply_towards(ct: Ciphertext, ratio: Decimal, scale: Decimal, *, onto: Ciphertext | None = None) -> Ciphertext:
-    """Multiply by round(ratio) and declare the scale `scale`; the rounding of the ratio goes into the noise.
+def multiply_towards(ct: Ciphertext, ratio: Decimal, scale: Decimal) -> Ciphertext:
+    """Multiply by round(ratio) and declare the scale `scale`; the rounding of the ratio goes into the noise."""
+    product = sum_towards([(ct, ratio)], scale)
+    return product.with_(meta=meta_of(ct).but(scale=scale))
 
-    With `onto`, of the same shape, level and scale, return the sum of both: one pass over the words instead of two. Its
-    metadata is left to the caller to check, like that of `multiply_exact`.
+
+def sum_towards(terms: Sequence[tuple[Ciphertext, Decimal]], scale: Decimal) -> Ciphertext:
+    """Return the sum of ct round(ratio) at the scale that is declared, for terms of one level and shape.
+
+    One pass over the words of each. Where bounds and rms of several are to be less than their sums, the caller has to
+    say so; the room for them is the caller's to check.
     """
-    factor = int(EXACT.to_integral_value(ratio))
-    meta = meta_of(ct)
-    off = abs(float(EXACT.subtract(ratio, Decimal(factor))))
-    if onto is None:
-        product = multiply_exact(ct, factor)
-    else:
+    words: Words | None = None
+    noise, bound, rms = Noise(), 0.0, 0.0
+    for ct, ratio in terms:
+        factor = int(EXACT.to_integral_value(ratio))
+        off = abs(float(EXACT.subtract(ratio, Decimal(factor))))
         plan, residues = ct.basis.plan, residues_of(factor, ct.basis.moduli)
-        words = kernels.mul_scalar_add(plan, ct.words, residues, onto.words)
-        product = Ciphertext.of(ct.params, words, ct.level, ct.meta, ct.noise.scaled(factor) + onto.noise)
-    # This error lies where the message lies: sparse decoding, which keeps a share of other errors, keeps all of it.
-    share = 2 * meta.slots / ct.params.ring_degree
-    size = product.noise + Noise(meta.message.std * off / sqrt(share), meta.message.bound * off)
-    return product.with_(meta=meta.but(scale=scale), noise=size)
+        if words is None:
+            words = kernels.mul_scalar(plan, ct.words, residues)
+        else:
+            kernels.mul_scalar_add(plan, ct.words, residues, words, words)
+        meta = meta_of(ct)
+        # This error lies where the message lies: sparse decoding, which keeps a share of other errors, keeps all of it.
+        share = 2 * meta.slots / ct.params.ring_degree
+        noise = noise + ct.noise.scaled(factor) + Noise(meta.message.std * off / sqrt(share), meta.message.bound * off)
+        size = float(EXACT.divide(EXACT.multiply(ratio, meta.scale), scale))
+        bound, rms = bound + abs(size) * meta.bound, rms + abs(size) * meta.rms
+    first = terms[0][0]
+    assert words is not None
+    meta = meta_of(first).but(scale=scale, bound=bound, rms=rms)
+    return Ciphertext.of(first.params, words, first.level, meta, noise)
 
 
 def rescale_to(ct: Ciphertext, scale: Decimal) -> Ciphertext:
