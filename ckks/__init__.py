@@ -17,7 +17,7 @@ The layers, each built from the one before and public on its own:
     rlwe       keys, encryption, key switching, noise
     scheme     encoding, evaluator, levels and scales
     circuits   polynomials and functions
-    vector     operators for users
+    vector     operators for users; functions, comparisons, linear (algebra) of vectors
     planning   what a computation needs, before any key exists
     ml         trained models, evaluated encrypted
 
@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ckks.circuits.approximation import approximate
     from ckks.circuits.polynomials import Polynomial
+    from ckks.functions import function, sigmoid
     from ckks.planning import Plan, plan
     from ckks.ring import Rng
     from ckks.rlwe import Ciphertext, EvaluationKeys, Plaintext, PublicKey
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from ckks.scheme import CKKSParams, Encoder, Encryptor, Evaluator
     from ckks.scheme.decryption import Decryptor
     from ckks.scheme.meta import error_bound, expected_error, precision_bits
-    from ckks.vector import EncryptedVector, polynomial, sigmoid
+    from ckks.vector import EncryptedVector, polynomial
 
 _HOME = {
     "CKKSParams": "ckks.scheme",
@@ -63,14 +64,15 @@ _HOME = {
     "approximate": "ckks.circuits.approximation",
     "error_bound": "ckks.scheme.meta",
     "expected_error": "ckks.scheme.meta",
+    "function": "ckks.functions",
     "plan": "ckks.planning",
     "polynomial": "ckks.vector",
     "precision_bits": "ckks.scheme.meta",
-    "sigmoid": "ckks.vector",
+    "sigmoid": "ckks.functions",
 }
 _LAYERS = {
-    "arith", "circuits", "comparisons", "errors", "functions", "kernels", "linear", "ml", "planning", "ring", "rlwe", "scheme",
-    "vector",
+    "arith", "circuits", "comparisons", "errors", "functions", "kernels", "linear", "ml", "planning", "ring", "rlwe",
+    "scheme", "vector",
 }  # fmt: skip
 
 __version__ = "0.1.0"
@@ -93,6 +95,7 @@ __all__ = [
     "approximate",
     "error_bound",
     "expected_error",
+    "function",
     "plan",
     "polynomial",
     "precision_bits",

@@ -7,13 +7,11 @@ would silently turn into an array of objects raises a TypeError instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.approximation import approximate, logistic
 from ckks.circuits.polynomial import evaluate_normalised, evaluate_polynomial
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import SlotError
@@ -22,7 +20,7 @@ from ckks.scheme import Evaluator, precision_bits
 from ckks.scheme.encoder import as_numbers
 from ckks.scheme.meta import meta_of
 
-__all__ = ["EncryptedVector", "polynomial", "sigmoid"]
+__all__ = ["EncryptedVector", "polynomial"]
 
 
 @dataclass(frozen=True)
@@ -258,32 +256,6 @@ def polynomial(x: EncryptedVector, p: Polynomial) -> EncryptedVector:
 def normalised(x: EncryptedVector, center: float, radius: float) -> EncryptedVector | None:
     """Return (x - center)/radius for a linear form that was not computed yet, at no cost; None for other vectors."""
     return x._affine(1 / radius, -center / radius) if x._waiting else None
-
-
-def sigmoid(
-    x: EncryptedVector,
-    *,
-    interval: float | tuple[float, float] = 8.0,
-    degree: int | None = None,
-    max_abs_error: float | None = None,
-) -> EncryptedVector:
-    """Return nearly 1/(1 + exp(-x)) by a minimax polynomial.
-
-    Args:
-        x: values inside the interval; outside it the polynomial means nothing.
-        interval: (a, b), or B for (-B, B).
-        degree: of the polynomial; 7 unless given, or the least that reaches `max_abs_error`.
-        max_abs_error: wanted accuracy. The true maximum error is `approximate(...).max_abs_error`.
-    """
-    ends = interval if isinstance(interval, tuple) else (-float(interval), float(interval))
-    if degree is None and max_abs_error is None:
-        degree = 7
-    return polynomial(x, _logistic(ends, degree, max_abs_error))
-
-
-@lru_cache(maxsize=64, typed=True)
-def _logistic(ends: tuple[float, float], degree: int | None, max_abs_error: float | None) -> Polynomial:
-    return approximate(logistic, ends, degree=degree, max_abs_error=max_abs_error)
 
 
 def _is_operand(other: Any) -> bool:
