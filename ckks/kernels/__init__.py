@@ -18,6 +18,7 @@ from ckks.kernels import shapes
 from ckks.kernels import threads as _threads
 from ckks.kernels.backends import NAMES, active, available, load, source_for, use
 from ckks.kernels.fused import (
+    combine,
     decompose,
     divide,
     inner,
@@ -80,6 +81,7 @@ __all__ = [
     "add_scalar",
     "available",
     "binomial",
+    "combine",
     "convert",
     "decompose",
     "divide",

@@ -137,3 +137,23 @@ def switch_product(gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quo
     """Return the product of two ciphertexts, (2, ..., l, N) each, its third part switched, divided."""
     product = tensor(gadget.kept, x, y)
     return switch(gadget, product[2], key, quotient, product[:2], None)
+
+
+def combine(plan: kernels.Plan, x: Words, y: Words) -> Words:
+    """Return sum over k of y[m, k] x[k] for every m: several dot products that share one operand.
+
+    Args:
+        plan: the moduli.
+        x: (K, ..., L, N).
+        y: (M, K, L, n), n a divisor of N: each word stands for N / n equal ones side by side, as those of an element
+            of the subring of polynomials in X^(N/n) are in NTT form.
+
+    Returns:
+        (M, ..., L, N).
+    """
+    out = kernels.empty((len(y), *x.shape[1:]))
+    batch = (slice(None), *(None,) * (x.ndim - 3))
+    for factors, result in zip(y, out, strict=True):
+        whole = factors if factors.shape[-1] == plan.n else np.repeat(factors, plan.n // factors.shape[-1], axis=-1)
+        kernels.dot(plan, x, whole[batch], result)
+    return out

@@ -108,6 +108,20 @@ def switch_product(gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quo
     return result
 
 
+def combine(plan: Plan, x: Words, y: Words) -> Words:
+    """Return sum over k of y[m, k] x[k], (M, ..., L, N), for x (K, ..., L, N) and y (M, K, L, n): `composed.combine`."""
+    n, limbs = plan.n, len(plan)
+    if x.ndim < 3 or x.shape[-2:] != (limbs, n) or not 1 <= len(x) <= 1024:
+        raise BasisMismatch(f"terms of shape {x.shape}; needed (K, ..., {limbs}, {n}), 1 <= K <= 1024")
+    if y.ndim != 4 or y.shape[1:3] != (len(x), limbs) or not y.shape[3] or n % y.shape[3]:
+        raise BasisMismatch(f"factors of shape {y.shape} for {len(x)} terms; needed (M, {len(x)}, {limbs}, n), n | {n}")
+    check_type(x)
+    check_type(y)
+    check_residues(plan, x, y)
+    result: Words = _fused("combine", n)(plan, x, y)
+    return result
+
+
 def _fused(name: str, n: int) -> Callable[..., Words]:
     chosen: Callable[..., Words] = getattr(source_for(n), name, None) or getattr(composed, name)
     return chosen

@@ -9,8 +9,8 @@ axis is contiguous, the others may have any stride, negative and (where the arra
 zero included. `ckks.kernels` folds leading axes into B, allocates results and splits work between threads; a source
 does arithmetic and nothing else.
 
-Beyond this contract a source may have `decompose`, `tensor`, `divide`, `switch`, `switch_digits`, `switch_sum` and
-`switch_product`, with the arguments and the words of the functions in `composed`: those take arrays of any leading
+Beyond this contract a source may have `decompose`, `tensor`, `divide`, `switch`, `switch_digits`, `switch_sum`,
+`switch_product` and `combine`, with the arguments and the words of the functions in `composed`: those take arrays of any leading
 shape, already checked, and allocate and split for themselves. Whatever a source lacks is composed.
 """
 

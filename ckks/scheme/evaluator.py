@@ -297,6 +297,16 @@ class Evaluator:
             return self.multiply(a, count).with_(meta=meta)
         return automorphism_sum(a, elements, self.keys).with_(meta=meta)
 
+    def rotation_elements(self, a: Ciphertext, steps: Sequence[int]) -> list[int]:
+        """Return the Galois element of each rotation, 1 for none, for `rlwe`; raise MissingKey where there is no key."""
+        return self._rotation_elements(a, steps)
+
+    def times_i(self, a: Ciphertext) -> Ciphertext:
+        """Return i a: a product with X^(N/2), which is exact and costs no level."""
+        self.check(a)
+        words = kernels.mul(a.basis.plan, a.words, self.encoder.constant_words(1j, Decimal(1), a.level))
+        return Ciphertext.of(a.params, words, a.level, meta_of(a).but(real=False), a.noise)
+
     def conjugate(self, a: Ciphertext) -> Ciphertext:
         """Return the complex conjugate of every slot."""
         self.check(a)
