@@ -155,6 +155,8 @@ class Fused:
         self.digits = kernels.decompose(self.gadget, self.x[1])
         self.sums = kernels.inner(self.gadget, self.digits, self.key)
         self.index = ntt_permutation(n, 5)
+        self.terms = uniform(basis, rng, (16, 2)).residues
+        self.compact = np.ascontiguousarray(uniform(basis, rng, (4, 16)).residues[..., : n // 8])
 
     def teardown(self, *_: object) -> None:
         self.context.__exit__(None, None, None)
@@ -179,6 +181,9 @@ class Fused:
 
     def time_switch_product(self, *_: object) -> None:
         kernels.switch_product(self.gadget, self.x, self.y, self.key, self.quotient)
+
+    def time_combine_16_into_4(self, *_: object) -> None:
+        kernels.combine(self.gadget.plan, self.terms, self.compact)
 
     def time_switch_sum_of_8(self, *_: object) -> None:
         keys, indices, factors = [self.key] * 8, [self.index] * 8, [None] * 8

@@ -105,6 +105,7 @@ class Schedule:
     Args:
         slots, offset, unit, width: S, o, u and w.
         babies, giants: ascending; the first giant step is 0.
+        span: all t + w j that occur are below it.
         minimal: baby steps too are done one after the other, so that few keys do.
     """
 
@@ -114,11 +115,13 @@ class Schedule:
     width: int
     babies: tuple[int, ...]
     giants: tuple[int, ...]
+    span: int
     minimal: bool
 
     def step(self, t: int, j: int) -> int:
-        """Return the step of a baby step and a giant one."""
-        return (self.offset + self.unit * (t + self.width * j)) % self.slots
+        """Return the step of a baby step and a giant one, -1 where they lead beyond the last (and would come round)."""
+        place = t + self.width * j
+        return (self.offset + self.unit * place) % self.slots if place < self.span else -1
 
     def turn(self, j: int) -> int:
         """Return the rotation that `j` giant steps are."""
@@ -175,7 +178,7 @@ def schedule(
         babies, giants = np.unique(places % w), np.unique(places // w)
         if minimal:
             babies = np.arange(babies[-1] + 1)
-        return Schedule(slots, offset, unit, w, tuple(babies.tolist()), tuple(giants.tolist()), minimal)
+        return Schedule(slots, offset, unit, w, tuple(babies.tolist()), tuple(giants.tolist()), span, minimal)
 
     return min((of(w) for w in widths), key=lambda s: (s.cost(blocks), len(s.rotations)))
 

@@ -149,6 +149,36 @@ class NativeSwitching:
         }
         return self._run(gadget, quotient, given, batch, 2, None)
 
+    def combine(self, plan: Plan, x: Words, y: Words) -> Words:
+        """See `composed.combine`."""
+        terms, outputs, batch = len(x), len(y), prod(x.shape[1:-2])
+        if x.ndim < 3 or x.shape[-2:] != plan.shape or not 1 <= terms <= 1024:
+            raise ValueError(f"terms of shape {x.shape}; needed (K, ..., {len(plan)}, {plan.n}), 1 <= K <= 1024")
+        if y.ndim != 4 or y.shape[1:3] != (terms, len(plan)) or not y.shape[3] or plan.n % y.shape[3]:
+            raise ValueError(f"factors of shape {y.shape}; needed (M, {terms}, {len(plan)}, n), n a divisor of {plan.n}")
+        u, repeat = _entries(x), plan.n // y.shape[3]
+        out = empty((outputs, batch, *plan.shape))
+        size = self._lib.ckks_combine_space(terms)
+        spaces = empty((len(plan), -(-size // 8) * 8))  # one for each slice, however many there will be
+
+        def work(s: slice) -> None:
+            self._lib.ckks_combine(
+                self._limbs(plan[s])[0],
+                outputs,
+                terms,
+                batch,
+                s.stop - s.start,
+                *self._in(u[:, :, s], None),
+                repeat,
+                *self._in(y[:, :, s], None),
+                *self._in(out[:, :, s], None),
+                self._in(spaces[s.start], None)[0],
+            )
+
+        if out.size:
+            run(work, len(plan), terms * out.size)
+        return out.reshape(outputs, *x.shape[1:])
+
     def _one(self, x: Words, batch: tuple[int, ...], plan: Plan) -> tuple[Any, ...]:
         """An operand of one part."""
         return self._in(_entries(x[None]), (1, prod(batch), *plan.shape))

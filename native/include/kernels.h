@@ -86,6 +86,15 @@ void ckks_dot(modulus *const *m, size_t terms, size_t batch, size_t limbs, const
               ptrdiff_t x_batch, ptrdiff_t x_limb, const uint64_t *y, ptrdiff_t y_term, ptrdiff_t y_batch,
               ptrdiff_t y_limb, uint64_t *out, ptrdiff_t out_batch, ptrdiff_t out_limb);
 
+/* out[o] = sum over k < terms of y[o][k] x[k] for o < outputs, as ckks_dot; rows of y have n / repeat words, each of which
+ * stands for `repeat` equal ones side by side; repeat is a power of two. space: ckks_combine_space words, 64-byte
+ * aligned. */
+size_t ckks_combine_space(size_t terms);
+void ckks_combine(modulus *const *m, size_t outputs, size_t terms, size_t batch, size_t limbs, const uint64_t *x,
+                  ptrdiff_t x_term, ptrdiff_t x_batch, ptrdiff_t x_limb, size_t repeat, const uint64_t *y,
+                  ptrdiff_t y_output, ptrdiff_t y_term, ptrdiff_t y_limb, uint64_t *out, ptrdiff_t out_output,
+                  ptrdiff_t out_batch, ptrdiff_t out_limb, uint64_t *space);
+
 /* out = sum over k < terms of w[k w_term + i w_limb] x[k] for limb i; 1 <= terms */
 void ckks_weighted_sum(modulus *const *m, size_t terms, size_t batch, size_t limbs, const uint64_t *x,
                        ptrdiff_t x_term, ptrdiff_t x_batch, ptrdiff_t x_limb, const uint64_t *w,

@@ -140,7 +140,7 @@ static const row_kernels avx2_wide_rows = {
 #endif
 
 #if CKKS_IFMA
-/* An emulated build (tests) may have no vector unit to rely on: everything but the transforms is portable there. */
+/* An emulated build (tests) may have no vector unit to rely on: what is not of its own is portable there. */
 #define BESIDE_IFMA(function) IFMA_CHOICE(portable_##function, avx2_##function)
 #if !CKKS_AVX2
 #define IFMA_CHOICE(emulated, real) emulated
@@ -160,6 +160,7 @@ static const row_kernels ifma_rows = {
     .sub_mul_scalar = BESIDE_IFMA(sub_mul_scalar),
     .tensor = BESIDE_IFMA(tensor),
     .dot = BESIDE_IFMA(dot),
+    .combine = ifma_combine,
     .weighted_sum = BESIDE_IFMA(weighted_sum),
     .signed_words = BESIDE_IFMA(signed_words),
     .mul_add = BESIDE_IFMA(mul_add),

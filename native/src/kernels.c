@@ -3,6 +3,8 @@
  *
  * Limbs are the outer loop, so that the tables of one prime stay in the cache for the whole batch.
  */
+#include <string.h>
+
 #include "portable/modarith.h"
 
 #define ROW(a, b, i) ((a) + (ptrdiff_t)(b) * a##_batch + (ptrdiff_t)(i) * a##_limb)
@@ -85,6 +87,84 @@ void ckks_dot(modulus *const *m, size_t terms, size_t batch, size_t limbs, const
             for (size_t b = 0; b < batch; b++) {
                 m[i]->rows->dot(m[i], width, terms, ROW(x, b, i) + start, x_term, ROW(y, b, i) + start, y_term,
                                 ROW(out, b, i) + start);
+            }
+        }
+    }
+}
+
+/* Entries of the batch of a combination that share what is made ready for them. */
+#define COMBINE_BATCH 2
+
+/* Columns done for all outputs before the next: as many as keep the terms in the first cache, a power of two. */
+static size_t combine_columns(size_t terms, size_t n) {
+    size_t columns = 32;
+    while (2 * columns * terms <= 1024) {
+        columns *= 2;
+    }
+    return columns < n ? columns : n;
+}
+
+size_t ckks_combine_space(size_t terms) {
+    return (COMBINE_BATCH + 1) * terms * combine_columns(terms, SIZE_MAX);
+}
+
+CKKS_INLINE void spread_row(size_t width, size_t repeat, const uint64_t *x, uint64_t *out) {
+    for (size_t j = 0; j < width; j += repeat, x++) {
+        for (size_t r = 0; r < repeat; r++) {
+            out[j + r] = *x;
+        }
+    }
+}
+
+/* `width` words of each of the terms, one after the other; each word of x stands for `repeat` of them. */
+static void spread(size_t terms, size_t start, size_t width, size_t repeat, const uint64_t *x, ptrdiff_t x_term,
+                   uint64_t *out) {
+    x += start / repeat;
+    for (size_t k = 0; k < terms; k++, x += x_term, out += width) {
+        switch (repeat < width ? repeat : width) {
+        case 1: memcpy(out, x, width * sizeof *out); break;
+        case 2: spread_row(width, 2, x, out); break;
+        case 4: spread_row(width, 4, x, out); break;
+        default: spread_row(width, repeat < width ? repeat : width, x, out);
+        }
+    }
+}
+
+/* Rows of the terms are often a power of two apart, so a block of them is copied together before it is used again and
+ * again. */
+void ckks_combine(modulus *const *m, size_t outputs, size_t terms, size_t batch, size_t limbs, const uint64_t *x,
+                  ptrdiff_t x_term, ptrdiff_t x_batch, ptrdiff_t x_limb, size_t repeat, const uint64_t *y,
+                  ptrdiff_t y_output, ptrdiff_t y_term, ptrdiff_t y_limb, uint64_t *out, ptrdiff_t out_output,
+                  ptrdiff_t out_batch, ptrdiff_t out_limb, uint64_t *space) {
+    for (size_t i = 0; i < limbs; i++) {
+        const row_kernels *rows = m[i]->rows;
+        const size_t n = m[i]->n, columns = combine_columns(terms, n), apart = terms * columns;
+        const int fused = rows->combine != NULL, as_it_is = fused || repeat == 1;
+        uint64_t *const factors = space + COMBINE_BATCH * apart;
+        for (size_t start = 0; start < n; start += columns) {
+            for (size_t b = 0; b < batch; b += COMBINE_BATCH) {
+                const size_t entries = batch - b < COMBINE_BATCH ? batch - b : COMBINE_BATCH;
+                for (size_t e = 0; e < entries; e++) {
+                    spread(terms, start, columns, 1, ROW(x, b + e, i), x_term, space + e * apart);
+                }
+                const uint64_t *const terms_of[COMBINE_BATCH] = {space, space + apart};
+                for (size_t k = 0; k < outputs; k++) {
+                    const uint64_t *row = y + (ptrdiff_t)k * y_output + (ptrdiff_t)i * y_limb;
+                    const uint64_t *factor = as_it_is ? row + start / repeat : factors;
+                    const ptrdiff_t factor_term = as_it_is ? y_term : (ptrdiff_t)columns;
+                    uint64_t *to = ROW(out, b, i) + (ptrdiff_t)k * out_output + start;
+                    uint64_t *const sums[COMBINE_BATCH] = {to, to + out_batch};
+                    if (fused) {
+                        rows->combine(m[i], columns, terms, entries, terms_of, repeat, factor, factor_term, sums);
+                        continue;
+                    }
+                    if (!as_it_is) {
+                        spread(terms, start, columns, repeat, row, y_term, factors);
+                    }
+                    for (size_t e = 0; e < entries; e++) {
+                        rows->dot(m[i], columns, terms, terms_of[e], (ptrdiff_t)columns, factor, factor_term, sums[e]);
+                    }
+                }
             }
         }
     }

@@ -87,6 +87,10 @@ modulus *ckks_modulus_new(int variant, size_t n, uint64_t q, uint64_t psi) {
         m->fp = (double)q;
         m->fp_inverse = 1.0 / (double)q;
         m->two51 = centred_double(((uint64_t)1 << 51) % q, q);
+        m->two82 = (uint64_t)(((u128)1 << 82) % q);
+        m->one_shoup52 = ((uint64_t)1 << 52) / q;
+        m->two52_shoup52 = (uint64_t)(((u128)m->two52 << 52) / q);
+        m->two82_shoup52 = (uint64_t)(((u128)m->two82 << 52) / q);
     }
     m->rows = choose_rows(variant, m->n, q);
     if (psi != 0) {

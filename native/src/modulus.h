@@ -55,6 +55,10 @@ typedef struct row_kernels {
     void (*tensor)(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2], uint64_t *const out[3]);
     void (*dot)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                 const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
+    /* Dot products of one or two x, rows `count` apart, that share y, of which a word stands for `repeat` columns, a power of
+     * two. At most 1024 terms. NULL where spreading y out, and dot, do as well. */
+    void (*combine)(const modulus *m, size_t count, size_t terms, size_t entries, const uint64_t *const x[2],
+                    size_t repeat, const uint64_t *y, ptrdiff_t y_term, uint64_t *const out[2]);
     void (*weighted_sum)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                          const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
     /* Residues of high 2^52 + low; high may be NULL. */
@@ -78,6 +82,8 @@ struct modulus {
     uint64_t word_quotient;    /* floor(2^64 / q): Barrett for one word */
     uint64_t word, word_shoup; /* 2^64 mod q and its Shoup quotient: folds the high word of a sum */
     uint64_t two52;            /* 2^52 mod q */
+    uint64_t two82;            /* 2^82 mod q, for q < 2^50 */
+    uint64_t one_shoup52, two52_shoup52, two82_shoup52; /* floor(w 2^52 / q) of 1 and of these, for q < 2^50 */
     uint64_t n_inverse, n_inverse_shoup;
     double fp, fp_inverse;     /* q and the double nearest 1/q, for q < 2^50 */
     double two51;              /* 2^51 mod q in (-q/2, q/2), for q < 2^50 */

@@ -1,5 +1,5 @@
 /*
- * The operations of src/avx512/vector.h in scalar loops, so that src/avx512/ntt.c can be tested on any machine.
+ * The operations of src/avx512/vector.h in scalar loops, so that src/avx512 can be tested on any machine.
  * It is stricter than the hardware, which drops the bits of factors above 2^52: here they are an error.
  */
 #ifndef CKKS_EMULATE_AVX512_H
@@ -51,6 +51,15 @@ static inline vec minimum(vec a, vec b) {
 }
 static inline vec both(vec a, vec b) {
     EACH_WORD(a.word[i] & b.word[i]);
+}
+static inline vec load_twice(const uint64_t *x) {
+    EACH_WORD(x[i / 2]);
+}
+static inline vec load_four_times(const uint64_t *x) {
+    EACH_WORD(x[i / 4]);
+}
+static inline vec shift_right(vec a, unsigned bits) {
+    EACH_WORD(a.word[i] >> bits);
 }
 static inline vec multiply_add_low(vec sum, vec a, vec b) {
     EACH_WORD(sum.word[i] + (factor(a.word[i]) * factor(b.word[i]) & (((uint64_t)1 << 52) - 1)));

@@ -166,6 +166,10 @@ int main(int count, char **arguments) {
     ckks_mul_scalar_add(m, 1, LIMBS, ROWS(x), w, ROWS(y), ROWS(out));
     ckks_sub_mul_scalar(m, 1, LIMBS, ROWS(x), ROWS(y), w, ROWS(out));
     ckks_dot(m, TERMS, 1, LIMBS, TERM_ROWS(x), TERM_ROWS(y), ROWS(out));
+    uint64_t *space = aligned_alloc(64, (ckks_combine_space(TERMS) + 7) / 8 * 8 * sizeof *space);
+    for (size_t repeat = 1; repeat <= 8; repeat *= 2) {
+        ckks_combine(m, 1, TERMS, 1, LIMBS, TERM_ROWS(x), repeat, y, 0, LIMBS * N, N, out, 0, LIMBS * N, N, space);
+    }
     ckks_weighted_sum(m, TERMS, 1, LIMBS, TERM_ROWS(x), w, LIMBS, 1, ROWS(out));
     ckks_convert(fast, 1, N, ROWS(x), ROWS(out));
     ckks_convert(wide, 1, N, ROWS(x), ROWS(out));

@@ -109,6 +109,13 @@ def moved(x: Words) -> Words:
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -3)), -3, 0)
 
 
+def factors(plan: Plan, rng: np.random.Generator, width: int, *leading: int) -> Words:
+    """Rows of fewer words than the ring has: all q-1, then as `words`."""
+    out = np.ascontiguousarray(words(plan, rng, *leading)[..., :width])
+    out[0] = plan.q[:, None] - np.uint64(1)
+    return out
+
+
 Call = tuple[str, tuple[Any, ...]]
 
 
@@ -152,6 +159,10 @@ def calls(case: Case, n: int, rng: np.random.Generator) -> Iterator[Call]:
     yield "divide", (quotient, embedded(words(joint, rng, 3, 2)).swapaxes(0, 1), index)
     yield "divide", (quotient, words(joint, rng, 0, 3), None)
     yield "divide", (quotient, np.broadcast_to(words(joint, rng), (2, *joint.shape)), None)
+    for terms, width, batch in ((1, n, ()), (3, n // 2, (2,)), (9, n // 4, (2, 2)), (40, n // 8, (3,)), (2, 1, (0,))):
+        yield "combine", (joint, words(joint, rng, terms, *batch), factors(joint, rng, width, 3, terms))
+    yield "combine", (joint, compare.largest(joint, 70, 2), factors(joint, rng, n, 2, 70))
+    yield "combine", (joint, embedded(words(joint, rng, 5, 2)), embedded(factors(joint, rng, n // 4, 2, 5)))
     yield sum_of(case.terms, gadget, quotient, rng, 3)
     yield sum_of(case.terms, gadget, quotient, rng)
     yield sum_of(1, gadget, quotient, rng, 2, 2)

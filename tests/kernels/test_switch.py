@@ -179,6 +179,17 @@ BAD: dict[str, dict[str, Callable[[Any], Any]]] = {
     },
 }  # fmt: skip
 FUNCTIONS = ("decompose", "inner", "tensor", "divide", "switch", "switch_digits", "switch_sum", "switch_product")
+COMBINED = {
+    "x": {**ROWS, "none": lambda x: x[:0], "one too few": lambda x: x[:-1]},
+    "y": {
+        **{what: bad for what, bad in ROWS.items() if what != "half a ring"},
+        "a third of a ring": lambda y: np.ascontiguousarray(y[..., : N // 3]),
+        "nothing of a ring": lambda y: y[..., :0],
+        "one too few": lambda y: y[:, :-1],
+        "a batch": lambda y: y[:, None],
+    },
+}
+"""How to break `combine`, whose factors may have fewer words than the ring."""
 
 
 def broken(function: str) -> list[tuple[str, Arguments]]:
@@ -229,6 +240,23 @@ def test_checking_names_the_first_word_that_is_not_reduced(backend, function, mo
         bad = {"keys": [spoilt, None], "factors": [None, spoilt]}.get(name, spoilt)
         with pytest.raises(RangeError, match=rf"{plan.moduli[-1]} at .* is not below its modulus"):
             getattr(kernels, function)(**{**arguments, name: bad})
+
+
+def test_combinations_that_do_not_fit_are_refused(backend):
+    rng, plan = np.random.default_rng(3), CASE.plan(N)
+    arguments = {"plan": plan, "x": compare.random(plan, rng, 4, 2), "y": compare.random(plan, rng, 3, 4)}
+    kernels.combine(**arguments)
+    source = backends.active()
+    for name, ways in COMBINED.items():
+        for what, bad in ways.items():
+            broken_one = {**arguments, name: bad(arguments[name])}
+            with pytest.raises(BasisMismatch):
+                kernels.combine(**broken_one)
+                pytest.fail(f"combine took {name}: {what}")
+            if hasattr(source, "combine"):
+                with pytest.raises((ValueError, TypeError)):
+                    source.combine(**broken_one)
+                    pytest.fail(f"the binding of combine took {name}: {what}")
 
 
 def test_constants_that_make_no_sense():

@@ -1,5 +1,5 @@
 /*
- * The few operations on eight 64-bit words that avx512/ntt.c is written in; tests/emulate_avx512.h has the same in
+ * The few operations on eight 64-bit words that avx512/ntt.c and combine.c are written in; tests/emulate_avx512.h has the same in
  * scalar loops. multiply_add_low and _high read the low 52 bits of their factors: anything larger is silently wrong,
  * so every caller states why its factors are below 2^52 (the emulation asserts it).
  */
@@ -36,6 +36,18 @@ AVX512_INLINE vec minimum(vec a, vec b) { /* of unsigned words */
 }
 AVX512_INLINE vec both(vec a, vec b) { /* bit by bit */
     return _mm512_and_si512(a, b);
+}
+/* Each of 4 words twice, of 2 words four times. */
+AVX512_INLINE vec load_twice(const uint64_t *x) {
+    const vec places = _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0);
+    return _mm512_permutexvar_epi64(places, _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)x)));
+}
+AVX512_INLINE vec load_four_times(const uint64_t *x) {
+    const vec places = _mm512_set_epi64(1, 1, 1, 1, 0, 0, 0, 0);
+    return _mm512_permutexvar_epi64(places, _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)x)));
+}
+AVX512_INLINE vec shift_right(vec a, unsigned bits) {
+    return _mm512_srli_epi64(a, bits);
 }
 /* sum + (a b mod 2^52) and sum + floor(a b / 2^52), for a, b < 2^52 */
 AVX512_INLINE vec multiply_add_low(vec sum, vec a, vec b) {
