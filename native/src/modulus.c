@@ -61,6 +61,11 @@ void bit_reversed_powers(const modulus *m, uint64_t psi, uint64_t *powers) {
     }
 }
 
+/* floor(w 2^52 / q) for w in [0, q). */
+static uint64_t shoup52(uint64_t w, uint64_t q) {
+    return (uint64_t)(((u128)w << 52) / q);
+}
+
 modulus *ckks_modulus_new(int variant, size_t n, uint64_t q, uint64_t psi) {
     if (q < 3 || q >> 61 || q % 2 == 0 || n < 8 || n > (size_t)1 << 17 || (n & (n - 1)) || psi >= q ||
         !ckks_variant_compiled(variant)) {
@@ -88,9 +93,9 @@ modulus *ckks_modulus_new(int variant, size_t n, uint64_t q, uint64_t psi) {
         m->fp_inverse = 1.0 / (double)q;
         m->two51 = centred_double(((uint64_t)1 << 51) % q, q);
         m->two82 = (uint64_t)(((u128)1 << 82) % q);
-        m->one_shoup52 = ((uint64_t)1 << 52) / q;
-        m->two52_shoup52 = (uint64_t)(((u128)m->two52 << 52) / q);
-        m->two82_shoup52 = (uint64_t)(((u128)m->two82 << 52) / q);
+        m->one_shoup52 = shoup52(1, q);
+        m->two52_shoup52 = shoup52(m->two52, q);
+        m->two82_shoup52 = shoup52(m->two82, q);
     }
     m->rows = choose_rows(variant, m->n, q);
     if (psi != 0) {

@@ -93,7 +93,8 @@ OPERATORS = re.compile(r"([^\s/%]+|\([^()]*\))\s*[/%]=?\s*(\([^()]*\)|[^\s/%;,?]
 PUBLIC = frozenset(
     """n count q m->n m->q m->log_n blocks width bits k i a c->a d d->bits e t j->batch added batch room raw words SCRATCH
     GROUP TERMS_PER_FOLD SIZE_MAX uint64_t u128 double uintptr_t size_t c->reciprocal m->fp m->bits _mm256_set1_pd return
-    word_everywhere centred_double forward_node inverse_quarters inverse_reals inverse_node _mm256_add_pd m""".split()  # noqa: SIM905
+    word_everywhere centred_double forward_node inverse_quarters inverse_reals inverse_node _mm256_add_pd m
+    repeat start j""".split()  # noqa: SIM905
 )
 """Sizes, places, moduli and constants made of moduli."""
 OF_TABLES = ("return (uint64_t)(((u128)w << 52) / q);", "return (uint64_t)(((u128)w << 64) / q);")
