@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from ckks.errors import SlotError
 
-__all__ = ["Diagonals", "Schedule", "diagonals_of", "packed", "schedule"]
+__all__ = ["Diagonals", "Schedule", "diagonals_of", "doublings", "packed", "schedule"]
 
-BABY, GIANT, PRODUCT = 1.0, 3.0, 0.2
+BABY, GIANT, PRODUCT = 1.0, 3.0, 0.05
 """What a baby step, a giant step (or a rotation that stands alone) and the product with one diagonal cost, relative to
 each other: measured over rings of 2^13 and 2^14 (docs/linear.md)."""
 
@@ -91,6 +91,19 @@ def diagonals_of(matrix: NDArray[np.inexact], *, most_slots: int | None = None, 
         if diagonal.any():
             values[i] = diagonal
     return Diagonals((m, n), slots, values or {0: np.zeros((*blocks, slots))}, width, height)
+
+
+def doublings(at: int, end: int, *, few_keys: bool = False) -> list[tuple[int, ...]]:
+    """Return sums of rotations that, one after the other, add up all slots a multiple of `at` apart, below `end`.
+
+    Both are powers of two. Four rotations at once share one decomposition and one division, unless keys are to be few.
+    """
+    steps = []
+    while at < end:
+        count = 2 if few_keys or 2 * at == end else 4
+        steps.append(tuple(at * k for k in range(count)))
+        at *= count
+    return steps
 
 
 def _power(n: int) -> int:

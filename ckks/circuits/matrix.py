@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ckks import kernels
-from ckks.circuits.diagonals import GIANT, PRODUCT, Diagonals, Schedule, diagonals_of, packed, schedule
+from ckks.circuits.diagonals import GIANT, PRODUCT, Diagonals, Schedule, diagonals_of, doublings, packed, schedule
 from ckks.errors import DomainError, ParameterError, SlotError
 from ckks.kernels import Words
 from ckks.rlwe import Ciphertext, Noise
@@ -174,13 +174,8 @@ class LinearMap:
 
     @property
     def _folds(self) -> list[tuple[int, ...]]:
-        """Sums of rotations that turn a wide result into one that repeats: two doublings at once, if keys are free."""
-        steps, at = [], self._whole.period
-        while at < self._whole.slots:
-            count = 2 if self.keys == "minimal" or 2 * at == self._whole.slots else 4
-            steps.append(tuple(at * k for k in range(count)))
-            at *= count
-        return steps
+        """Sums of rotations that turn a wide result into one that repeats."""
+        return doublings(self._whole.period, self._whole.slots, few_keys=self.keys == "minimal")
 
     @property
     def steps(self) -> tuple[int, int]:

@@ -44,11 +44,12 @@ AVX512_INLINE void store_sum(const modulus *m, vec low, vec high, int long_sums,
 
 /* Eight factors from column j on. */
 AVX512_INLINE vec factors(const uint64_t *y, size_t j, size_t repeat) {
+    const size_t at = j / repeat;
     switch (repeat) {
-    case 1: return load(y + j);
-    case 2: return load_twice(y + j / 2);
-    case 4: return load_four_times(y + j / 4);
-    default: return broadcast(y[j / repeat]);
+    case 1: return load(y + at);
+    case 2: return load_twice(y + at);
+    case 4: return load_four_times(y + at);
+    default: return broadcast(y[at]);
     }
 }
 

@@ -1,0 +1,144 @@
+"""Encrypted matrix times encrypted matrix, both in the slots ([JKLS18]): three levels, one relinearisation.
+
+With rows and columns modulo d,
+
+    (A B)[i, j] = sum over k of A[i, i + j + k] B[i + j + k, j] = sum over k of phi^k(sigma A)[i, j] psi^k(tau B)[i, j]
+
+    sigma A[i, j] = A[i, i + j]    tau B[i, j] = B[i + j, j]    phi A[i, j] = A[i, j + 1]    psi B[i, j] = B[i + 1, j]
+
+Row after row in d^2 slots, psi^k is a rotation by d k, phi^k the sum of two rotations, each masked, and sigma and tau have
+2d - 1 and d diagonals: all are `LinearMap`s. The products are added up before they are relinearised. Larger matrices are
+batches of such blocks: their sums over blocks share the relinearisation too.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ckks import kernels
+from ckks.circuits.matrix import Keys, LinearMap
+from ckks.errors import ParameterError, SlotError
+from ckks.rlwe import Ciphertext
+from ckks.scheme import Evaluator
+from ckks.scheme.align import settle, too_deep
+from ckks.scheme.encoder import as_numbers
+from ckks.scheme.meta import meta_of
+
+__all__ = ["MatrixProduct"]
+
+DEPTH = 3
+"""sigma and tau, the masks of phi, the product."""
+
+
+class MatrixProduct:
+    """The maps for products of d x d matrices, made once; `multiply` is the product.
+
+    Args:
+        size: d, a power of two from 2; d^2 slots.
+        keys: of sigma and tau, see LinearMap; phi and psi take 3 (d - 1) keys either way.
+
+    Immutable but for what its maps have cached: see LinearMap.
+    """
+
+    def __init__(self, size: int, *, keys: Keys = "hoisted") -> None:
+        """Make the maps."""
+        if not isinstance(size, int) or size < 2 or size & (size - 1):
+            raise ParameterError(f"blocks of size {size!r}; needed a power of two from 2 (pad the matrices)")
+        self.size, d = size, size
+        i, j = np.divmod(np.arange(d * d), d)
+        self.sigma = LinearMap.of_diagonals(
+            {s: ((i + j) % d - j == s).astype(np.float64) for s in range(1 - d, d)}, keys=keys
+        )
+        self.tau = LinearMap.of_diagonals({d * s: (j == s).astype(np.float64) for s in range(d)}, keys=keys)
+        masks = {s: np.zeros((d, d * d)) for s in range(1 - d, d)}
+        for k in range(d):
+            masks[k][k] = j < d - k
+            if k:
+                masks[k - d][k] = j >= d - k
+        self.phi = LinearMap.of_diagonals(masks, real=False, baby_steps=1024 if 2 * d - 1 <= 1024 else None)
+
+    @cached_property
+    def rotations(self) -> tuple[int, ...]:
+        """The rotation steps that keys are needed for."""
+        psi = range(self.size, self.size**2, self.size)
+        return tuple(sorted({*self.sigma.rotations, *self.tau.rotations, *self.phi.rotations, *psi}))
+
+    @property
+    def conjugation(self) -> bool:
+        """Whether the key for complex conjugation is needed."""
+        return self.sigma.conjugation or self.tau.conjugation
+
+    def pack(self, matrix: ArrayLike) -> NDArray[np.inexact]:
+        """Return a matrix (m, n) as what is to be encrypted with slots=d^2: (d^2,) if it fits one block, else a batch of
+        blocks, (ceil(m/d), ceil(n/d), d^2); padded with zeros."""
+        array, d = as_numbers(matrix), self.size
+        if array.ndim != 2 or not array.size:
+            raise SlotError(f"matrix of shape {array.shape}; needed two axes, neither of them empty")
+        p, q = -(-array.shape[0] // d), -(-array.shape[1] // d)
+        whole = np.zeros((p * d, q * d), dtype=array.dtype)
+        whole[: array.shape[0], : array.shape[1]] = array
+        blocks = whole.reshape(p, d, q, d).swapaxes(1, 2).reshape(p, q, d * d)
+        return blocks[0, 0] if p == q == 1 else blocks
+
+    def unpack(self, values: ArrayLike, shape: tuple[int, int]) -> NDArray[np.inexact]:
+        """Return the matrix (m, n) behind decrypted values, the inverse of `pack`."""
+        d, array = self.size, as_numbers(values)
+        p, q = -(-shape[0] // d), -(-shape[1] // d)
+        if array.size != p * q * d * d:
+            raise SlotError(f"values of shape {array.shape} for a matrix {shape}; needed {p} x {q} blocks of {d * d}")
+        return array.reshape(p, q, d, d).swapaxes(1, 2).reshape(p * d, q * d)[: shape[0], : shape[1]]
+
+    def multiply(self, evaluator: Evaluator, a: Ciphertext, b: Ciphertext) -> Ciphertext:
+        """Return A B, three levels lower.
+
+        Args:
+            evaluator: with keys for `rotations`, `conjugation`, and relinearisation.
+            a, b: what `pack` makes, encrypted with slots=d^2: () and (), or blocks (p, q) and (q, r), which give (p, r).
+
+        Raises:
+            SlotError: other slots, or blocks that do not fit.
+            LevelError: fewer than three levels.
+        """
+        evaluator.check(a, b)
+        a, b = settle(a), settle(b)
+        if meta_of(a).slots != self.size**2 or meta_of(b).slots != self.size**2:
+            raise SlotError(
+                f"matrices in {meta_of(a).slots} and {meta_of(b).slots} slots; needed {self.size**2}: encrypt "
+                f"pack(matrix) with slots={self.size**2}"
+            )
+        blocks = len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0]
+        if not blocks and (a.shape or b.shape):
+            raise SlotError(f"blocks {a.shape} and {b.shape}; needed (p, q) and (q, r), or a single block each")
+        level = min(a.level, b.level) - DEPTH
+        if level < 0:
+            raise too_deep("a matrix product", DEPTH, a if a.level < b.level else b)
+        left = self.phi.apply(evaluator, self.sigma.apply(evaluator, evaluator.bring(a, level + 3)))  # (d, p, q)
+        right = self._turned(evaluator, self.tau.apply(evaluator, evaluator.bring(b, level + 2)))  # (d, q, r)
+        if not blocks:
+            return evaluator.dot(left, right)
+        rows = []
+        for i in range(a.shape[0]):
+            for j in range(b.shape[1]):
+                products = evaluator.tensor(left[:, i], right[:, :, j])
+                rows.append(evaluator.relinearise(evaluator.sum(evaluator.sum(products)), rescale=True))
+        return _batch(rows, (a.shape[0], b.shape[1]))
+
+    def _turned(self, evaluator: Evaluator, b: Ciphertext) -> Ciphertext:
+        """psi^k b for all k: (d, ...)."""
+        steps = [self.size * k for k in range(self.size)]
+        return _batch(evaluator.rotate_many(b, steps), (self.size,))
+
+
+def _batch(cts: list[Ciphertext], shape: tuple[int, ...]) -> Ciphertext:
+    """Ciphertexts of one level and scale as a batch."""
+    words = kernels.empty((len(cts), *cts[0].words.shape))
+    for one, ct in zip(words, cts, strict=True):
+        one[...] = ct.words
+    worst = max(cts, key=lambda ct: ct.noise.std)
+    bound = max(cts, key=lambda ct: meta_of(ct).bound)
+    size = type(worst.noise)(worst.noise.std, max(ct.noise.bound for ct in cts))
+    words = words.reshape(*shape, *cts[0].words.shape)
+    return Ciphertext.of(worst.params, words, worst.level, bound.meta, size)
