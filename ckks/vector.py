@@ -51,7 +51,8 @@ class EncryptedVector:
         evaluator: with the keys that the operations need.
 
     Operators: + - * with vectors, numbers and arrays; `weights @ x` sums over the first of two axes (one level, no
-    keys), `x @ weights` over the slots; x ** k for small k; x << k rotates to the left. Immutable; share it freely.
+    keys), `x @ weights` over the slots, `LinearMap(matrix) @ x` is a matrix times the slots; x ** k for small k; x <<
+    k rotates to the left. Immutable; share it freely.
     """
 
     __slots__ = ("_ciphertext", "_linear", "evaluator")
@@ -184,8 +185,13 @@ class EncryptedVector:
         """Return the slots rotated to the right."""
         return self << -steps
 
-    def __rmatmul__(self, weights: ArrayLike) -> EncryptedVector:
-        """Return weights @ self for plain weights (K,) or (M, K) and self of shape (K, n): one level, no keys."""
+    def __rmatmul__(self, weights: ArrayLike | LinearMap) -> EncryptedVector:
+        """Return weights @ self for plain weights (K,) or (M, K) and self of shape (K, n): one level, no keys.
+
+        With a LinearMap: the matrix times the vector in the slots (one level, and the keys that the map lists).
+        """
+        if isinstance(weights, LinearMap):
+            return EncryptedVector(weights.apply(self.evaluator, self.ciphertext), self.evaluator)
         w = as_numbers(weights)
         if self.ndim != 2 or w.ndim not in (1, 2) or w.shape[-1] != self.shape[0] or w.dtype.kind == "c":
             raise SlotError(

@@ -1,4 +1,8 @@
-"""Circuits built from the public operations of `ckks.scheme`, as any user could: polynomials and functions."""
+"""Circuits built from the public operations of `ckks.scheme`, as any user could: polynomials and functions, matrices.
+
+`matrix` has plaintext matrices on encrypted vectors (`diagonals` takes them apart), `products` encrypted ones on each
+other, `slots` sums and permutations, `statistics` means and covariances.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from ckks.circuits.polynomial import (
     evaluate_polynomials,
 )
 from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.products import MatrixProduct
+from ckks.circuits.slots import permutation, transposition
 
 __all__ = [
     "Extension",

@@ -70,7 +70,7 @@ class Diagonals:
 
 
 def diagonals_of(matrix: NDArray[np.inexact], *, most_slots: int | None = None, fold: bool = True) -> Diagonals:
-    """Return the diagonals of a matrix (m, n), each dimension padded with zeros to a power of two, at most `most_slots`.
+    """Return the diagonals of a matrix (m, n), padded with zeros to powers of two of at most `most_slots`.
 
     A wide block has as many steps as rows, if `fold`: its results are then to be summed over periods; without, as many
     as columns. Beyond `most_slots` (any size unless given) the matrix is cut into blocks.
@@ -170,7 +170,12 @@ class Schedule:
 
 
 def schedule(
-    steps: Sequence[int], slots: int, blocks: tuple[int, int] = (1, 1), *, minimal: bool = False, width: int | None = None
+    steps: Sequence[int],
+    slots: int,
+    blocks: tuple[int, int] = (1, 1),
+    *,
+    minimal: bool = False,
+    width: int | None = None,
 ) -> Schedule:
     """Return the cheapest schedule for these steps, by a model of costs; `width` fixes w.
 
@@ -198,7 +203,9 @@ def schedule(
 
 def _widths(span: int) -> list[int]:
     """Candidates for w: all small ones, then powers of two and three times such, up to what one sum takes."""
-    return sorted({*range(1, min(span, 96) + 1), *(f << k for k in range(11) for f in (1, 3) if f << k <= min(span, 1024))})
+    return sorted(
+        {*range(1, min(span, 96) + 1), *(f << k for k in range(11) for f in (1, 3) if f << k <= min(span, 1024))}
+    )
 
 
 def packed(diagonals: Diagonals) -> tuple[Diagonals, int] | None:

@@ -6,8 +6,8 @@
 
 Packing. A vector of n numbers lies in n slots, n rounded up to a power of two, which the encoder repeats:
 `encrypt(x, slots=A.input_slots)`. So a cyclic rotation of all slots is one of the vector. The result lies in
-`A.output_slots` in the same way: it can be the input of the next map. A matrix of more rows or columns than a ciphertext has
-slots is cut into blocks, and its vectors are batches: (C, slots) to (R, slots).
+`A.output_slots` in the same way: it can be the input of the next map. A matrix of more rows or columns than a
+ciphertext has slots is cut into blocks, and its vectors are batches: (C, slots) to (R, slots).
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class LinearMap:
         """Return the map that is the sum over the steps i of values[i] times the rotation by i.
 
         Args:
-            values: step to diagonal, all of one shape: (S,), S a power of two; or (R, S) for R maps of one vector, which
-                give a batch of R. At least one.
+            values: step to diagonal, all of one shape: (S,), S a power of two; or (R, S) for R maps of one vector,
+                which give a batch of R. At least one.
             keys, real, baby_steps: see the class.
         """
         arrays = {int(i): as_numbers(d) for i, d in values.items()}
@@ -193,8 +193,8 @@ class LinearMap:
     def __repr__(self) -> str:
         """Return a line with shape, diagonals, steps and keys."""
         return (
-            f"<LinearMap {self.shape}, {self.diagonals} diagonals, {self.steps[0]} baby and {self.steps[1]} giant steps, "
-            f"{len(self.rotations) + self.conjugation} keys>"
+            f"<LinearMap {self.shape}, {self.diagonals} diagonals, {self.steps[0]} baby and {self.steps[1]} giant "
+            f"steps, {len(self.rotations) + self.conjugation} keys>"
         )
 
     # ---- encoding ------------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ class LinearMap:
         else:
             lifted = lifted_automorphisms(x, evaluator.rotation_elements(x, plan.baby_rotations), evaluator.keys)
         between = evaluator.rotation_elements(x, plan.giant_rotations)
-        rows, columns = self.blocks
+        rows = self.blocks[0]
         results = [
             lower(params, level, self._row(evaluator, level, lifted, r, factors[r], between), rescale=True)
             for r in range(rows)
@@ -353,7 +353,9 @@ class LinearMap:
             each = switch + rounding
             once = x.noise + Noise(each.std * sqrt(most / 2), each.bound * most)
         top = max(float(np.abs(d).max()) for d in self._used.values.values())
-        count = max(sum(int(d[r].any(axis=-1).sum()) for d in self._used.values.values()) for r in range(self.blocks[0]))
+        count = max(
+            sum(int(d[r].any(axis=-1).sum()) for d in self._used.values.values()) for r in range(self.blocks[0])
+        )
         lost = rounding_of_factors(params, self._used.slots, top, scale)
         lost = Noise(lost.std * sqrt(count), lost.bound * count)
         turns = len(plan.giant_rotations)
@@ -365,13 +367,13 @@ class LinearMap:
         meta, columns = meta_of(x), self.blocks[1]
         if self._used.slots > params.slots:
             raise SlotError(
-                f"a matrix {self.shape} in {self._used.slots} slots; these parameters have {params.slots}: make it with "
-                f"LinearMap(matrix, most_slots={params.slots}), which cuts it into blocks"
+                f"a matrix {self.shape} in {self._used.slots} slots; these parameters have {params.slots}: make it "
+                f"with LinearMap(matrix, most_slots={params.slots}), which cuts it into blocks"
             )
         if meta.slots != self.input_slots:
             raise SlotError(
-                f"a vector in {meta.slots} slots for a matrix {self.shape}; needed {self.input_slots}, repeated: encrypt "
-                f"it with slots={self.input_slots} (or say `repeating(x, {self.input_slots})` if it is already)"
+                f"a vector in {meta.slots} slots for a matrix {self.shape}; needed {self.input_slots}, repeated: "
+                f"encrypt it with slots={self.input_slots} (or say `repeating(x, {self.input_slots})` if it is already)"
             )
         if columns > 1 and x.shape[:1] != (columns,):
             raise SlotError(
@@ -379,7 +381,9 @@ class LinearMap:
                 f"each of {self.input_slots} slots"
             )
         if self._half and not meta.real:
-            raise DomainError("complex values for a matrix that packs real ones; make it with LinearMap(..., real=False)")
+            raise DomainError(
+                "complex values for a matrix that packs real ones; make it with LinearMap(..., real=False)"
+            )
 
 
 def _as_slice(used: tuple[int, ...]) -> slice | list[int]:

@@ -6,9 +6,9 @@ With rows and columns modulo d,
 
     sigma A[i, j] = A[i, i + j]    tau B[i, j] = B[i + j, j]    phi A[i, j] = A[i, j + 1]    psi B[i, j] = B[i + 1, j]
 
-Row after row in d^2 slots, psi^k is a rotation by d k, phi^k the sum of two rotations, each masked, and sigma and tau have
-2d - 1 and d diagonals: all are `LinearMap`s. The products are added up before they are relinearised. Larger matrices are
-batches of such blocks: their sums over blocks share the relinearisation too.
+Row after row in d^2 slots, psi^k is a rotation by d k, phi^k the sum of two rotations, each masked, and sigma and tau
+have 2d - 1 and d diagonals: all are `LinearMap`s. The products are added up before they are relinearised. Larger
+matrices are batches of such blocks: their sums over blocks share the relinearisation too.
 """
 
 from __future__ import annotations
@@ -72,8 +72,10 @@ class MatrixProduct:
         return self.sigma.conjugation or self.tau.conjugation
 
     def pack(self, matrix: ArrayLike) -> NDArray[np.inexact]:
-        """Return a matrix (m, n) as what is to be encrypted with slots=d^2: (d^2,) if it fits one block, else a batch of
-        blocks, (ceil(m/d), ceil(n/d), d^2); padded with zeros."""
+        """Return a matrix (m, n), padded with zeros, as what is to be encrypted with slots=d^2.
+
+        (d^2,) if it fits one block, else a batch of blocks, (ceil(m/d), ceil(n/d), d^2).
+        """
         array, d = as_numbers(matrix), self.size
         if array.ndim != 2 or not array.size:
             raise SlotError(f"matrix of shape {array.shape}; needed two axes, neither of them empty")
@@ -96,7 +98,7 @@ class MatrixProduct:
 
         Args:
             evaluator: with keys for `rotations`, `conjugation`, and relinearisation.
-            a, b: what `pack` makes, encrypted with slots=d^2: () and (), or blocks (p, q) and (q, r), which give (p, r).
+            a, b: what `pack` makes, encrypted with slots=d^2: () and (), or blocks (p, q) and (q, r) for (p, r).
 
         Raises:
             SlotError: other slots, or blocks that do not fit.

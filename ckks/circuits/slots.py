@@ -22,7 +22,8 @@ def sum_apart(evaluator: Evaluator, a: Ciphertext, apart: int = 1, end: int | No
     Args:
         evaluator: with keys for `sum_rotations(apart, end)`.
         a: a ciphertext or a batch.
-        apart, end: powers of two; end = a's slots unless given: then every slot gets the sum over its class modulo apart.
+        apart, end: powers of two. With end = all slots (unless given) every slot gets the sum over its class modulo
+            apart.
     """
     slots = meta_of(a).slots
     end = slots if end is None else end
@@ -59,7 +60,7 @@ def keep(evaluator: Evaluator, a: Ciphertext, chosen: Sequence[int] | np.ndarray
 
 
 def permutation(places: Sequence[int] | np.ndarray, *, keys: Keys = "hoisted") -> LinearMap:
-    """Return the map with out[r] = x[places[r]], or 0 where places[r] is -1: one product for every distance that occurs.
+    """Return the map with out[r] = x[places[r]], or 0 where that is -1: one product for every distance that occurs.
 
     Args:
         places: integers, a power of two of them, each below their number; slots may be read more than once.
@@ -69,8 +70,8 @@ def permutation(places: Sequence[int] | np.ndarray, *, keys: Keys = "hoisted") -
     slots = len(array) if array.ndim == 1 else 0
     if not slots or slots & (slots - 1) or array.dtype.kind not in "iu" or array.min() < -1 or array.max() >= slots:
         raise SlotError(
-            f"places of shape {array.shape} and type {array.dtype}; needed one axis, a power of two of integers from -1 to "
-            "their number - 1"
+            f"places of shape {array.shape} and type {array.dtype}; needed one axis, a power of two of integers from "
+            "-1 to their number - 1"
         )
     row = np.arange(slots)
     steps = np.where(array >= 0, (array - row) % slots, -1)
@@ -98,4 +99,6 @@ def repeating(a: Ciphertext, slots: int) -> Ciphertext:
 
 def _check_powers(apart: int, end: int, slots: int) -> None:
     if apart < 1 or apart & (apart - 1) or end & (end - 1) or not apart <= end <= slots:
-        raise SlotError(f"a sum of slots {apart} apart, below {end}, of {slots}; needed powers of two, none above the next")
+        raise SlotError(
+            f"a sum of slots {apart} apart, below {end}, of {slots}; needed powers of two, none above the next"
+        )

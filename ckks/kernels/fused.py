@@ -109,7 +109,7 @@ def switch_product(gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quo
 
 
 def combine(plan: Plan, x: Words, y: Words) -> Words:
-    """Return sum over k of y[m, k] x[k], (M, ..., L, N), for x (K, ..., L, N) and y (M, K, L, n): `composed.combine`."""
+    """Return sum over k of y[m, k] x[k], (M, ..., L, N), of x (K, ..., L, N) and y (M, K, L, n); `composed.combine`."""
     n, limbs = plan.n, len(plan)
     if x.ndim < 3 or x.shape[-2:] != (limbs, n) or not 1 <= len(x) <= 1024:
         raise BasisMismatch(f"terms of shape {x.shape}; needed (K, ..., {limbs}, {n}), 1 <= K <= 1024")

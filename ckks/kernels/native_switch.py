@@ -155,7 +155,9 @@ class NativeSwitching:
         if x.ndim < 3 or x.shape[-2:] != plan.shape or not 1 <= terms <= 1024:
             raise ValueError(f"terms of shape {x.shape}; needed (K, ..., {len(plan)}, {plan.n}), 1 <= K <= 1024")
         if y.ndim != 4 or y.shape[1:3] != (terms, len(plan)) or not y.shape[3] or plan.n % y.shape[3]:
-            raise ValueError(f"factors of shape {y.shape}; needed (M, {terms}, {len(plan)}, n), n a divisor of {plan.n}")
+            raise ValueError(
+                f"factors of shape {y.shape}; needed (M, {terms}, {len(plan)}, n), n a divisor of {plan.n}"
+            )
         u, repeat = _entries(x), plan.n // y.shape[3]
         out = empty((outputs, batch, *plan.shape))
         size = self._lib.ckks_combine_space(terms)

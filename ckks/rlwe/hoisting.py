@@ -1,7 +1,7 @@
 """Automorphisms that stay over QP, undivided: many of them, and sums of them with factors, cost one division by P.
 
-What is lifted is P times a ciphertext under s, words (2, ..., k + l, N) over the joint basis, NTT form ([BMTH20, Sec. 4]:
-double hoisting). A plaintext matrix is applied in this form throughout:
+What is lifted is P times a ciphertext under s, words (2, ..., k + l, N) over the joint basis, in NTT form. A plaintext
+matrix is applied in this form throughout (double hoisting, [BMTH20, Sec. 4]):
 
     lifted = lifted_automorphisms(ct, elements, keys)          # (T, 2, ..., k + l, N): digits made once, no division
     total  = kernels.combine(plan, lifted, factors)            # products with plaintexts over QP, added up
@@ -27,7 +27,8 @@ from ckks.rlwe.params import RLWEParams
 
 def lift(ct: Ciphertext) -> Words:
     """Return P ct over QP, (2, ..., k + l, N)."""
-    return lifted_automorphisms(ct, (1,), EvaluationKeys(ct.params))[0]
+    lifted: Words = lifted_automorphisms(ct, (1,), EvaluationKeys(ct.params))[0]
+    return lifted
 
 
 def lifted_automorphisms(ct: Ciphertext, elements: Sequence[int], keys: EvaluationKeys) -> Words:
@@ -81,7 +82,7 @@ def turn_lifted(params: RLWEParams, level: int, x: Words, g: int, keys: Evaluati
 
 
 def lower(params: RLWEParams, level: int, x: Words, *, rescale: bool = False) -> Words:
-    """Return what was lifted as words of a ciphertext, (..., 2, l, N): divided by P, with `rescale` by the level too."""
+    """Return what was lifted as words of a ciphertext, (..., 2, l, N): divided by P, or by P and the level's primes."""
     check_limbs(x, len(params.extended_basis(level)), level)
     words = kernels.divide(quotient_of(params, level, rescale=rescale), x)
     return np.moveaxis(words, 0, -3)

@@ -1,8 +1,8 @@
 """Plaintext factors over QP in compact form: what a sparse vector looks like in NTT form, without its repetitions.
 
-A vector of S slots is a polynomial in X^(N/2S). Modulo X^N + 1 such polynomials are a copy of the ring of degree 2S, with
-psi^(N/2S) for psi: they are encoded there, at the price of small transforms, and in the order of `kernels.ntt` each
-word of the small ring stands for N/2S equal ones, side by side, of the large one. `kernels.combine` takes them as
+A vector of S slots is a polynomial in X^(N/2S). Modulo X^N + 1 such polynomials are a copy of the ring of degree 2S,
+with psi^(N/2S) for psi: they are encoded there, at the price of small transforms, and in the order of `kernels.ntt`
+each word of the small ring stands for N/2S equal ones, side by side, of the large one. `kernels.combine` takes them as
 they are.
 """
 
@@ -56,8 +56,8 @@ def compact_factors(params: CKKSParams, values: NDArray[np.inexact], level: int,
 def rounding_of_factors(params: CKKSParams, slots: int, largest: float, scale: Decimal) -> Noise:
     """Return the error of one factor: rounding to integers, and the FFT before it.
 
-    It lies in the subring, where sparse decoding, which keeps a share of other errors, keeps all of it: so the deviation
-    is that of all N coefficients, of which the share is taken later, and the bound that of 2S.
+    It lies in the subring, where sparse decoding, which keeps a share of other errors, keeps all of it: so the
+    deviation is that of all N coefficients, of which the share is taken later, and the bound that of 2S.
     """
     n, fft = params.ring_degree, largest * float(scale) * FFT_ERROR
     rounding = Noise(random_poly(n, ROUNDING_STD).std, random_poly(2 * slots, ROUNDING_STD).bound)

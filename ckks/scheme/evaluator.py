@@ -298,7 +298,7 @@ class Evaluator:
         return automorphism_sum(a, elements, self.keys).with_(meta=meta)
 
     def rotation_elements(self, a: Ciphertext, steps: Sequence[int]) -> list[int]:
-        """Return the Galois element of each rotation, 1 for none, for `rlwe`; raise MissingKey where there is no key."""
+        """Return the Galois element of each rotation, 1 for none; raise MissingKey where there is no key."""
         return self._rotation_elements(a, steps)
 
     def times_i(self, a: Ciphertext) -> Ciphertext:

@@ -1,0 +1,198 @@
+"""Sums, means, variances and covariances of an encrypted table, columns by batch, rows by slot.
+
+A table of n rows and d columns is `encrypt(table.T)`: d ciphertexts of n values each, the other slots zero. Values are
+centred before they are multiplied (for E x^2 - (E x)^2 of encrypted numbers would lose all digits where means are
+large): mean one level, products one, and the mask that collects results, with its factor 1/n, one.
+
+Covariances. With real numbers one product x_i (x_j + i x_k) holds two, so d (d + 1) / 2 pairs take about half as many
+relinearisations; none can be saved beyond that, since the pairs are not added up. Sums over rows can: rows are added
+up in windows of W slots only (W a power of two, at least as many as results), each product keeps one class of slots
+modulo W, all are added, and one ciphertext is summed over the classes. Then slot r holds result r, repeated.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from ckks import kernels
+from ckks.circuits.slots import sum_apart, sum_rotations
+from ckks.errors import DomainError, SlotError
+from ckks.rlwe import Ciphertext
+from ckks.scheme import Evaluator
+from ckks.scheme.align import settle, too_deep
+from ckks.scheme.meta import Meta, meta_of
+
+__all__ = ["centred", "covariance", "covariance_rotations", "mean", "total", "total_rotations", "variance"]
+
+
+def total_rotations(slots: int) -> tuple[int, ...]:
+    """Return the rotation steps for `total`, `mean`, `centred` and `variance` of tables in this many slots."""
+    return sum_rotations(1, slots)
+
+
+def covariance_rotations(columns: int, slots: int) -> tuple[int, ...]:
+    """Return the rotation steps for `covariance`; the key for complex conjugation is needed too."""
+    window = _window(columns, slots)
+    steps = {*total_rotations(slots), *sum_rotations(1, window), *sum_rotations(window, slots)}
+    return tuple(sorted(steps))
+
+
+def total(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
+    """Return the sum over the rows of each column, in every slot: no level."""
+    rows = _rows(evaluator, table)
+    meta = meta_of(table)
+    result = sum_apart(evaluator, table)
+    # Slots without values are zero: the sum is that of `rows` values, whatever rotations assume.
+    summed = meta_of(result).but(bound=min(meta_of(result).bound, meta.bound * rows))
+    return result.with_(meta=summed)
+
+
+def mean(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
+    """Return the mean over the rows of each column, in every slot: one level."""
+    rows, table = _rows(evaluator, table), settle(table)
+    _need(table, 1, "a mean")
+    return _within(evaluator.multiply(total(evaluator, table), 1.0 / rows), table)
+
+
+def centred(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
+    """Return the table minus the mean of each column, slots without rows zero: one level.
+
+    Twice the table's bound is the bound of the result, unless you know better: `evaluator.with_bound`.
+    """
+    rows, table = _rows(evaluator, table), settle(table)
+    _need(table, 1, "centring")
+    inverse = np.zeros(meta_of(table).slots)
+    inverse[:rows] = 1.0 / rows
+    means = _within(evaluator.multiply(total(evaluator, table), inverse), table)
+    means = means.with_(meta=meta_of(means).but(length=rows))
+    return evaluator.subtract(evaluator.bring(table, means.level), means)
+
+
+def variance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Ciphertext:
+    """Return the variance over the rows of each column, in every slot: three levels.
+
+    Args:
+        evaluator: with keys for `total_rotations` and relinearisation.
+        table: (d, n), or a single column (n,).
+        ddof: the sum is divided by n - ddof.
+    """
+    rows, table = _divisor(evaluator, table, ddof), settle(table)
+    _need(table, 3, "a variance")
+    squares = evaluator.square(centred(evaluator, table))
+    return evaluator.multiply(sum_apart(evaluator, squares), 1.0 / rows)
+
+
+def covariance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Ciphertext:
+    """Return the covariance matrix of the columns: three levels, one ciphertext.
+
+    Args:
+        evaluator: with keys for `covariance_rotations`, conjugation and relinearisation.
+        table: (d, n), real.
+        ddof: the sums are divided by n - ddof.
+
+    Returns:
+        w^2 values in w^2 slots, w the power of two from d: entry (i, j) at slot w i + j, and where i or j is d or
+        more, zero. Decrypted, `values.reshape(w, w)[:d, :d]` is the matrix.
+
+    Raises:
+        SlotError: no batch of columns, or more results than slots.
+        DomainError: complex values.
+        LevelError: fewer than three levels.
+    """
+    divisor, table = _divisor(evaluator, table, ddof), settle(table)
+    if len(table.shape) != 1:
+        raise SlotError(f"a table of batch shape {table.shape}; needed (d,): a ciphertext for each column")
+    if not meta_of(table).real:
+        raise DomainError("covariances of complex values; needed real ones (two products share a ciphertext)")
+    columns, slots = table.shape[0], meta_of(table).slots
+    window, width = _window(columns, slots), _power(columns)
+    _need(table, 3, "a covariance")
+    x = centred(evaluator, table)
+    pairs = list(combinations_with_replacement(range(columns), 2))
+    products = []  # (pair in the real part, pair in the imaginary part or None)
+    for i in range(columns):
+        others = [j for k, j in pairs if k == i]
+        products += [
+            (i, others[at], others[at + 1] if at + 1 < len(others) else None) for at in range(0, len(others), 2)
+        ]
+    left = _gathered(x, [i for i, _, _ in products])
+    turned = evaluator.times_i(x)
+    right = _gathered(x, [j for _, j, _ in products])
+    double = [at for at, (_, _, k) in enumerate(products) if k is not None]
+    if double:
+        both = evaluator.add(_gathered(right, double), _gathered(turned, [products[at][2] or 0 for at in double]))
+        right = _replaced(right, double, both)
+    sums = sum_apart(evaluator, evaluator.multiply(left, right), 1, window)
+    masks = np.zeros((len(products), slots), dtype=np.complex128)
+    for mask, (i, j, k) in zip(masks, products, strict=True):
+        for column, factor in ((j, 0.5), (k, -0.5j)):
+            if column is not None:
+                for at in {width * i + column, width * column + i}:
+                    mask[at::window] = factor / divisor
+    chosen = evaluator.multiply(sums, masks, rescale=False)
+    kept = evaluator.sum(chosen)
+    # No slot is kept of two products: their sum is as large as the largest of them.
+    kept = kept.with_(meta=meta_of(kept).but(bound=meta_of(chosen).bound, rms=meta_of(chosen).rms))
+    result = sum_apart(evaluator, evaluator.rescale(kept), window)
+    result = evaluator.add(result, evaluator.conjugate(result))
+    meta, most = meta_of(result), meta_of(x).bound ** 2
+    packed = Meta(meta.scale, window, width * width, True, min(meta.bound, most), min(meta.rms, most))
+    return result.with_(meta=packed)
+
+
+# ---- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _power(n: int) -> int:
+    return 1 << (n - 1).bit_length()
+
+
+def _window(columns: int, slots: int) -> int:
+    window = _power(columns) ** 2
+    if columns < 1 or window > slots:
+        raise SlotError(f"covariances of {columns} columns need {window} slots; there are {slots}: split the columns")
+    return window
+
+
+def _rows(evaluator: Evaluator, table: Ciphertext) -> int:
+    evaluator.check(table)
+    rows = meta_of(table).length
+    if not rows:
+        raise SlotError("a table without rows; needed at least one value in each ciphertext")
+    return rows
+
+
+def _divisor(evaluator: Evaluator, table: Ciphertext, ddof: int) -> int:
+    rows = _rows(evaluator, table)
+    if not 0 <= ddof < rows:
+        raise SlotError(f"ddof={ddof} for {rows} rows; needed 0 to {rows - 1}")
+    return rows - ddof
+
+
+def _need(table: Ciphertext, levels: int, what: str) -> None:
+    if table.level < levels:
+        raise too_deep(what, levels, table)
+
+
+def _within(a: Ciphertext, table: Ciphertext) -> Ciphertext:
+    """A mean is no larger than the values."""
+    return a.with_(meta=meta_of(a).but(bound=min(meta_of(a).bound, meta_of(table).bound)))
+
+
+def _gathered(a: Ciphertext, items: list[int]) -> Ciphertext:
+    """The chosen items of a batch, as a batch."""
+    words = kernels.empty((len(items), *a.words.shape[1:]))
+    for one, item in zip(words, items, strict=True):
+        one[...] = a.words[item]
+    return Ciphertext.of(a.params, words, a.level, a.meta, a.noise)
+
+
+def _replaced(a: Ciphertext, items: list[int], by: Ciphertext) -> Ciphertext:
+    """A batch with some items replaced; the metadata is that of the larger ones."""
+    words = kernels.empty(a.words.shape)
+    words[...] = a.words
+    for at, item in enumerate(items):
+        words[item] = by.words[at]
+    return Ciphertext.of(a.params, words, a.level, by.meta, by.noise)
