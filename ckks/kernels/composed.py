@@ -157,3 +157,48 @@ def combine(plan: kernels.Plan, x: Words, y: Words) -> Words:
         whole = factors if factors.shape[-1] == plan.n else np.repeat(factors, plan.n // factors.shape[-1], axis=-1)
         kernels.dot(plan, x, whole[batch], result)
     return out
+
+
+def lift_terms(
+    gadget: Gadget,
+    x: Words,
+    digits: Words,
+    keys: Sequence[Words | None],
+    indices: Sequence[NDArray[np.int64] | None],
+) -> Words:
+    """Return the terms of `switch_sum` one by one, without factors and undivided: (T, 2, ..., k + l, N).
+
+    Args:
+        gadget: the gadget.
+        x: the ciphertext, (2, ..., l, N).
+        digits: those of its second part, from `decompose`.
+        keys: for each term (digits, 2, k + l, N), whose sums are inner(digits, key, x_0); or None for P x itself.
+        indices: for each term the permutation of its sums, or None.
+    """
+    out = kernels.empty((len(keys), 2, *digits.shape[1:]))
+    for result, key, index in zip(out, keys, indices, strict=True):
+        if key is None:
+            sums = kernels.zeros(result.shape)
+            kernels.mul_scalar(gadget.kept, x, gadget.weights, sums[..., gadget.special :, :])
+        else:
+            sums = inner(gadget, digits, key, x[:1])
+        if index is None:
+            result[...] = sums
+        else:
+            kernels.gather(sums, index, result)
+    return out
+
+
+def lift_switch(gadget: Gadget, x: Words, key: Words, joint: Words, index: NDArray[np.int64]) -> Words:
+    """Return inner(decompose(x), key) plus `joint` in its first part, permuted, undivided: (2, ..., k + l, N).
+
+    Args:
+        gadget: the gadget.
+        x: (..., l, N).
+        key: (digits, 2, k + l, N).
+        joint: over the joint basis, (..., k + l, N).
+        index: a permutation.
+    """
+    sums = inner(gadget, decompose(gadget, x), key)
+    kernels.add(gadget.plan, sums[0], joint, sums[0])
+    return kernels.gather(sums, index)

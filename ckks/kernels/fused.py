@@ -108,6 +108,36 @@ def switch_product(gadget: Gadget, x: Words, y: Words, key: Words, quotient: Quo
     return result
 
 
+def lift_terms(
+    gadget: Gadget,
+    x: Words,
+    digits: Words,
+    keys: Sequence[Words | None],
+    indices: Sequence[NDArray[np.int64] | None],
+) -> Words:
+    """Return the terms of `switch_sum` one by one and undivided, (T, 2, ..., k + l, N); see `composed.lift_terms`."""
+    batch = _check_operand("digits", gadget.plan, digits, len(gadget))
+    if _check_operand("x", gadget.kept, x, 2) != batch or not 1 <= len(keys) == len(indices):
+        raise BasisMismatch(
+            f"{len(keys)} keys and {len(indices)} indices for x of shape {x.shape} and digits of shape {digits.shape}; "
+            "needed one of each for every term, at least one term, and one batch"
+        )
+    for key, index in zip(keys, indices, strict=True):
+        _check_switching(gadget, batch, key, None, None, index)
+    result: Words = _fused("lift_terms", gadget.plan.n)(gadget, x, digits, keys, indices)
+    return result
+
+
+def lift_switch(gadget: Gadget, x: Words, key: Words, joint: Words, index: NDArray[np.int64]) -> Words:
+    """Return what `switch` divides, with `joint` (..., k + l, N) added to its first part: `composed.lift_switch`."""
+    batch = _check_operand("x", gadget.kept, x)
+    _check_switching(gadget, batch, key, None, None, index)
+    if _check_operand("joint", gadget.plan, joint) != batch:
+        raise BasisMismatch(f"joint of shape {joint.shape} for x of shape {x.shape}; needed one batch")
+    result: Words = _fused("lift_switch", gadget.plan.n)(gadget, x, key, joint, index)
+    return result
+
+
 def combine(plan: Plan, x: Words, y: Words) -> Words:
     """Return sum over k of y[m, k] x[k], (M, ..., L, N), of x (K, ..., L, N) and y (M, K, L, n); `composed.combine`."""
     n, limbs = plan.n, len(plan)

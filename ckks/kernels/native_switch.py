@@ -149,6 +149,59 @@ class NativeSwitching:
         }
         return self._run(gadget, quotient, given, batch, 2, None)
 
+    def lift_terms(
+        self,
+        gadget: Gadget,
+        x: Words,
+        digits: Words,
+        keys: Sequence[Words | None],
+        indices: Sequence[Index | None],
+    ) -> Words:
+        """See `composed.lift_terms`."""
+        if not 1 <= len(keys) == len(indices):
+            raise ValueError(f"{len(keys)} keys, {len(indices)} indices; needed one of each")
+        batch = digits.shape[1:-2]
+        parts = self._in(_spread(x, batch), (2, prod(batch), *gadget.kept.shape))
+        given = {"digits": self._digits(gadget, digits), "addend": parts, "addend_parts": 1}
+        given["x"] = (parts[0] + parts[1], *parts[1:])
+        return self._lift(gadget, given, batch, keys, indices)
+
+    def lift_switch(self, gadget: Gadget, x: Words, key: Words, joint: Words, index: Index) -> Words:
+        """See `composed.lift_switch`."""
+        batch = x.shape[:-2]
+        given = {"x": self._one(x, batch, gadget.kept), "joint": self._one(joint, batch, gadget.plan)}
+        result: Words = self._lift(gadget, given, batch, [key], [index])[0]
+        return result
+
+    def _lift(
+        self,
+        gadget: Gadget,
+        given: dict[str, Any],
+        batch: tuple[int, ...],
+        keys: Sequence[Words | None],
+        indices: Sequence[Index | None],
+    ) -> Words:
+        """The terms of a job undivided, (T, 2, ..., k + l, N)."""
+        threads, null = num_threads(), self._ffi.NULL
+        # Any quotient will do: nothing is divided.
+        g, q = self._gadget(gadget, make_quotient(gadget.plan, gadget.special, 0))
+        by_term = [(null, 0, 0, 0) if key is None else self._key(gadget, key) for key in keys]
+        by_index = [null if i is None else self._in(i, (gadget.plan.n,), _SIGNED)[0] for i in indices]
+        out = empty((2 * len(keys), prod(batch), *gadget.plan.shape))
+        given["keys"] = self._ffi.new("operand[]", by_term)
+        given["indices"] = self._ffi.new("int64_t *[]", by_index)
+        given["out"] = self._in(out, None)
+        job = self._ffi.new(self._job, given)
+        job.terms, job.parts, job.batch, job.threads = len(keys), 0, prod(batch), threads
+        space = empty((self._lib.ckks_switch_space(g.struct, q.struct, job),))
+        job.space = self._in(space, None)[0]
+        if threads == 1:
+            self._lib.ckks_lift(g.struct, q.struct, job)
+        else:
+            self._share(g.struct, q.struct, job, 0, threads)
+            self._share(g.struct, q.struct, job, 5, threads)
+        return out.reshape(len(keys), 2, *batch, *gadget.plan.shape)
+
     def combine(self, plan: Plan, x: Words, y: Words) -> Words:
         """See `composed.combine`."""
         terms, outputs, batch = len(x), len(y), prod(x.shape[1:-2])

@@ -46,17 +46,14 @@ def lifted_automorphisms(ct: Ciphertext, elements: Sequence[int], keys: Evaluati
     wanted = [None if g % m == 1 else keys.galois_key(g) for g in elements]
     gadget = gadget_of(params, level)
     parts = np.moveaxis(ct.words, -3, 0)
-    digits = kernels.decompose(gadget, parts[1]) if any(key is not None for key in wanted) else None
-    out = kernels.empty((len(elements), *parts.shape[:-2], *gadget.plan.shape))
-    for result, g, key in zip(out, elements, wanted, strict=True):
-        if key is None:
-            result[..., : gadget.special, :] = 0
+    if all(key is None for key in wanted):
+        out = kernels.zeros((len(elements), *parts.shape[:-2], *gadget.plan.shape))
+        for result in out:
             kernels.mul_scalar(gadget.kept, parts, gadget.weights, result[..., gadget.special :, :])
-        else:
-            assert digits is not None
-            sums = kernels.inner(gadget, digits, key_rows(key, level), parts[:1])
-            kernels.gather(sums, ntt_permutation(m // 2, g % m), result)
-    return out
+        return out
+    rows = [None if key is None else key_rows(key, level) for key in wanted]
+    indices = [None if g % m == 1 else ntt_permutation(m // 2, g % m) for g in elements]
+    return kernels.lift_terms(gadget, parts, kernels.decompose(gadget, parts[1]), rows, indices)
 
 
 def lifted_powers(ct: Ciphertext, g: int, count: int, keys: EvaluationKeys) -> Words:
@@ -75,10 +72,9 @@ def turn_lifted(params: RLWEParams, level: int, x: Words, g: int, keys: Evaluati
     """Return the automorphism X -> X^g of something lifted, (2, ..., k + l, N): its second part alone is divided."""
     check_limbs(x, len(params.extended_basis(level)), level)
     gadget, key = gadget_of(params, level), keys.galois_key(g)
-    digits = kernels.decompose(gadget, kernels.divide(quotient_of(params, level), x[1]))
-    sums = kernels.inner(gadget, digits, key_rows(key, level))
-    kernels.add(gadget.plan, sums[0], x[0], sums[0])
-    return kernels.gather(sums, ntt_permutation(params.ring_degree, g % (2 * params.ring_degree)))
+    index = ntt_permutation(params.ring_degree, g % (2 * params.ring_degree))
+    second = kernels.divide(quotient_of(params, level), x[1])
+    return kernels.lift_switch(gadget, second, key_rows(key, level), x[0], index)
 
 
 def lower(params: RLWEParams, level: int, x: Words, *, rescale: bool = False) -> Words:

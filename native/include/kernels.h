@@ -202,10 +202,12 @@ typedef struct {
  * key without data stands for the one that switches nothing: its sums are weights[i] times addend and x, two parts.
  * Without a gadget x itself, of as many parts as come out, is divided.
  * out has the kept limbs only; they are permuted, out[k] = value[index[k]], unless index is NULL.
+ * Undivided (ckks_lift) the sums of term t, its first part with `joint` (over the joint basis, one part, unless its data
+ * is NULL) added, are permuted and become parts 2t and 2t + 1 of out, over the joint basis.
  * space: ckks_switch_space words, on a 64-byte boundary.
  */
 typedef struct {
-    operand x, factor, digits, addend, left, right;
+    operand x, factor, digits, addend, left, right, joint;
     size_t addend_parts, terms;
     const operand *keys, *factors;
     const int64_t *const *indices;
@@ -228,7 +230,10 @@ size_t ckks_switch_space(const gadget *g, const quotient *q, const job *j);
 void ckks_switch(const gadget *g, const quotient *q, const job *j);
 void ckks_decompose(const gadget *g, const quotient *q, const job *j);
 
-/* The same by steps: 0 to 3, or 0 and 4, one after the other, each made of as many tasks as ckks_switch_tasks says,
+/* The sums of each of `terms` terms, undivided; parts is 0. */
+void ckks_lift(const gadget *g, const quotient *q, const job *j);
+
+/* The same by steps: 0 to 3, 0 and 4, or 0 and 5, one after the other, each made of as many tasks as ckks_switch_tasks says,
  * which may be done in any order and at once, by thread 0 .. threads - 1. */
 size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step);
 void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,

@@ -61,6 +61,8 @@ typedef struct row_kernels {
                     size_t repeat, const uint64_t *y, ptrdiff_t y_term, uint64_t *const out[2]);
     void (*weighted_sum)(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                          const uint64_t *w, ptrdiff_t w_term, uint64_t *out);
+    /* out[j] = x[index[j] mod n], n a power of two; out is apart from x. */
+    void (*gather)(size_t n, const uint64_t *x, const int64_t *index, uint64_t *out);
     /* Residues of high 2^52 + low; high may be NULL. */
     void (*signed_words)(const modulus *m, size_t count, const int64_t *low, const int64_t *high, uint64_t *out);
     void (*mul_add)(const modulus *m, size_t count, const uint64_t *x, const uint64_t *y, const uint64_t *z,
@@ -119,6 +121,7 @@ CKKS_HIDDEN void portable_sub_mul_scalar(const modulus *m, size_t count, const u
                                          uint64_t w, uint64_t *out);
 CKKS_HIDDEN void portable_tensor(const modulus *m, const uint64_t *const x[2], const uint64_t *const y[2],
                                  uint64_t *const out[3]);
+CKKS_HIDDEN void portable_gather(size_t n, const uint64_t *x, const int64_t *index, uint64_t *out);
 CKKS_HIDDEN void portable_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                               const uint64_t *y, ptrdiff_t y_term, uint64_t *out);
 CKKS_HIDDEN void portable_weighted_sum(const modulus *m, size_t count, size_t terms, const uint64_t *x,

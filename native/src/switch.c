@@ -148,10 +148,23 @@ static void sum_digits(const lift_kernels *kernels, const gadget *g, const job *
     }
 }
 
+/* The sums of term t alone, at sums; row: scratch. */
+static void sum_term(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t t, size_t i,
+                     size_t b, uint64_t *row, uint64_t *const sums[2]) {
+    const size_t k = g->special;
+    if (j->keys[t].data == NULL) {
+        const uint64_t *const itself[2] = {i < k ? NULL : ROW(&j->addend, 0, b, i - k),
+                                           i < k ? NULL : ROW(&j->x, 0, b, i - k)};
+        kernels->begin(g->m[i], itself, i < k ? 0 : g->weights[i - k], sums);
+    } else {
+        sum_digits(kernels, g, j, a, &j->keys[t], i, b, row, sums);
+    }
+}
+
 /* These sums, or all terms of them added up, at scratch. */
 static void sum_terms(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t i, size_t b,
                       uint64_t *scratch) {
-    const size_t k = g->special, apart = row_words(g->m[0]->n);
+    const size_t apart = row_words(g->m[0]->n);
     const modulus *m = g->m[i];
     uint64_t *const total[2] = {scratch, scratch + apart}, *const sums[2] = {scratch + 4 * apart, scratch + 5 * apart};
     if (j->terms == 0) {
@@ -159,13 +172,7 @@ static void sum_terms(const lift_kernels *kernels, const gadget *g, const job *j
         return;
     }
     for (size_t t = 0; t < j->terms; t++) {
-        if (j->keys[t].data == NULL) {
-            const uint64_t *const itself[2] = {i < k ? NULL : ROW(&j->addend, 0, b, i - k),
-                                               i < k ? NULL : ROW(&j->x, 0, b, i - k)};
-            kernels->begin(m, itself, i < k ? 0 : g->weights[i - k], sums);
-        } else {
-            sum_digits(kernels, g, j, a, &j->keys[t], i, b, scratch + 2 * apart, sums);
-        }
+        sum_term(kernels, g, j, a, t, i, b, scratch + 2 * apart, sums);
         kernels->add_permuted(m, sums, j->indices[t], j->factors[t].data == NULL ? NULL : ROW(&j->factors[t], 0, b, i), t,
                               total);
     }
@@ -242,6 +249,30 @@ static void digit_rows(const lift_kernels *kernels, const gadget *g, const job *
     }
 }
 
+/* Step 5, joint limb i: the sums of each term, undivided. */
+static void lift_terms(const lift_kernels *kernels, const gadget *g, const job *j, const areas *a, size_t i,
+                       uint64_t *scratch) {
+    const modulus *m = g->m[i];
+    const size_t apart = row_words(m->n);
+    uint64_t *const sums[2] = {scratch, scratch + apart}, *spare = scratch + 3 * apart;
+    for (size_t t = 0; t < j->terms; t++) {
+        for (size_t b = 0; b < j->batch; b++) {
+            sum_term(kernels, g, j, a, t, i, b, scratch + 2 * apart, sums);
+            for (size_t p = 0; p < 2; p++) {
+                const int permuted = j->indices[t] != NULL, joined = p == 0 && j->joint.data != NULL;
+                uint64_t *out = ROW(&j->out, 2 * t + p, b, i), *words = permuted ? spare : out;
+                kernels->store(m, sums[p], words);
+                if (joined) {
+                    m->rows->add(m, m->n, words, ROW(&j->joint, 0, b, i), words);
+                }
+                if (permuted) {
+                    m->rows->gather(m->n, words, j->indices[t], out);
+                }
+            }
+        }
+    }
+}
+
 void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
                       size_t thread) {
     const lift_kernels *kernels = kernels_of(g == NULL ? q->form : g->form);
@@ -253,7 +284,8 @@ void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step
         case 1: sum_dropped(kernels, g, q, j, &a, t, scratch); break;
         case 2: split_remainder(kernels, g, q, j, &a, t); break;
         case 3: divide_kept(kernels, g, q, j, &a, t, scratch); break;
-        default: digit_rows(kernels, g, j, &a, t);
+        case 4: digit_rows(kernels, g, j, &a, t); break;
+        default: lift_terms(kernels, g, j, &a, t, scratch);
         }
     }
 }
@@ -267,4 +299,9 @@ void ckks_switch(const gadget *g, const quotient *q, const job *j) {
 void ckks_decompose(const gadget *g, const quotient *q, const job *j) {
     ckks_switch_step(g, q, j, 0, 0, g->digits, 0);
     ckks_switch_step(g, q, j, 4, 0, g->limbs, 0);
+}
+
+void ckks_lift(const gadget *g, const quotient *q, const job *j) {
+    ckks_switch_step(g, q, j, 0, 0, ckks_switch_tasks(g, q, j, 0), 0);
+    ckks_switch_step(g, q, j, 5, 0, g->limbs, 0);
 }

@@ -58,6 +58,17 @@ static inline vec load_twice(const uint64_t *x) {
 static inline vec load_four_times(const uint64_t *x) {
     EACH_WORD(x[i / 4]);
 }
+static inline int in_one_block(const int64_t *places) {
+    for (int i = 0; i < 8; i++) {
+        if ((uint64_t)(places[i] ^ places[0]) >= 8) {
+            return 0;
+        }
+    }
+    return 1;
+}
+static inline vec load_permuted(const uint64_t *x, const int64_t *places) {
+    EACH_WORD(x[places[i] & 7]);
+}
 static inline vec shift_right(vec a, unsigned bits) {
     EACH_WORD(a.word[i] >> bits);
 }

@@ -19,6 +19,7 @@ from ckks import kernels
 from ckks.arith import ntt_primes
 from ckks.kernels import Gadget, Quotient, backends, composed, make_gadget, make_plan, make_quotient
 from ckks.kernels.interface import Kernels, Plan, Words
+from ckks.ring.automorphism import ntt_permutation
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ def factors(plan: Plan, rng: np.random.Generator, width: int, *leading: int) -> 
     return out
 
 
+def automorphism_index(n: int) -> Any:
+    """The permutation of an automorphism, whose blocks of eight stay together."""
+    return ntt_permutation(n, 5)
+
+
 Call = tuple[str, tuple[Any, ...]]
 
 
@@ -163,6 +169,11 @@ def calls(case: Case, n: int, rng: np.random.Generator) -> Iterator[Call]:
         yield "combine", (joint, words(joint, rng, terms, *batch), factors(joint, rng, width, 3, terms))
     yield "combine", (joint, compare.largest(joint, 70, 2), factors(joint, rng, n, 2, 70))
     yield "combine", (joint, embedded(words(joint, rng, 5, 2)), embedded(factors(joint, rng, n // 4, 2, 5)))
+    for batch in ((), (2,), (2, 2)):
+        (_, (*given, _)) = sum_of(case.terms, gadget, quotient, rng, *batch)
+        yield "lift_terms", (*given[:4], given[5])
+        lifted = words(kept, rng, *batch), key, words(joint, rng, *batch)
+        yield "lift_switch", (gadget, *lifted, automorphism_index(n) if batch else index)
     yield sum_of(case.terms, gadget, quotient, rng, 3)
     yield sum_of(case.terms, gadget, quotient, rng)
     yield sum_of(1, gadget, quotient, rng, 2, 2)

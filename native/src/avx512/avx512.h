@@ -1,5 +1,5 @@
 /*
- * What the AVX-512-IFMA variant provides: the transforms and combinations, for primes below 2^50.
+ * What the AVX-512-IFMA variant provides: the transforms, combinations and permutations, for primes below 2^50.
  *
  * With -DCKKS_EMULATE_AVX512 the same source is compiled on tests/emulate_avx512.h, scalar loops in place of vector
  * instructions, so that it can be tested on any machine. Everything beside these is portable then, or, with
@@ -31,6 +31,7 @@
 CKKS_HIDDEN int ifma_prepare(modulus *m, uint64_t psi);
 CKKS_HIDDEN void ifma_ntt(const modulus *m, const uint64_t *x, uint64_t *out);
 CKKS_HIDDEN void ifma_intt(const modulus *m, const uint64_t *x, uint64_t *out);
+CKKS_HIDDEN void ifma_gather(size_t n, const uint64_t *x, const int64_t *index, uint64_t *out);
 CKKS_HIDDEN void ifma_combine(const modulus *m, size_t count, size_t terms, size_t entries, const uint64_t *const x[2],
                               size_t repeat, const uint64_t *y, ptrdiff_t y_term, uint64_t *const out[2]);
 #endif

@@ -1,5 +1,5 @@
 /*
- * The few operations on eight 64-bit words that avx512/ntt.c and combine.c are written in; tests/emulate_avx512.h has the same in
+ * The few operations on eight 64-bit words that the files of avx512 are written in; tests/emulate_avx512.h has the same in
  * scalar loops. multiply_add_low and _high read the low 52 bits of their factors: anything larger is silently wrong,
  * so every caller states why its factors are below 2^52 (the emulation asserts it).
  */
@@ -45,6 +45,15 @@ AVX512_INLINE vec load_twice(const uint64_t *x) {
 AVX512_INLINE vec load_four_times(const uint64_t *x) {
     const vec places = _mm512_set_epi64(1, 1, 1, 1, 0, 0, 0, 0);
     return _mm512_permutexvar_epi64(places, _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)x)));
+}
+/* Do all eight places lie in one aligned block of eight words? */
+AVX512_INLINE int in_one_block(const int64_t *places) {
+    const vec p = _mm512_loadu_si512(places), first = _mm512_set1_epi64(places[0]);
+    return _mm512_cmplt_epu64_mask(_mm512_xor_si512(p, first), _mm512_set1_epi64(8)) == 0xff;
+}
+/* x[places[i] mod 8] */
+AVX512_INLINE vec load_permuted(const uint64_t *x, const int64_t *places) {
+    return _mm512_permutexvar_epi64(_mm512_loadu_si512(places), _mm512_loadu_si512(x));
 }
 AVX512_INLINE vec shift_right(vec a, unsigned bits) {
     return _mm512_srli_epi64(a, bits);

@@ -80,6 +80,13 @@ CKKS_INLINE void fold(const modulus *m, size_t count, u128 *sums) {
     }
 }
 
+/* The index is public. Reducing it modulo n keeps every read inside the row, whatever it holds. */
+void portable_gather(size_t n, const uint64_t *x, const int64_t *index, uint64_t *out) {
+    for (size_t j = 0; j < n; j++) {
+        out[j] = x[(size_t)index[j] & (n - 1)];
+    }
+}
+
 void portable_dot(const modulus *m, size_t count, size_t terms, const uint64_t *x, ptrdiff_t x_term,
                   const uint64_t *y, ptrdiff_t y_term, uint64_t *out) {
     for (size_t start = 0; start < count; start += BLOCK) {
@@ -145,6 +152,7 @@ const row_kernels portable_rows = {
     .mul_scalar_add = portable_mul_scalar_add,
     .sub_mul_scalar = portable_sub_mul_scalar,
     .tensor = portable_tensor,
+    .gather = portable_gather,
     .dot = portable_dot,
     .weighted_sum = portable_weighted_sum,
     .signed_words = portable_signed_words,

@@ -1,0 +1,324 @@
+"""What linear algebra on encrypted values costs and how exact it is: `python -m benchmarks.linear [--write]`.
+
+Plaintext matrices times vectors in several designs, a product of encrypted matrices, covariances of an encrypted table:
+time beside that of the multiplications alone, rotations, keys, precision on adversarial inputs beside the forecast.
+Designs are run in turn; times are medians.
+"""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import log, log2, sqrt
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import processor
+from benchmarks.peers.report import replace_between
+from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, error_bound, expected_error, kernels
+from ckks.circuits.matrix import LinearMap
+from ckks.circuits.products import MatrixProduct
+from ckks.circuits.statistics import covariance, covariance_rotations
+from ckks.rlwe import Ciphertext
+from ckks.scheme.meta import meta_of
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "linear.md"
+MARKS = "<!-- table: python -m benchmarks.linear --write -->", "<!-- end of linear -->"
+WAYS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "not packed": {"real": False},
+    "minimal keys": {"keys": "minimal"},
+}
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    title: str
+    params: CKKSParams
+    run: Callable[[], Ciphertext]
+    alone: Callable[[], Any]
+    rotations: int
+    keys: int
+    key_bytes: int
+    kept: int
+    depth: str
+    bits: dict[str, float] = field(default_factory=dict)
+    forecast: float = 0.0
+    bound: float = 0.0
+    seconds: list[float] = field(default_factory=list)
+    seconds_alone: list[float] = field(default_factory=list)
+
+    def measure(self) -> None:
+        """One round."""
+        for function, times in ((self.run, self.seconds), (self.alone, self.seconds_alone)):
+            start = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - start)
+
+    def cells(self) -> list[str]:
+        """The line, formatted."""
+        ms, alone = (1e3 * statistics.median(t) for t in (self.seconds, self.seconds_alone))
+        bits = " / ".join(f"{b:.1f}" for b in self.bits.values())
+        return [
+            self.title,
+            f"2^{self.params.ring_degree.bit_length() - 1}, {len(self.params.moduli)}+{self.params.num_special}",
+            f"{ms:.1f}",
+            f"{alone:.1f}",
+            f"{ms / alone:.1f}",
+            str(self.rotations),
+            f"{self.keys}, {self.key_bytes / 2**20:.0f} MiB",
+            f"{self.kept / 2**20:.1f} MiB",
+            self.depth,
+            bits,
+            f"{self.forecast:.1f}",
+            f"{self.bound:.1f}",
+        ]
+
+
+HEADINGS = [
+    "",
+    "N, limbs",
+    "ms",
+    "multiplications alone",
+    "ratio",
+    "rotations",
+    "keys",
+    "diagonals kept",
+    "depth (least)",
+    "bits: constant / spike / ends",
+    "forecast",
+    "bound",
+]
+
+
+class Keys:
+    """Keys for a circuit, and what works with them."""
+
+    def __init__(self, params: CKKSParams, rotations: tuple[int, ...], conjugation: bool, relin: bool) -> None:
+        generator = KeyGenerator(params)
+        secret = generator.secret_key()
+        self.keys = generator.evaluation_keys(secret, relin=relin, rotations=rotations, conjugation=conjugation)
+        self.evaluator = Evaluator(params, self.keys)
+        self.encryptor = Encryptor(params, generator.public_key(secret))
+        self.decryptor = Decryptor(params, secret)
+
+
+def judge(row: Row, keys: Keys, results: dict[str, tuple[Ciphertext, np.ndarray]]) -> None:
+    """Note the bits of the worst slot of each result, of the forecast (99 of 100 runs) and of the bound."""
+    worst = []
+    for name, (ct, wanted) in results.items():
+        error = float(np.abs(keys.decryptor.decrypt(ct) - wanted).max())
+        row.bits[name] = -log2(error)
+        worst.append(expected_error(ct) * sqrt(log(meta_of(ct).slots) + 4.6))
+        row.bound = -log2(error_bound(ct))
+    row.forecast = -log2(max(worst))
+
+
+def vectors(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Adversarial inputs of size 1."""
+    return {"constant": np.ones(n), "spike": np.eye(1, n)[0], "ends": rng.choice([-1.0, 1.0], n)}
+
+
+def matrix_row(params: CKKSParams, n: int, way: str) -> Row:
+    """n x n plaintext matrix times vector."""
+    rng = np.random.default_rng(1)
+    matrix = rng.uniform(-1, 1, (n, n)) * sqrt(3 / n)
+    linear = LinearMap(matrix, **WAYS[way])
+    keys = Keys(params, linear.rotations, linear.conjugation, relin=False)
+    inputs = {name: keys.encryptor.encrypt(x, slots=n) for name, x in vectors(n, rng).items()}
+    results = {
+        name: (linear.apply(keys.evaluator, ct), matrix @ vectors(n, np.random.default_rng(1))[name])
+        for name, ct in inputs.items()
+        if name != "ends"
+    }
+    ends = keys.decryptor.decrypt(inputs["ends"]).round()
+    results["ends"] = linear.apply(keys.evaluator, inputs["ends"]), matrix @ ends
+    plan = linear._schedule
+    babies = len(plan.babies) - (0 in plan.baby_rotations)
+    (encoded,) = linear._encoded.values()
+    joint = params.extended_basis(params.top_level).plan
+    terms = [kernels.zeros((words.shape[1], 2, *joint.shape)) for words in encoded[0][0]]
+
+    def alone() -> None:
+        for x, words in zip(terms, encoded[0][0], strict=True):
+            kernels.combine(joint, x, words)
+
+    row = Row(
+        f"{n} x {n}, {way}: {linear.diagonals} diagonals, {linear.steps[0]} baby and {linear.steps[1]} giant steps",
+        params,
+        lambda: linear.apply(keys.evaluator, inputs["ends"]),
+        alone,
+        babies + len(plan.giant_rotations) + 2 * linear.conjugation,
+        len(keys.keys.galois),
+        keys.keys.nbytes,
+        linear.nbytes(params, params.top_level),
+        "1 (1)",
+    )
+    judge(row, keys, results)
+    return row
+
+
+def product_row(params: CKKSParams, size: int) -> Row:
+    """Encrypted size x size matrices."""
+    rng, product = np.random.default_rng(2), MatrixProduct(size)
+    keys = Keys(params, product.rotations, product.conjugation, relin=True)
+    b = rng.uniform(-1, 1, (size, size)) * sqrt(3 / size)
+    lefts = {
+        "constant": np.ones((size, size)),
+        "spike": np.eye(size * size)[0].reshape(size, size),
+        "ends": rng.choice([-1.0, 1.0], (size, size)),
+    }
+    y = keys.encryptor.encrypt(product.pack(b), slots=size**2, bound=2.0)
+    xs = {name: keys.encryptor.encrypt(product.pack(a), slots=size**2) for name, a in lefts.items()}
+    results = {name: (product.multiply(keys.evaluator, x, y), (lefts[name] @ b).ravel()) for name, x in xs.items()}
+    e, level = keys.evaluator, params.top_level - 2
+    left, right = (e.bring(ct, level) for ct in (xs["ends"], y))
+
+    def alone() -> None:
+        for _ in range(size):
+            e.multiply(left, right)
+
+    rotations = 2 * (size - 1) + size - 1 + sum(sum(m.steps) - 2 for m in (product.sigma, product.tau))
+    kept = sum(m.nbytes(params, params.top_level - i) for i, m in enumerate((product.sigma, product.tau, product.phi)))
+    row = Row(
+        f"encrypted {size} x {size} times {size} x {size} (alone: {size} products)",
+        params,
+        lambda: product.multiply(keys.evaluator, xs["ends"], y),
+        alone,
+        rotations,
+        len(keys.keys.galois) + 1,
+        keys.keys.nbytes,
+        kept,
+        "3 (1)",
+    )
+    judge(row, keys, results)
+    return row
+
+
+def covariance_row(params: CKKSParams, rows: int, columns: int) -> Row:
+    """Covariances of an encrypted table."""
+    rng = np.random.default_rng(3)
+    keys = Keys(params, covariance_rotations(columns, params.slots), True, relin=True)
+    tables = {
+        "constant": np.ones((rows, columns)),
+        "spike": np.eye(rows, columns),
+        "ends": rng.choice([-1.0, 1.0], (rows, columns)),
+    }
+    cts = {name: keys.encryptor.encrypt(t.T) for name, t in tables.items()}
+    results = {
+        name: (covariance(keys.evaluator, ct), np.cov(tables[name].T, ddof=0).ravel()) for name, ct in cts.items()
+    }
+    e = keys.evaluator
+    one = e.bring(cts["ends"], params.top_level - 1)
+
+    def alone() -> None:
+        for i in range(columns):
+            for j in range(i, columns):
+                e.multiply(one[i], one[j])
+
+    row = Row(
+        f"covariance of {rows} x {columns} (alone: {columns * (columns + 1) // 2} products)",
+        params,
+        lambda: covariance(keys.evaluator, cts["ends"]),
+        alone,
+        sum(len(covariance_rotations(1, params.slots)) for _ in range(2)),
+        len(keys.keys.galois) + 1,
+        keys.keys.nbytes,
+        0,
+        "3 (1)",
+    )
+    judge(row, keys, results)
+    return row
+
+
+def designs(params: CKKSParams, n: int, rounds: int) -> list[tuple[str, float]]:
+    """Milliseconds of one matrix by the number of baby steps, packed or not."""
+    rng = np.random.default_rng(1)
+    matrix, x = rng.uniform(-1, 1, (n, n)) * sqrt(3 / n), rng.uniform(-1, 1, n)
+    found = []
+    for real in (True, False):
+        for babies in (None, 8, 16, 32, 64, 128):
+            linear = LinearMap(matrix, real=real, baby_steps=babies)
+            keys = Keys(params, linear.rotations, linear.conjugation, relin=False)
+            ct = keys.encryptor.encrypt(x, slots=n)
+            times = []
+            for _ in range(rounds + 1):
+                start = time.perf_counter()
+                linear.apply(keys.evaluator, ct)
+                times.append(time.perf_counter() - start)
+            name = f"{'packed' if real else 'not packed'}, {linear.steps[0]} baby and {linear.steps[1]} giant steps"
+            chosen = " (chosen)" if babies is None else ""
+            found.append((name + chosen, 1e3 * statistics.median(times[1:])))
+    return found
+
+
+def text_of(rows: list[Row], tried: list[tuple[str, float]], rounds: int) -> str:
+    """Format everything as Markdown."""
+    sets = {row.params for row in rows}
+    lines = [
+        f"One thread, kernels {kernels.active().describe().get('variant')}, medians of {rounds} rounds in turn, "
+        f"{processor()}, {datetime.date.today().isoformat()}. Made by `python -m benchmarks.linear`.",
+        "",
+        "| " + " | ".join(HEADINGS) + " |",
+        "|---|" + "---|" * (len(HEADINGS) - 1),
+        *("| " + " | ".join(row.cells()) + " |" for row in rows),
+        "",
+        *sorted(f"- {params}" for params in sets),
+        "",
+        "1024 x 1024 over N = 2^13 by design, milliseconds:",
+        "",
+        "| design | ms |",
+        "|---|---|",
+        *(f"| {name} | {ms:.1f} |" for name, ms in tried),
+    ]
+    return "\n".join(lines)
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="how often each row is timed")] = 15,
+    write: Annotated[bool, typer.Option(help="put the tables into docs/linear.md")] = False,
+    large: Annotated[bool, typer.Option(help="N = 2^14 too")] = True,
+) -> None:
+    """Run the command line."""
+    console = Console(stderr=True)
+    small = CKKSParams.preset("S13", depth=1)
+    makers: list[Callable[[], Row]] = [
+        lambda n=n, way=way: matrix_row(small, n, way) for n in (128, 1024) for way in WAYS
+    ]
+    if large:
+        s14 = CKKSParams.preset("S14")
+        makers += [lambda n=n: matrix_row(s14, n, "default") for n in (128, 1024)]
+    s13 = CKKSParams.preset("S13", base_bits=49, value_range=8.0)
+    makers += [lambda: product_row(s13, 64), lambda: covariance_row(s13, 4096, 8)]
+    rows = []
+    for make in makers:
+        rows.append(make())
+        console.print(f"ready: {rows[-1].title}")
+    for _ in range(rounds + 1):
+        for row in rows:
+            row.measure()
+    for row in rows:
+        del row.seconds[0], row.seconds_alone[0]
+    tried = designs(small, 1024, max(3, rounds // 2))
+    table = Table(*HEADINGS)
+    for row in rows:
+        table.add_row(*row.cells())
+    Console(width=200).print(table)
+    text = text_of(rows, tried, rounds)
+    print(text)
+    if write:
+        PAGE.write_text(replace_between(PAGE.read_text(encoding="utf-8"), MARKS, text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
