@@ -2,7 +2,8 @@
 
 Plaintext matrices times vectors in several designs, a product of encrypted matrices, covariances of an encrypted table:
 time beside that of the multiplications alone, rotations, keys, precision on adversarial inputs beside the forecast.
-Designs are run in turn; times are medians.
+Designs are run in turn; times are medians of the processor time of the one thread there is: what else runs on the
+machine disturbs that less than the time of a clock.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import log, log2, sqrt
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,9 +63,9 @@ class Row:
     def measure(self) -> None:
         """One round."""
         for function, times in ((self.run, self.seconds), (self.alone, self.seconds_alone)):
-            start = time.perf_counter()
+            start = time.thread_time()
             function()
-            times.append(time.perf_counter() - start)
+            times.append(time.thread_time() - start)
 
     def cells(self) -> list[str]:
         """The line, formatted."""
@@ -253,9 +255,9 @@ def designs(params: CKKSParams, n: int, rounds: int) -> list[tuple[str, float]]:
             ct = keys.encryptor.encrypt(x, slots=n)
             times = []
             for _ in range(rounds + 1):
-                start = time.perf_counter()
+                start = time.thread_time()
                 linear.apply(keys.evaluator, ct)
-                times.append(time.perf_counter() - start)
+                times.append(time.thread_time() - start)
             name = f"{'packed' if real else 'not packed'}, {linear.steps[0]} baby and {linear.steps[1]} giant steps"
             chosen = " (chosen)" if babies is None else ""
             found.append((name + chosen, 1e3 * statistics.median(times[1:])))
@@ -266,7 +268,7 @@ def text_of(rows: list[Row], tried: list[tuple[str, float]], rounds: int) -> str
     """Format everything as Markdown."""
     sets = {row.params for row in rows}
     lines = [
-        f"One thread, kernels {kernels.active().describe().get('variant')}, medians of {rounds} rounds in turn, "
+        f"Processor time of one thread, kernels {kernels.active().describe().get('variant')}, medians of {rounds} rounds in turn, "
         f"{processor()}, {datetime.date.today().isoformat()}. Made by `python -m benchmarks.linear`.",
         "",
         "| " + " | ".join(HEADINGS) + " |",
@@ -292,14 +294,12 @@ def main(
     """Run the command line."""
     console = Console(stderr=True)
     small = CKKSParams.preset("S13", depth=1)
-    makers: list[Callable[[], Row]] = [
-        lambda n=n, way=way: matrix_row(small, n, way) for n in (128, 1024) for way in WAYS
-    ]
+    makers: list[Callable[[], Row]] = [partial(matrix_row, small, n, way) for n in (128, 1024) for way in WAYS]
     if large:
         s14 = CKKSParams.preset("S14")
-        makers += [lambda n=n: matrix_row(s14, n, "default") for n in (128, 1024)]
+        makers += [partial(matrix_row, s14, n, "default") for n in (128, 1024)]
     s13 = CKKSParams.preset("S13", base_bits=49, value_range=8.0)
-    makers += [lambda: product_row(s13, 64), lambda: covariance_row(s13, 4096, 8)]
+    makers += [partial(product_row, s13, 64), partial(covariance_row, s13, 4096, 8)]
     rows = []
     for make in makers:
         rows.append(make())

@@ -22,7 +22,7 @@ from ckks.errors import SlotError
 
 __all__ = ["Diagonals", "Schedule", "diagonals_of", "doublings", "packed", "schedule"]
 
-BABY, GIANT, PRODUCT = 1.0, 3.0, 0.05
+BABY, GIANT, PRODUCT = 1.0, 2.5, 0.05
 """What a baby step, a giant step (or a rotation that stands alone) and the product with one diagonal cost, relative to
 each other: measured over rings of 2^13 and 2^14 (docs/linear.md)."""
 
@@ -198,7 +198,12 @@ def schedule(
             babies = np.arange(babies[-1] + 1)
         return Schedule(slots, offset, unit, w, tuple(babies.tolist()), tuple(giants.tolist()), span, minimal)
 
-    return min((of(w) for w in widths), key=lambda s: (s.cost(blocks), len(s.rotations)))
+    def price(plan: Schedule) -> tuple[float, int]:
+        # Giant steps that lack a diagonal are summed apart from the others.
+        whole = len(plan.babies) * len(plan.giants) == len(ordered)
+        return plan.cost(blocks) * (1.0 if whole else 1.05), len(plan.rotations)
+
+    return min(map(of, widths), key=price)
 
 
 def _widths(span: int) -> list[int]:
