@@ -73,6 +73,31 @@ class WeightedSum:
         self.world.evaluator.weighted_sum(self.features, self.weights)
 
 
+class Matrix:
+    """A dense plaintext matrix times an encrypted vector, one level above the last."""
+
+    params = (BACKENDS, (32, 128))
+    param_names = ("backend", "size")
+    warmup_time = 0.2
+
+    def setup(self, backend: str, size: int) -> None:
+        self.context = choose(backend)
+        params = ckks.CKKSParams.preset("S13", depth=1)
+        self.map = LinearMap(np.random.default_rng(1).uniform(-1, 1, (size, size)))
+        generator = ckks.KeyGenerator(params)
+        secret = generator.secret_key()
+        keys = generator.evaluation_keys(secret, rotations=self.map.rotations, conjugation=self.map.conjugation)
+        self.evaluator = ckks.Evaluator(params, keys)
+        encryptor = ckks.Encryptor(params, generator.public_key(secret))
+        self.ct = encryptor.encrypt(np.ones(size), slots=size)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+    def time_apply(self, *_: object) -> None:
+        self.map.apply(self.evaluator, self.ct)
+
+
 class Vectors:
     """`EncryptedVector`, the outermost layer: what operators and functions add to the evaluator beneath."""
 

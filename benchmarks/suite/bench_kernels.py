@@ -185,6 +185,12 @@ class Fused:
     def time_combine_16_into_4(self, *_: object) -> None:
         kernels.combine(self.gadget.plan, self.terms, self.compact)
 
+    def time_lift_terms_8(self, *_: object) -> None:
+        kernels.lift_terms(self.gadget, self.x, self.digits, [self.key] * 8, [self.index] * 8)
+
+    def time_lift_switch(self, *_: object) -> None:
+        kernels.lift_switch(self.gadget, self.x[1], self.key, self.sums[0], self.index)
+
     def time_switch_sum_of_8(self, *_: object) -> None:
         keys, indices, factors = [self.key] * 8, [self.index] * 8, [None] * 8
         kernels.switch_sum(self.gadget, self.x, self.digits, keys, self.quotient, indices, factors)

@@ -136,6 +136,9 @@ class Operations(_Operations):
     def time_rotate_sum_of_4(self, *_: object) -> None:
         self.evaluator.rotate_sum(self.ct, (1, 2, 4, 8))
 
+    def time_times_i(self, *_: object) -> None:
+        self.evaluator.times_i(self.ct)
+
     def time_conjugate(self, *_: object) -> None:
         self.evaluator.conjugate(self.ct)
 
