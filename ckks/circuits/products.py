@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from ckks import kernels
 from ckks.circuits.matrix import Keys, LinearMap
 from ckks.errors import ParameterError, SlotError
-from ckks.rlwe import Ciphertext
+from ckks.rlwe import Ciphertext, Noise
 from ckks.scheme import Evaluator
 from ckks.scheme.align import settle, too_deep
 from ckks.scheme.encoder import as_numbers
@@ -139,8 +139,8 @@ def _batch(cts: list[Ciphertext], shape: tuple[int, ...]) -> Ciphertext:
     words = kernels.empty((len(cts), *cts[0].words.shape))
     for one, ct in zip(words, cts, strict=True):
         one[...] = ct.words
-    worst = max(cts, key=lambda ct: ct.noise.std)
-    bound = max(cts, key=lambda ct: meta_of(ct).bound)
-    size = type(worst.noise)(worst.noise.std, max(ct.noise.bound for ct in cts))
-    words = words.reshape(*shape, *cts[0].words.shape)
-    return Ciphertext.of(worst.params, words, worst.level, bound.meta, size)
+    largest = max(cts, key=lambda ct: meta_of(ct).bound)
+    size, bound = max((ct.noise for ct in cts), key=lambda size: size.std), max(ct.noise.bound for ct in cts)
+    if size.bound < bound:
+        size = Noise(size.std, bound)
+    return Ciphertext.of(largest.params, words.reshape(*shape, *cts[0].words.shape), largest.level, largest.meta, size)
