@@ -296,7 +296,7 @@ def lifted_sums() -> None:
 
 
 def permuted_sums() -> None:
-    """avx2/lift.c, add_permuted: a total that is reduced at every eighth term stays below 6 q; with r, below 2^53."""
+    """avx2/lift.c, add_sums: a total that is reduced at every eighth term stays below 6 q; with r, below 2^53."""
     for q in _sizes():
         r = _reduced(11 * q if q <= 2**49 else 7 * q, q)
         term = max(r, _mul(r, q - 1, q))

@@ -39,10 +39,10 @@ typedef struct lift_kernels {
 
     /* The lifted values for target j themselves, as words. */
     void (*lifted)(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out);
-    /* total[p][i] += factor[i] sum[p][index[i]]; factor (words) and index may be NULL; `added` is how many
-     * times this was done before: 0 starts the total. */
-    void (*add_permuted)(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,
-                         size_t added, uint64_t *const total[2]);
+    /* total[p] += factor sum[p]; factor (words) may be NULL; `added` is how many times this was done before: 0 starts the
+     * total. */
+    void (*add_sums)(const modulus *m, uint64_t *const sum[2], const uint64_t *factor, size_t added,
+                     uint64_t *const total[2]);
 
     /* out = sum, to words. */
     void (*store)(const modulus *m, const uint64_t *sum, uint64_t *out);

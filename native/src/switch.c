@@ -167,14 +167,18 @@ static void sum_terms(const lift_kernels *kernels, const gadget *g, const job *j
     const size_t apart = row_words(g->m[0]->n);
     const modulus *m = g->m[i];
     uint64_t *const total[2] = {scratch, scratch + apart}, *const sums[2] = {scratch + 4 * apart, scratch + 5 * apart};
+    uint64_t *const permuted[2] = {scratch + 2 * apart, scratch + 3 * apart};
     if (j->terms == 0) {
         sum_digits(kernels, g, j, a, j->keys, i, b, scratch + 2 * apart, total);
         return;
     }
     for (size_t t = 0; t < j->terms; t++) {
         sum_term(kernels, g, j, a, t, i, b, scratch + 2 * apart, sums);
-        kernels->add_permuted(m, sums, j->indices[t], j->factors[t].data == NULL ? NULL : ROW(&j->factors[t], 0, b, i), t,
-                              total);
+        for (size_t p = 0; p < 2 && j->indices[t] != NULL; p++) {
+            m->rows->gather(m->n, sums[p], j->indices[t], permuted[p]);
+        }
+        kernels->add_sums(m, j->indices[t] == NULL ? sums : permuted,
+                          j->factors[t].data == NULL ? NULL : ROW(&j->factors[t], 0, b, i), t, total);
     }
 }
 

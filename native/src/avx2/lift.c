@@ -131,22 +131,14 @@ AVX2 static void lifted(const conversion *c, size_t j, const modulus *m, const u
 
 /* The sums are reduced first, so that eight terms (products below 5/8 q + 1 at most) on a reduced total stay below 6 q:
  * with a lifted value, which may be 2^51 where sums are lazy, below 2^53. */
-AVX2 static void add_permuted(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,
-                              size_t added, uint64_t *const total[2]) {
+AVX2 static void add_sums(const modulus *m, uint64_t *const sum[2], const uint64_t *factor, size_t added,
+                          uint64_t *const total[2]) {
     const field f = field_of(m);
     for (size_t p = 0; p < 2; p++) {
         const double *from = (const double *)sum[p];
         double *to = (double *)total[p];
         for (size_t i = 0; i < m->n; i += 4) {
-            vec v;
-            if (index == NULL) {
-                v = _mm256_loadu_pd(from + i);
-            } else {
-                const size_t mask = m->n - 1;
-                v = _mm256_setr_pd(from[(size_t)index[i] & mask], from[(size_t)index[i + 1] & mask],
-                                   from[(size_t)index[i + 2] & mask], from[(size_t)index[i + 3] & mask]);
-            }
-            v = reduce(v, &f);
+            vec v = reduce(_mm256_loadu_pd(from + i), &f);
             if (factor != NULL) {
                 v = mul(v, load_words(factor + i), &f);
             }
@@ -177,5 +169,5 @@ AVX2 static void divide(const conversion *c, size_t j, const modulus *m, const u
     lift_to(c, j, m, work, &to, TO_RESULT);
 }
 
-const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_permuted, store, divide};
+const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_sums, store, divide};
 #endif

@@ -75,12 +75,11 @@ static void lifted(const conversion *c, size_t j, const modulus *m, const uint64
     m->rows->ntt(m, out, out);
 }
 
-static void add_permuted(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,
-                         size_t added, uint64_t *const total[2]) {
+static void add_sums(const modulus *m, uint64_t *const sum[2], const uint64_t *factor, size_t added,
+                     uint64_t *const total[2]) {
     for (size_t p = 0; p < 2; p++) {
         for (size_t i = 0; i < m->n; i++) {
-            uint64_t v = sum[p][index == NULL ? i : (size_t)index[i] & (m->n - 1)];
-            v = factor == NULL ? v : mul_mod(m, v, factor[i]);
+            const uint64_t v = factor == NULL ? sum[p][i] : mul_mod(m, sum[p][i], factor[i]);
             total[p][i] = added == 0 ? v : add_mod(m, total[p][i], v);
         }
     }
@@ -100,4 +99,4 @@ static void divide(const conversion *c, size_t j, const modulus *m, const uint64
     m->rows->sub_mul_scalar(m, m->n, sum, row, weight, out);
 }
 
-const lift_kernels portable_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_permuted, store, divide};
+const lift_kernels portable_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_sums, store, divide};
