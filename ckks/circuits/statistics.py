@@ -4,10 +4,11 @@ A table of n rows and d columns is `encrypt(table.T)`: d ciphertexts of n values
 centred before they are multiplied (for E x^2 - (E x)^2 of encrypted numbers would lose all digits where means are
 large): mean one level, products one, and the mask that collects results, with its factor 1/n, one.
 
-Covariances. With real numbers one product x_i (x_j + i x_k) holds two, so d (d + 1) / 2 pairs take about half as many
-relinearisations; none can be saved beyond that, since the pairs are not added up. Sums over rows can: rows are added
-up in windows of W slots only (W a power of two, at least as many as results), each product keeps one class of slots
-modulo W, all are added, and one ciphertext is summed over the classes. Then slot r holds result r, repeated.
+Covariances. Real columns are added up two at a time, as x_i + i x_j, and one product x_i (x_j + i x_k) holds two of
+theirs, so d (d + 1) / 2 pairs take about half as many relinearisations; none can be saved beyond that, since the pairs
+are not added up. Sums over rows can: rows are added up in windows of W slots only (W a power of two, at least as many
+as results), each product keeps one class of slots modulo W, all are added, and one ciphertext is summed over the
+classes. Then slot r holds result r, repeated.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from itertools import combinations_with_replacement
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ckks import kernels
 from ckks.circuits.slots import sum_apart, sum_rotations
@@ -61,13 +63,10 @@ def centred(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
 
     Twice the table's bound is the bound of the result, unless you know better: `evaluator.with_bound`.
     """
-    rows, table = _rows(evaluator, table), settle(table)
+    _rows(evaluator, table)
+    table = settle(table)
     _need(table, 1, "centring")
-    inverse = np.zeros(meta_of(table).slots)
-    inverse[:rows] = 1.0 / rows
-    means = _within(evaluator.multiply(total(evaluator, table), inverse), table)
-    means = means.with_(meta=meta_of(means).but(length=rows))
-    return evaluator.subtract(evaluator.bring(table, means.level), means)
+    return _less(evaluator, table, _means(evaluator, table))
 
 
 def variance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Ciphertext:
@@ -109,7 +108,7 @@ def covariance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Cip
     columns, slots = table.shape[0], meta_of(table).slots
     window, width = _window(columns, slots), _power(columns)
     _need(table, 3, "a covariance")
-    x = centred(evaluator, table)
+    x = _less(evaluator, table, _packed_means(evaluator, table) if columns > 1 else _means(evaluator, table))
     pairs = list(combinations_with_replacement(range(columns), 2))
     products = []  # (pair in the real part, pair in the imaginary part or None)
     for i in range(columns):
@@ -174,6 +173,47 @@ def _divisor(evaluator: Evaluator, table: Ciphertext, ddof: int) -> int:
 def _need(table: Ciphertext, levels: int, what: str) -> None:
     if table.level < levels:
         raise too_deep(what, levels, table)
+
+
+def _over_rows(table: Ciphertext, factor: float) -> NDArray[np.float64]:
+    """factor / n in the slots that have rows."""
+    rows = meta_of(table).length
+    inverse = np.zeros(meta_of(table).slots)
+    inverse[:rows] = factor / rows
+    return inverse
+
+
+def _means(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
+    """The mean of each column, in the slots that have rows."""
+    return _within(evaluator.multiply(total(evaluator, table), _over_rows(table, 1.0)), table)
+
+
+def _packed_means(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
+    """The same for two or more real columns, added up two at a time: half the rotations, and a conjugation."""
+    columns = table.shape[0]
+    half = columns // 2
+    first, second = table[: columns - half], table[columns - half :]
+    z = evaluator.add(first[:half], evaluator.times_i(second))
+    if columns % 2:
+        z = _joined(z, first[half:])
+    w = evaluator.multiply(total(evaluator, z), _over_rows(table, 0.5))
+    turned = evaluator.conjugate(w)
+    real = evaluator.add(w, turned)
+    imaginary = evaluator.times_i(evaluator.subtract(turned, w))
+    means = _within(_joined(real, imaginary[:half]), table)
+    return means.with_(meta=meta_of(means).but(real=True))
+
+
+def _less(evaluator: Evaluator, table: Ciphertext, means: Ciphertext) -> Ciphertext:
+    means = means.with_(meta=meta_of(means).but(length=meta_of(table).length))
+    return evaluator.subtract(evaluator.bring(table, means.level), means)
+
+
+def _joined(a: Ciphertext, b: Ciphertext) -> Ciphertext:
+    """Two batches of one level and scale, one after the other; what is known of the first holds for both."""
+    words = kernels.empty((len(a.words) + len(b.words), *a.words.shape[1:]))
+    words[: len(a.words)], words[len(a.words) :] = a.words, b.words
+    return Ciphertext.of(a.params, words, a.level, a.meta, a.noise)
 
 
 def _within(a: Ciphertext, table: Ciphertext) -> Ciphertext:
