@@ -286,6 +286,13 @@ class LinearMap:
     def _used_gain(self) -> tuple[float, float]:
         return self._used.largest_row, self._used.rms_row
 
+    @cached_property
+    def _rounded(self) -> tuple[float, int]:
+        """The largest factor, and how many diagonals meet in a block row."""
+        values = self._used.values.values()
+        there = sum(np.any(d, axis=-1).sum(axis=1) for d in values)  # (R,)
+        return max(float(np.abs(d).max()) for d in values), int(np.max(there))
+
     def _sum(self, evaluator: Evaluator, x: Ciphertext) -> Ciphertext:
         """The sum over all diagonals, divided once."""
         params, level, plan = evaluator.params, x.level, self._schedule
@@ -352,10 +359,7 @@ class LinearMap:
             most = len(plan.babies) - 1
             each = switch + rounding
             once = x.noise + Noise(each.std * sqrt(most / 2), each.bound * most)
-        top = max(float(np.abs(d).max()) for d in self._used.values.values())
-        count = max(
-            sum(int(d[r].any(axis=-1).sum()) for d in self._used.values.values()) for r in range(self.blocks[0])
-        )
+        top, count = self._rounded
         lost = rounding_of_factors(params, self._used.slots, top, scale)
         lost = Noise(lost.std * sqrt(count), lost.bound * count)
         turns = len(plan.giant_rotations)
