@@ -70,6 +70,14 @@ def test_switching_equals_reference(folder: Path, kind: str, case: Case) -> None
     )
 
 
+@pytest.mark.parametrize("kind", ["emulated", "both"])
+@pytest.mark.parametrize("case", [SHAPES[2], SHAPES[7]], ids=lambda case: case.name)
+def test_lifting_and_combining(folder: Path, kind: str, case: Case) -> None:
+    """Every function of the front, against its composition on the same kernels."""
+    source = native_builds.kernels(f"{SANITIZED}{kind}", folder, "ifma")
+    switching.switching(source, replace(case, terms=9), 64, reference=False)
+
+
 def test_everything_beside_avx2(folder: Path, values: np.random.Generator) -> None:
     """The variant as a CPU with AVX-512 has it."""
     both = native_builds.kernels(f"{SANITIZED}both", folder, "ifma")

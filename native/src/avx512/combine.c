@@ -67,13 +67,13 @@ AVX512_INLINE void columns(const modulus *m, size_t count, size_t terms, size_t 
         for (size_t k = 0; k < terms; k++, row += y_term) {
             const vec f[2] = {factors(row, j, repeat), factors(row, j + 8, repeat)};
             for (size_t i = 0; i < 2 * entries; i++) {
-                const vec v = load(x[i / 2] + k * count + j + 8 * (i % 2));
-                low[i] = multiply_add_low(low[i], v, f[i % 2]);
-                high[i] = multiply_add_high(high[i], v, f[i % 2]);
+                const vec v = load(x[i >> 1] + k * count + j + 8 * (i & 1));
+                low[i] = multiply_add_low(low[i], v, f[i & 1]);
+                high[i] = multiply_add_high(high[i], v, f[i & 1]);
             }
         }
         for (size_t i = 0; i < 2 * entries; i++) {
-            store_sum(m, low[i], high[i], long_sums, out[i / 2] + j + 8 * (i % 2));
+            store_sum(m, low[i], high[i], long_sums, out[i >> 1] + j + 8 * (i & 1));
         }
     }
 }
