@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.machine import processor
 from benchmarks.peers.report import replace_between
 from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, error_bound, expected_error, kernels
-from ckks.circuits.matrix import LinearMap
+from ckks.circuits.matrix import Keys, LinearMap
 from ckks.circuits.products import MatrixProduct
 from ckks.circuits.statistics import covariance, covariance_rotations
 from ckks.rlwe import Ciphertext
@@ -103,7 +103,7 @@ HEADINGS = [
 ]
 
 
-class Keys:
+class KeySet:
     """Keys for a circuit, and what works with them."""
 
     def __init__(self, params: CKKSParams, rotations: tuple[int, ...], conjugation: bool, relin: bool) -> None:
@@ -115,7 +115,7 @@ class Keys:
         self.decryptor = Decryptor(params, secret)
 
 
-def judge(row: Row, keys: Keys, results: dict[str, tuple[Ciphertext, np.ndarray]]) -> None:
+def judge(row: Row, keys: KeySet, results: dict[str, tuple[Ciphertext, np.ndarray]]) -> None:
     """Note the bits of the worst slot of each result, of the forecast (99 of 100 runs) and of the bound."""
     worst = []
     for name, (ct, wanted) in results.items():
@@ -136,7 +136,7 @@ def matrix_row(params: CKKSParams, n: int, way: str) -> Row:
     rng = np.random.default_rng(1)
     matrix = rng.uniform(-1, 1, (n, n)) * sqrt(3 / n)
     linear = LinearMap(matrix, **WAYS[way])
-    keys = Keys(params, linear.rotations, linear.conjugation, relin=False)
+    keys = KeySet(params, linear.rotations, linear.conjugation, relin=False)
     inputs = {name: keys.encryptor.encrypt(x, slots=n) for name, x in vectors(n, rng).items()}
     results = {
         name: (linear.apply(keys.evaluator, ct), matrix @ vectors(n, np.random.default_rng(1))[name])
@@ -170,10 +170,10 @@ def matrix_row(params: CKKSParams, n: int, way: str) -> Row:
     return row
 
 
-def product_row(params: CKKSParams, size: int) -> Row:
+def product_row(params: CKKSParams, size: int, way: Keys = "hoisted") -> Row:
     """Encrypted size x size matrices."""
-    rng, product = np.random.default_rng(2), MatrixProduct(size)
-    keys = Keys(params, product.rotations, product.conjugation, relin=True)
+    rng, product = np.random.default_rng(2), MatrixProduct(size, keys=way)
+    keys = KeySet(params, product.rotations, product.conjugation, relin=True)
     b = rng.uniform(-1, 1, (size, size)) * sqrt(3 / size)
     lefts = {
         "constant": np.ones((size, size)),
@@ -193,7 +193,7 @@ def product_row(params: CKKSParams, size: int) -> Row:
     rotations = 2 * (size - 1) + size - 1 + sum(sum(m.steps) - 2 for m in (product.sigma, product.tau))
     kept = sum(m.nbytes(params, params.top_level - i) for i, m in enumerate((product.sigma, product.tau, product.phi)))
     row = Row(
-        f"encrypted {size} x {size} times {size} x {size} (alone: {size} products)",
+        f"encrypted {size} x {size} times {size} x {size}, {way} (alone: {size} products)",
         params,
         lambda: product.multiply(keys.evaluator, xs["ends"], y),
         alone,
@@ -210,7 +210,7 @@ def product_row(params: CKKSParams, size: int) -> Row:
 def covariance_row(params: CKKSParams, rows: int, columns: int) -> Row:
     """Covariances of an encrypted table."""
     rng = np.random.default_rng(3)
-    keys = Keys(params, covariance_rotations(columns, params.slots), True, relin=True)
+    keys = KeySet(params, covariance_rotations(columns, params.slots), True, relin=True)
     tables = {
         "constant": np.ones((rows, columns)),
         "spike": np.eye(rows, columns),
@@ -251,7 +251,7 @@ def designs(params: CKKSParams, n: int, rounds: int) -> list[tuple[str, float]]:
     for real in (True, False):
         for babies in (None, 8, 16, 32, 64, 128):
             linear = LinearMap(matrix, real=real, baby_steps=babies)
-            keys = Keys(params, linear.rotations, linear.conjugation, relin=False)
+            keys = KeySet(params, linear.rotations, linear.conjugation, relin=False)
             ct = keys.encryptor.encrypt(x, slots=n)
             times = []
             for _ in range(rounds + 1):
@@ -299,7 +299,11 @@ def main(
         s14 = CKKSParams.preset("S14")
         makers += [partial(matrix_row, s14, n, "default") for n in (128, 1024)]
     s13 = CKKSParams.preset("S13", base_bits=49, value_range=8.0)
-    makers += [partial(product_row, s13, 64), partial(covariance_row, s13, 4096, 8)]
+    makers += [
+        partial(product_row, s13, 64),
+        partial(product_row, s13, 64, "minimal"),
+        partial(covariance_row, s13, 4096, 8),
+    ]
     rows = []
     for make in makers:
         rows.append(make())

@@ -38,7 +38,8 @@ class MatrixProduct:
 
     Args:
         size: d, a power of two from 2; d^2 slots.
-        keys: of sigma and tau, see LinearMap; phi and psi take 3 (d - 1) keys either way.
+        keys: "hoisted" takes 3 (d - 1) rotation keys and some for sigma and tau; "minimal" takes at most six in all,
+            and does one rotation after the other, which costs time and some bits of precision.
 
     Immutable but for what its maps have cached: see LinearMap.
     """
@@ -47,7 +48,7 @@ class MatrixProduct:
         """Make the maps."""
         if not isinstance(size, int) or size < 2 or size & (size - 1):
             raise ParameterError(f"blocks of size {size!r}; needed a power of two from 2 (pad the matrices)")
-        self.size, d = size, size
+        self.size, self.keys, d = size, keys, size
         i, j = np.divmod(np.arange(d * d), d)
         self.sigma = LinearMap.of_diagonals(
             {s: ((i + j) % d - j == s).astype(np.float64) for s in range(1 - d, d)}, keys=keys
@@ -58,12 +59,12 @@ class MatrixProduct:
             masks[k][k] = j < d - k
             if k:
                 masks[k - d][k] = j >= d - k
-        self.phi = LinearMap.of_diagonals(masks, real=False, baby_steps=1024 if 2 * d - 1 <= 1024 else None)
+        self.phi = LinearMap.of_diagonals(masks, keys=keys, real=False, baby_steps=min(2 * d, 1024))
 
     @cached_property
     def rotations(self) -> tuple[int, ...]:
         """The rotation steps that keys are needed for."""
-        psi = range(self.size, self.size**2, self.size)
+        psi = (self.size,) if self.keys == "minimal" else range(self.size, self.size**2, self.size)
         return tuple(sorted({*self.sigma.rotations, *self.tau.rotations, *self.phi.rotations, *psi}))
 
     @property
@@ -130,8 +131,12 @@ class MatrixProduct:
 
     def _turned(self, evaluator: Evaluator, b: Ciphertext) -> Ciphertext:
         """psi^k b for all k: (d, ...)."""
-        steps = [self.size * k for k in range(self.size)]
-        return _batch(evaluator.rotate_many(b, steps), (self.size,))
+        if self.keys == "hoisted":
+            return _batch(evaluator.rotate_many(b, range(0, self.size**2, self.size)), (self.size,))
+        turned = [b]
+        while len(turned) < self.size:
+            turned.append(evaluator.rotate(turned[-1], self.size))
+        return _batch(turned, (self.size,))
 
 
 def _batch(cts: list[Ciphertext], shape: tuple[int, ...]) -> Ciphertext:
