@@ -35,7 +35,7 @@ from ckks.scheme.encoder import as_numbers, check_magnitude
 from ckks.scheme.meta import Meta, meta_of
 from ckks.scheme.params import EXACT
 
-__all__ = ["Keys", "LinearMap"]
+__all__ = ["Keys", "LinearMap", "twice_real"]
 
 Keys = Literal["hoisted", "minimal"]
 
@@ -266,7 +266,7 @@ class LinearMap:
         turned = evaluator.add(x, evaluator.times_i(evaluator.rotate(x, self._half))) if self._half else x
         y = self._sum(evaluator, turned)
         if self._half:
-            y = evaluator.add(y, evaluator.conjugate(y))
+            y = twice_real(evaluator, y)
         for steps in self._folds:
             y = evaluator.rotate_sum(y, steps)
         m, slots = self.shape[0], self.output_slots
@@ -388,6 +388,16 @@ class LinearMap:
             raise DomainError(
                 "complex values for a matrix that packs real ones; make it with LinearMap(..., real=False)"
             )
+
+
+def twice_real(evaluator: Evaluator, w: Ciphertext) -> Ciphertext:
+    """Return w + conj(w), twice the real parts; needs the key for conjugation.
+
+    The error of w meets itself: real parts add up as they are, so that the sum has twice the deviation in them.
+    """
+    turned = evaluator.conjugate(w)
+    y = evaluator.add(w, turned)
+    return y.with_(meta=meta_of(y).but(real=True), noise=Noise(w.noise.std + turned.noise.std, y.noise.bound))
 
 
 def _as_slice(used: tuple[int, ...]) -> slice | list[int]:

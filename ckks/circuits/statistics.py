@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckks import kernels
+from ckks.circuits.matrix import twice_real
 from ckks.circuits.slots import sum_apart, sum_rotations
 from ckks.errors import DomainError, SlotError
 from ckks.rlwe import Ciphertext
@@ -135,7 +136,7 @@ def covariance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Cip
     # No slot is kept of two products: their sum is as large as the largest of them.
     kept = kept.with_(meta=meta_of(kept).but(bound=meta_of(chosen).bound, rms=meta_of(chosen).rms))
     result = sum_apart(evaluator, evaluator.rescale(kept), window)
-    result = evaluator.add(result, evaluator.conjugate(result))
+    result = twice_real(evaluator, result)
     meta, most = meta_of(result), meta_of(x).bound ** 2
     packed = Meta(meta.scale, window, width * width, True, min(meta.bound, most), min(meta.rms, most))
     return result.with_(meta=packed)
@@ -197,11 +198,8 @@ def _packed_means(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
     if columns % 2:
         z = _joined(z, first[half:])
     w = evaluator.multiply(total(evaluator, z), _over_rows(table, 0.5))
-    turned = evaluator.conjugate(w)
-    real = evaluator.add(w, turned)
-    imaginary = evaluator.times_i(evaluator.subtract(turned, w))
-    means = _within(_joined(real, imaginary[:half]), table)
-    return means.with_(meta=meta_of(means).but(real=True))
+    imaginary = twice_real(evaluator, evaluator.negate(evaluator.times_i(w[:half])))
+    return _within(_joined(twice_real(evaluator, w), imaginary), table)
 
 
 def _less(evaluator: Evaluator, table: Ciphertext, means: Ciphertext) -> Ciphertext:
