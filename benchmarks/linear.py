@@ -147,7 +147,7 @@ def matrix_row(params: CKKSParams, n: int, way: str) -> Row:
     results["ends"] = linear.apply(keys.evaluator, inputs["ends"]), matrix @ ends
     plan = linear._schedule
     babies = len(plan.babies) - (0 in plan.baby_rotations)
-    (encoded,) = linear._encoded.values()
+    (encoded,) = linear._encoded._kept.values()
     joint = params.extended_basis(params.top_level).plan
     terms = [kernels.zeros((words.shape[1], 2, *joint.shape)) for words in encoded[0][0]]
 

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ckks import kernels
 from ckks.circuits.diagonals import GIANT, PRODUCT, Diagonals, Schedule, diagonals_of, doublings, packed, schedule
+from ckks.circuits.encoded import EncodedDiagonals
 from ckks.errors import DomainError, ParameterError, SlotError
 from ckks.kernels import Words
 from ckks.rlwe import Ciphertext, Noise
@@ -30,7 +31,6 @@ from ckks.rlwe import noise as sizes
 from ckks.rlwe.hoisting import lifted_automorphisms, lifted_powers, lower, turn_lifted
 from ckks.scheme import CKKSParams, Evaluator
 from ckks.scheme.align import settle, too_deep
-from ckks.scheme.compact import compact_factors, rounding_of_factors
 from ckks.scheme.encoder import as_numbers, check_magnitude
 from ckks.scheme.meta import Meta, meta_of
 from ckks.scheme.params import EXACT
@@ -38,9 +38,6 @@ from ckks.scheme.params import EXACT
 __all__ = ["Keys", "LinearMap", "twice_real"]
 
 Keys = Literal["hoisted", "minimal"]
-
-_Groups = list[tuple[slice | list[int], list[int]]]
-"""Baby steps (by position) with the giant steps (by position) that have a diagonal for exactly those."""
 
 
 class LinearMap:
@@ -132,7 +129,7 @@ class LinearMap:
             price = plan.cost(blocks) + PRODUCT * pairs[0].count + GIANT * sum(blocks)
             if real or price < self._schedule.cost(blocks) + PRODUCT * diagonals.count:
                 (self._used, self._half), self._schedule = pairs, plan
-        self._encoded: dict[tuple[CKKSParams, int, Decimal], list[list[list[Words]]]] = {}
+        self._encoded = EncodedDiagonals(self._used, self._schedule)
 
     # ---- what it is and needs ------------------------------------------------------------------------------------
 
@@ -184,7 +181,7 @@ class LinearMap:
 
     def nbytes(self, params: CKKSParams, level: int) -> int:
         """Return how many bytes the encoded diagonals of a level take."""
-        return 16 * self.diagonals * self._used.slots * len(params.extended_basis(level))
+        return self._encoded.nbytes(params, level)
 
     def clear(self) -> None:
         """Forget all encoded diagonals."""
@@ -196,49 +193,6 @@ class LinearMap:
             f"<LinearMap {self.shape}, {self.diagonals} diagonals, {self.steps[0]} baby and {self.steps[1]} giant "
             f"steps, {len(self.rotations) + self.conjugation} keys>"
         )
-
-    # ---- encoding ------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _groups(self) -> list[list[_Groups]]:
-        """For each block (r, c) its groups."""
-        plan, values = self._schedule, self._used.values
-        rows, columns = self.blocks
-        found: list[list[_Groups]] = []
-        for r in range(rows):
-            found.append([])
-            for c in range(columns):
-                by_babies: dict[tuple[int, ...], list[int]] = {}
-                for at, j in enumerate(plan.giants):
-                    steps = [plan.step(t, j) for t in plan.babies]
-                    used = tuple(k for k, i in enumerate(steps) if i in values and values[i][r, c].any())
-                    if used:
-                        by_babies.setdefault(used, []).append(at)
-                found[r].append([(_as_slice(used), giants) for used, giants in by_babies.items()])
-        return found
-
-    def _factors(self, params: CKKSParams, level: int, scale: Decimal) -> list[list[list[Words]]]:
-        """For each block and group the encoded diagonals (giant steps, baby steps, k + l, 2S), turned back."""
-        key = params, level, scale
-        if key in self._encoded:
-            return self._encoded[key]
-        plan, values, slots = self._schedule, self._used.values, self._used.slots
-        encoded: list[list[list[Words]]] = []
-        for r, row in enumerate(self._groups):
-            encoded.append([])
-            for c, groups in enumerate(row):
-                encoded[r].append([])
-                for which, giants in groups:
-                    babies = np.array(plan.babies)[which].tolist()
-                    out = kernels.empty((len(giants), len(babies), len(params.extended_basis(level)), 2 * slots))
-                    for words, at in zip(out, giants, strict=True):
-                        j = plan.giants[at]
-                        turned = [np.roll(values[plan.step(t, j)][r, c], plan.turn(j)) for t in babies]
-                        words[...] = compact_factors(params, np.stack(turned), level, scale)
-                    encoded[r][c].append(out)
-        if kernels.active().name in kernels.NAMES:  # words of a source that computes nothing are not to be kept
-            self._encoded[key] = encoded
-        return encoded
 
     # ---- application ---------------------------------------------------------------------------------------------
 
@@ -286,13 +240,6 @@ class LinearMap:
     def _used_gain(self) -> tuple[float, float]:
         return self._used.largest_row, self._used.rms_row
 
-    @cached_property
-    def _rounded(self) -> tuple[float, int]:
-        """The largest factor, and how many diagonals meet in a block row."""
-        values = self._used.values.values()
-        there = sum(np.any(d, axis=-1).sum(axis=1) for d in values)  # (R,)
-        return max(float(np.abs(d).max()) for d in values), int(np.max(there))
-
     def _sum(self, evaluator: Evaluator, x: Ciphertext) -> Ciphertext:
         """The sum over all diagonals, divided once."""
         params, level, plan = evaluator.params, x.level, self._schedule
@@ -300,7 +247,7 @@ class LinearMap:
         scale = current
         if current != params.scale_at(level):
             scale = EXACT.divide(EXACT.multiply(target, params.level_factor(level)), current)
-        factors = self._factors(params, level, scale)
+        factors = self._encoded.factors(params, level, scale)
         if plan.minimal:
             x = evaluator.rotate(x, plan.offset) if plan.offset else x
             unit = evaluator.rotation_elements(x, (plan.unit,))[0] if len(plan.babies) > 1 else 1
@@ -330,7 +277,7 @@ class LinearMap:
         params, plan = evaluator.params, self._schedule
         joint = params.extended_basis(level).plan
         by_giant: dict[int, Words] = {}
-        for c, groups in enumerate(self._groups[r]):
+        for c, groups in enumerate(self._encoded.groups[r]):
             column = lifted if self.blocks[1] == 1 else lifted[:, :, c]
             for (which, giants), words in zip(groups, factors[c], strict=True):
                 for at, product in zip(giants, kernels.combine(joint, column[which], words), strict=True):
@@ -359,9 +306,7 @@ class LinearMap:
             most = len(plan.babies) - 1
             each = switch + rounding
             once = x.noise + Noise(each.std * sqrt(most / 2), each.bound * most)
-        top, count = self._rounded
-        lost = rounding_of_factors(params, self._used.slots, top, scale)
-        lost = Noise(lost.std * sqrt(count), lost.bound * count)
+        lost = self._encoded.rounding(params, scale)
         turns = len(plan.giant_rotations)
         giants = Noise((switch + rounding).std * sqrt(turns), (switch + rounding).bound * turns)
         total = once.times(factor) + meta_of(x).message.times(lost) + x.noise.times(lost) + giants
@@ -398,12 +343,6 @@ def twice_real(evaluator: Evaluator, w: Ciphertext) -> Ciphertext:
     turned = evaluator.conjugate(w)
     y = evaluator.add(w, turned)
     return y.with_(meta=meta_of(y).but(real=True), noise=Noise(w.noise.std + turned.noise.std, y.noise.bound))
-
-
-def _as_slice(used: tuple[int, ...]) -> slice | list[int]:
-    """Positions as a slice where they are consecutive: then nothing is copied."""
-    start, stop = used[0], used[-1] + 1
-    return slice(start, stop) if stop - start == len(used) else list(used)
 
 
 def _slots(meta: Meta, slots: int, length: int) -> Meta:

@@ -252,18 +252,18 @@ def test_encoded_diagonals_are_kept_and_forgotten(monkeypatch):
     linear = LinearMap(np.random.default_rng(15).uniform(-1, 1, (16, 16)))
     ct = kit.encrypt(x, slots=16)
     first = linear.apply(kit.evaluator, ct)
-    (encoded,) = linear._encoded.values()
+    (encoded,) = linear._encoded._kept.values()
     kept = sum(words.nbytes for row in encoded for column in row for words in column)
     assert kept == linear.nbytes(kit.params, kit.params.top_level)
     assert np.array_equal(linear.apply(kit.evaluator, ct).words, first.words)
     linear.apply(kit.evaluator, kit.evaluator.bring(ct, 2))
     assert len(linear._encoded) == 2
     linear.clear()
-    assert not linear._encoded
+    assert not len(linear._encoded)
     # Words of a source that computes nothing (`kernels.recording`) must not be kept: they would be used later.
     monkeypatch.setattr(type(kernels.active()), "name", "records only", raising=False)
     linear.apply(kit.evaluator, ct)
-    assert not linear._encoded
+    assert not len(linear._encoded)
 
 
 def test_a_scale_of_its_own_is_led_back():
