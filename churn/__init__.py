@@ -8,6 +8,11 @@
                      server           `serve(...)`; launch starts its workers, worker is one of them
     who asks         client           `Client(url).score(name, table)`: encrypts, asks, decrypts
                      scoring, keyfile what it knows of a model and gets from it; its keys on disk
+    second use       vectors, index   numbers in .npy files; vectors that are hosted to be compared with
+                     similarity       `Similarity`: an index on ciphertexts, and what its answers may be off by
+                     embedding, texts from texts to vectors; synthetic vacancies and résumés
+                     matching         `match(client, index, queries)`: the most similar ones
+                     matchmaker       the whole story of it; match_command its options and what it prints
     both worlds      demo             the whole story; process runs the service beside it
                      results, report  what came of it; page and charts are how it looks
     why              explain          which conditions drive the label, and how sure that is, in the clear

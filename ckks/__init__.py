@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ckks.circuits.approximation import approximate
+    from ckks.circuits.matrix import LinearMap
     from ckks.circuits.polynomials import Polynomial
     from ckks.functions import function, sigmoid
     from ckks.planning import Plan, plan
@@ -55,6 +56,7 @@ _HOME = {
     "EvaluationKeys": "ckks.rlwe",
     "Evaluator": "ckks.scheme",
     "KeyGenerator": "ckks.rlwe.secret",
+    "LinearMap": "ckks.circuits.matrix",
     "Plaintext": "ckks.rlwe",
     "Plan": "ckks.planning",
     "Polynomial": "ckks.circuits.polynomials",
@@ -86,6 +88,7 @@ __all__ = [
     "EvaluationKeys",
     "Evaluator",
     "KeyGenerator",
+    "LinearMap",
     "Plaintext",
     "Plan",
     "Polynomial",

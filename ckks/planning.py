@@ -423,6 +423,12 @@ def _operations(calls: Sequence[tuple[Call, int]]) -> dict[str, int]:
                 total["rotations"] += times
             case "switch_sum":
                 total["rotations"] += times * sum(key is not None for key in call.arguments[3])
+            case "lift_terms":
+                total["rotations"] += times * sum(key is not None for key in call.arguments[3])
+            case "lift_switch":
+                total["rotations"] += times
+            case "combine":
+                total["products with plain numbers"] += times * prod(call.arguments[2].shape[:2]) // 2
             case "weighted_sum":
                 total["weighted sums"] += times // 2
             case "mul" | "mul_scalar" | "mul_add" | "mul_scalar_add":

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ckks.circuits.matrix import LinearMap
 from ckks.circuits.polynomial import evaluate_normalised, evaluate_polynomial
 from ckks.circuits.polynomials import Polynomial
 from ckks.errors import SlotError

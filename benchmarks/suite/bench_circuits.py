@@ -6,7 +6,7 @@ import numpy as np
 
 import ckks
 from ckks import approximate
-from ckks.circuits import evaluate_normalised, evaluate_per_slot, evaluate_polynomials, logistic
+from ckks.circuits import LinearMap, evaluate_normalised, evaluate_per_slot, evaluate_polynomials, logistic
 
 from .common import BACKENDS, choose, world
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ckks.circuits.approximation import approximate, chebyshev_interpolant, least_squares, logistic, minimax
 from ckks.circuits.extension import Extension, extend
 from ckks.circuits.functions import describe, evaluate_function, fit
+from ckks.circuits.matrix import LinearMap
 from ckks.circuits.newton import Newton, refine
 from ckks.circuits.plan import Plan, evaluation_plan
 from ckks.circuits.polynomial import (
@@ -23,6 +24,8 @@ from ckks.circuits.slots import permutation, transposition
 
 __all__ = [
     "Extension",
+    "LinearMap",
+    "MatrixProduct",
     "Newton",
     "Plan",
     "Polynomial",
@@ -40,5 +43,7 @@ __all__ = [
     "least_squares",
     "logistic",
     "minimax",
+    "permutation",
     "refine",
+    "transposition",
 ]

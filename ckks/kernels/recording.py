@@ -31,6 +31,9 @@ _LOOPS = {
 }  # fmt: skip
 """What writes to the array that it is given last."""
 
+_LED = {"dot", "weighted_sum", "tensor", "switch_product", "switch_digits", "switch_sum", "lift_terms", "combine"}
+"""Whose first array has an axis in front that is no batch: of parts, digits or terms."""
+
 _SHORTEST = 0.02  # seconds that a call is repeated for, at least three times, before its median is believed
 
 
@@ -58,7 +61,7 @@ class Call:
     def items(self) -> int:
         """How many polynomials, or pairs of them, a batch of this call has: the product of its leading axes."""
         first = next(a for a in self.arguments if isinstance(a, _Array))
-        skip = 1 if self.name in ("dot", "weighted_sum", "tensor", "switch_product", "switch_digits") else 0
+        skip = 1 if self.name in _LED else 0
         items = int(np.prod(first.shape[skip:-2], dtype=np.int64))
         if self.name in ("tensor", "switch_product"):
             other = [a for a in self.arguments if isinstance(a, _Array)][1]
@@ -152,6 +155,21 @@ class Recorder:
         self._note("switch_product", gadget, x, y, key, quotient)
         batch = np.broadcast_shapes(x.shape[1:-2], y.shape[1:-2])
         return empty((2, *batch, *quotient.kept.shape))
+
+    def lift_terms(self, gadget: Gadget, x: Words, digits: Words, keys: Sequence[Any], indices: Sequence[Any]) -> Words:
+        """(2, ..., l, N) and its digits to (terms, 2, ..., k + l, N)."""
+        self._note("lift_terms", gadget, x, digits, tuple(keys), tuple(indices))
+        return empty((len(keys), 2, *digits.shape[1:]))
+
+    def lift_switch(self, gadget: Gadget, x: Words, key: Words, joint: Words, index: Any) -> Words:
+        """(..., l, N) and (..., k + l, N) to (2, ..., k + l, N)."""
+        self._note("lift_switch", gadget, x, key, joint, index)
+        return empty((2, *joint.shape))
+
+    def combine(self, plan: Plan, x: Words, y: Words) -> Words:
+        """Terms (K, ..., L, N) and factors (M, K, L, n) to (M, ..., L, N)."""
+        self._note("combine", plan, x, y)
+        return empty((len(y), *x.shape[1:]))
 
     def _note(self, name: str, *arguments: Any) -> None:
         key = (name, *map(_key, arguments))
