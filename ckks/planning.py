@@ -178,6 +178,7 @@ def plan(
     function: Function,
     *shapes: int | Sequence[int],
     ranges: float | Sequence[float] = 1.0,
+    slots: int | None = None,
     precision_bits: float = 20.0,
     security: int = 128,
     params: CKKSParams | None = None,
@@ -188,6 +189,7 @@ def plan(
         function: takes one EncryptedVector for each shape; returns one, or a ciphertext, or a sequence of them.
         shapes: (..., n) of each input: batch axes, then values; n alone for a single vector.
         ranges: |value| of every input, or of each.
+        slots: of the inputs, as in `encrypt(x, slots=...)`: a power of two, all that there are unless given.
         precision_bits: wanted of every result: -log2 of its largest error (approximations are not part of it).
         security: 128, 192 or 256 bits.
         params: parameters to plan for, as they are; unless given, the smallest that are deep, wide and precise enough.
@@ -203,7 +205,9 @@ def plan(
     declared = (float(ranges),) * len(sizes_of) if isinstance(ranges, (int, float)) else tuple(map(float, ranges))
     if len(declared) != len(sizes_of) or not all(0 < r < float("inf") for r in declared):
         raise RangeError(f"ranges {ranges!r} for {len(sizes_of)} inputs; needed one positive number, or one for each")
-    job = _Job(function, sizes_of, declared)
+    if slots is not None and (slots < max(shape[-1] for shape in sizes_of) or slots & (slots - 1)):
+        raise SlotError(f"{slots} slots for inputs {sizes_of}; needed a power of two that holds their last axis")
+    job = _Job(function, sizes_of, declared, slots)
     if params is not None:
         return job.run(params)
     return _smallest(job, precision_bits, security)
@@ -214,10 +218,12 @@ class _Job:
     function: Function
     shapes: tuple[tuple[int, ...], ...]
     ranges: tuple[float, ...]
+    declared_slots: int | None = None
 
     @property
     def slots(self) -> int:
-        return int(max(shape[-1] for shape in self.shapes))
+        """How many a ciphertext has to have at least."""
+        return self.declared_slots or int(max(shape[-1] for shape in self.shapes))
 
     def run(self, params: CKKSParams) -> Plan:
         """Return the plan for these parameters."""
@@ -248,7 +254,7 @@ class _Job:
 
     def _call(self, evaluator: Evaluator) -> list[Ciphertext]:
         inputs = [
-            EncryptedVector(_stand_in(evaluator, shape, bound), evaluator)
+            EncryptedVector(_stand_in(evaluator, shape, bound, self.declared_slots), evaluator)
             for shape, bound in zip(self.shapes, self.ranges, strict=True)
         ]
         return list(_ciphertexts(self.function(*inputs)))
@@ -365,7 +371,7 @@ def _explore(job: _Job, value_range: float) -> tuple[int, bool, float]:
     raise AssertionError  # pragma: no cover - the last depth returns or raises
 
 
-def _stand_in(evaluator: Evaluator, shape: tuple[int, ...], bound: float) -> Ciphertext:
+def _stand_in(evaluator: Evaluator, shape: tuple[int, ...], bound: float, slots: int | None) -> Ciphertext:
     """A fresh encryption under the public key, but for its words; values as large as they may be, everywhere."""
     params = evaluator.params
     if shape[-1] > params.slots:
@@ -373,7 +379,7 @@ def _stand_in(evaluator: Evaluator, shape: tuple[int, ...], bound: float) -> Cip
             f"{shape[-1]} values for {params.slots} slots; split them into chunks, as leading axis of a batch"
         )
     level = params.top_level
-    meta = Meta(params.scale_at(level), params.slots, shape[-1], True, bound, bound)
+    meta = Meta(params.scale_at(level), slots or params.slots, shape[-1], True, bound, bound)
     words = kernels.empty((*shape[:-1], 2, len(params.basis(level)), params.ring_degree))
     size = TracedNoise.of(evaluator.encoder.rounding(meta) + sizes.fresh_public(params))
     return Ciphertext.of(params, words, level, meta, size)

@@ -161,6 +161,22 @@ def test_a_circuit_that_warns_of_lost_precision_gets_a_larger_scale():
     assert plan.params.scale * Decimal("1e-8") >= 2**10
 
 
+def test_inputs_that_repeat():
+    plain = np.random.default_rng(3).uniform(-0.1, 0.1, (16, 16))
+    matrix = ckks.LinearMap(plain)
+    plan = ckks.plan(lambda x: matrix @ x, 16, slots=16)
+    assert set(plan.rotations) == set(matrix.rotations) and plan.depth == 1
+    x = np.random.default_rng(4).uniform(-1, 1, 16)
+    generator = KeyGenerator(plan.params, Rng(5))
+    secret = generator.secret_key()
+    evaluator = Evaluator(plan.params, generator.evaluation_keys(secret, **plan.keys))
+    y = matrix @ EncryptedVector(Encryptor(plan.params, secret).encrypt(x, slots=16), evaluator)
+    assert np.abs(Decryptor(plan.params, secret).decrypt(y.ciphertext) - plain @ x).max() <= (plan.results[0].max_error)
+    for wrong in (8, 24):
+        with pytest.raises(SlotError, match="power of two"):
+            ckks.plan(lambda x: x, 16, slots=wrong)
+
+
 def test_wide_inputs_get_enough_slots():
     assert ckks.plan(lambda x: x * 0.5, 20_000).params.slots == 32_768
     with pytest.raises(SlotError, match="split them"):
