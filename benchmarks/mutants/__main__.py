@@ -12,13 +12,13 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.mutants import byhand, trial
 from benchmarks.mutants.mutation import Mutation
 from benchmarks.mutants.report import PAGE, Result, page, rate, write
-from benchmarks.mutants.sample import SEED, WHOLE, sample
+from benchmarks.mutants.sample import SEED, WHOLE, everything, sample
 from benchmarks.mutants.targets import TARGETS
 from benchmarks.mutants.workspace import DoesNotCompile, Workspace
 
@@ -79,22 +79,53 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def load(path: Path) -> dict[tuple[str | None, str, int, str], Result]:
-    """Return results of earlier runs by (target, path, line, change)."""
-    if not path.exists():
-        return {}
-    found = [Result(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {(r.target, r.path, r.line, r.change): r for r in found}
+Key = tuple[str | None, str, int, int, str]
 
 
-def described(mutation: Mutation) -> str:
-    return str(mutation).split(": ", 1)[1]
+def load(path: Path) -> dict[Key, list[Result]]:
+    """Return results of earlier runs by (target, path, line, column, change): every try of each, in their order."""
+    tries: dict[Key, list[Result]] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            result = Result(**json.loads(line))
+            if result.verdict != "no baseline":
+                tries.setdefault(key_of(result), []).append(result)
+    return tries
+
+
+def key_of(result: Result) -> Key:
+    return result.target, result.path, result.line, result.column, result.change
+
+
+def unrun(name: str, mutation: Mutation, root: Path) -> Result:
+    """Return the result of a mutation that has none yet."""
+    text = (root / mutation.path).read_text(encoding="utf-8")
+    column = mutation.start - (text.rfind("\n", 0, mutation.start) + 1)
+    source = text.splitlines()[mutation.line - 1].strip()
+    change = str(mutation).split(": ", 1)[1]
+    return Result(name, mutation.path, mutation.line, mutation.operator, change, "", 0.0, "", column, source)
 
 
 def in_turn(drawn: dict[str, list[Mutation]]) -> list[tuple[str, Mutation]]:
     """Return all, every target at the same pace: a run that is stopped early is a smaller sample of the same kind."""
     places = [(i / len(of), name, mutation) for name, of in drawn.items() for i, mutation in enumerate(of)]
     return [(name, mutation) for _, name, mutation in sorted(places, key=lambda p: p[:2])]
+
+
+def located(result: Result, root: Path) -> Mutation | None:
+    """Return an earlier mutation in the sources as they are now, which may have moved; None when its line was edited."""
+    if result.target not in TARGETS:
+        return None
+    same = [
+        mutation
+        for mutation in everything(TARGETS[result.target], root)
+        if mutation.path == result.path and mutation.operator == result.operator
+        if replace(
+            unrun(result.target, mutation, root), line=result.line, verdict=result.verdict, seconds=result.seconds
+        )
+        == replace(result, detail="")
+    ]
+    return min(same, key=lambda mutation: abs(mutation.line - result.line), default=None)
 
 
 def main() -> None:
@@ -121,51 +152,57 @@ def main() -> None:
         runner = Runner(Workspace(root), Path(folder) / "log", {})
         runner.workspace.build()
 
-        def record(key: tuple[str | None, str, int, str], operator: str, outcome: trial.Outcome) -> None:
-            target, path, line, change = key
-            result = Result(
-                target, path, line, operator, change, outcome.verdict, round(outcome.seconds, 1), outcome.detail
-            )
-            results.append(result)
-            with options.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(result.as_json()) + "\n")
-            say(
-                f"  {outcome.verdict:10} {outcome.seconds:5.1f} s  {path}:{line} {operator}: {change}   {outcome.detail[-60:]}"
-            )
-
-        def kept(key: tuple[str | None, str, int, str]) -> bool:
-            """Whether the result of an earlier run stands."""
-            if key not in known or known[key].verdict == "no baseline":
+        def settled(one: Result) -> bool:
+            """Whether nothing is to be done, since the result of an earlier run stands or time is up."""
+            earlier = known.get(key_of(one))
+            if earlier is None:
+                return options.again or time.monotonic() > end
+            survivor = earlier[-1].verdict == "survived" and earlier[-1].reason is None
+            if options.again and survivor and one.target in (None, *options.targets) and time.monotonic() < end:
                 return False
-            if options.again and known[key].verdict == "survived" and known[key].reason is None:
-                return False
-            results.append(known[key])
+            results.append(earlier[-1])
             return True
 
-        for one in () if options.no_byhand else byhand.LIST:
-            key = (None, one.edits[0].path, 0, one.name)
-            if kept(key) or (options.again and key not in known) or time.monotonic() > end:
+        def attempt(one: Result, changes: dict[str, str], tests: tuple[str, ...], chosen: str) -> None:
+            outcome = runner.attempt(changes, tests, chosen)
+            done = replace(one, verdict=outcome.verdict, seconds=round(outcome.seconds, 1), detail=outcome.detail)
+            results.append(done)
+            known.setdefault(key_of(one), []).append(done)
+            with options.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done.as_json()) + "\n")
+            say(
+                f"  {done.verdict:10} {done.seconds:5.1f} s  {done.path}:{done.line} {done.operator}: {done.change}   {done.detail[-60:]}"
+            )
+
+        for hand in () if options.no_byhand else byhand.LIST:
+            one = Result(None, hand.edits[0].path, 0, "by hand", hand.name, "", 0.0)
+            if settled(one):
                 continue
             changes: dict[str, str] = {}
-            for edit in one.edits:
+            for edit in hand.edits:
                 changes[edit.path] = edit.apply(changes.get(edit.path) or runner.workspace.read(edit.path))
-            record(key, "by hand", runner.attempt(changes, one.tests, one.chosen))
-        chosen = {
-            name: drawn for name, drawn in sample(options.size, options.seed, root).items() if name in options.targets
-        }
-        for name, mutation in in_turn(chosen):
-            target = TARGETS[name]
-            key = (name, mutation.path, mutation.line, described(mutation))
-            if kept(key) or (options.again and key not in known) or time.monotonic() > end:
-                continue
-            changed = mutation.apply(runner.workspace.read(mutation.path))
-            record(key, mutation.operator, runner.attempt({mutation.path: changed}, target.tests, target.chosen))
+            attempt(one, changes, hand.tests, hand.chosen)
+        if options.again:
+            earlier = [tries[-1] for key, tries in list(known.items()) if key[0] is not None]
+            drawn = [(one, located(one, root) if one.verdict == "survived" else None) for one in earlier]
+        else:
+            chosen = sample(options.size, options.seed, root)
+            turns = in_turn({name: of for name, of in chosen.items() if name in options.targets})
+            drawn = [(unrun(name, mutation, root), mutation) for name, mutation in turns]
+        for one, mutation in drawn:
+            if mutation is None:  # dead, or edited since
+                results.append(one)
+            elif not settled(one):
+                changed = mutation.apply(runner.workspace.read(mutation.path))
+                target = TARGETS[one.target or ""]
+                attempt(one, {mutation.path: changed}, target.tests, target.chosen)
     dead, equal, counted = rate([r for r in results if r.target is not None])
     say(
         f"drawn: {dead} of {counted} dead, {equal} equivalent; by hand: {sum(r.dead for r in results if r.target is None)}"
     )
     if options.write:
-        write(page(results, seed=options.seed, fixed=[]))
+        fixed = [r for r in results if r.dead and known[key_of(r)][0].verdict == "survived"]
+        write(page(results, seed=options.seed, fixed=fixed))
         say(f"written: {PAGE}")
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 _SHORTCUT = "the vector loop is left out or left early, and the plain loop behind it does the rest: slower, equal words"
 
+Key = tuple[str, str, str]
+
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
         "native/src/avx2/sampling.c",
@@ -39,3 +41,5 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "False -> True",
     ): "one copy more",
 }
+
+REMEDIES: dict[Key, str] = {}

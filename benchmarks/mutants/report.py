@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.mutants.judged import EQUIVALENT
+from benchmarks.mutants.judged import EQUIVALENT, REMEDIES
 from benchmarks.mutants.targets import ROOT
 
 PAGE = ROOT / "docs" / "mutants.md"
@@ -19,7 +18,10 @@ COUNTED = (*DEAD, "survived")
 
 @dataclass(frozen=True)
 class Result:
-    """One mutant and its end. `target` is None for those made by hand, whose `change` is their name."""
+    """One mutant and its end. `target` is None for those made by hand, whose `change` is their name.
+
+    column, source    where in the line the change is, and the line as it read: lines move, and are found again by these
+    """
 
     target: str | None
     path: str
@@ -29,6 +31,8 @@ class Result:
     verdict: str
     seconds: float
     detail: str = ""
+    column: int = 0
+    source: str = ""
 
     @property
     def dead(self) -> bool:
@@ -42,10 +46,12 @@ class Result:
     @property
     def reason(self) -> str | None:
         """Why no test could notice, where somebody has looked."""
-        with contextlib.suppress(OSError, IndexError):
-            source = (ROOT / self.path).read_text(encoding="utf-8").splitlines()[self.line - 1].strip()
-            return EQUIVALENT.get((self.path, source, self.change))
-        return None
+        return EQUIVALENT.get((self.path, self.source, self.change))
+
+    @property
+    def remedy(self) -> str:
+        """What was done about it, where it survived once."""
+        return REMEDIES.get((self.path, self.source, self.change), "")
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,7 +70,8 @@ def rate(results: list[Result]) -> tuple[int, int, int]:
 def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
     """Return docs/mutants.md.
 
-    fixed: survivors of an earlier run that tests were written for, and that were tried again.
+    results: all, each as it ended when it was tried last.
+    fixed: those among them that are dead now and survived when they were tried first.
     """
     drawn, byhand = [r for r in results if r.target is not None], [r for r in results if r.target is None]
     dead, equal, counted = rate(drawn)
@@ -77,6 +84,16 @@ def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
         f"**Drawn: {counted} mutants, {dead} dead: {percent(dead, counted)}.** Of the {counted - dead} survivors {equal} are equivalent: they",
         f"compute the same, or differ in speed and memory alone. Without those, {percent(dead, counted - equal)} died.",
         "",
+    ]
+    if fixed:
+        before = dead - sum(r.target is not None for r in fixed)
+        lines += [
+            f"On the first try {before} of the {counted} died: {percent(before, counted)}, or {percent(before, counted - equal)} without the equivalent. That",
+            "is what the tests did unprepared; the survivors were then read one by one, tests were added or the list of the tests",
+            "of a file made longer, and they were tried again (`--again`).",
+            "",
+        ]
+    lines += [
         f"**By hand: {len(byhand)} mutants, {sum(r.dead for r in byhand)} dead.** The mistakes that implementations of this scheme are known for.",
         "",
         "| files | mutants | dead | | equivalent |",
@@ -93,8 +110,8 @@ def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
     survivors = [r for r in drawn if r.counted and not r.dead]
     open_ones = [r for r in survivors if r.reason is None]
     if open_ones:
-        lines += ["Not noticed by the tests of their file:", "", "| place | defect |", "|---|---|"]
-        lines += [f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` |" for r in open_ones]
+        lines += ["Not noticed by the tests of their file:", "", "| place | defect | |", "|---|---|---|"]
+        lines += [f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` | {r.remedy} |" for r in open_ones]
     else:
         lines.append("None that computes anything else.")
     if equal:
@@ -107,18 +124,24 @@ def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
     if fixed:
         lines += [
             "",
-            "Survivors of the first run that a test was added for, tried again:",
+            "Survivors of the first try that are dead now:",
             "",
-            "| place | defect | now |",
-            "|---|---|---|",
+            "| place | defect | since | noticed by |",
+            "|---|---|---|---|",
         ]
-        lines += [f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` | {r.verdict} |" for r in fixed]
+        lines += [f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` | {r.remedy} | {_test(r)} |" for r in fixed]
     lines += ["", "## By hand", "", "| mistake | |", "|---|---|"]
     lines += [f"| {_cell(r.change)} | {r.verdict} |" for r in byhand]
     out = [r for r in drawn if not r.counted]
     if out:
         lines += ["", f"Not counted, since they do not compile or nothing could run: {len(out)}."]
     return "\n".join(lines) + "\n"
+
+
+def _test(result: Result) -> str:
+    """Return the test that failed, as far as the runner kept its name."""
+    name = result.detail.removeprefix("FAILED ").removeprefix("ERROR ").split("[")[0]
+    return f"`{_cell(name)}`" if "::" in name else result.verdict
 
 
 def _cell(text: str) -> str:

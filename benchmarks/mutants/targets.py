@@ -31,10 +31,15 @@ class Target:
         return sorted(path for path in found if path.endswith((".py", ".c", ".h")))
 
 
-WIRE = tuple(f"tests/wire/test_{name}.py" for name in ("golden", "ranges", "mixing", "expansion", "damage"))
+WIRE = tuple(f"tests/wire/test_{name}.py" for name in ("golden", "ranges", "mixing", "expansion", "damage", "model"))
 NUMBA = "tests/kernels/test_numba.py"
 NATIVE = "tests/kernels/test_native.py"
-VARIANTS = "(portable or avx2 or ifma) and not checked and not largest_ring and not 8192 and not 16384"
+SWITCH = "tests/kernels/test_switch.py"
+ALLOCATION = "tests/kernels/test_allocation.py"
+VARIANTS = (
+    "(portable or avx2 or ifma or allocation) and not checked and not largest_ring and not large_rings and not 8192 "
+    "and not 16384"
+)
 
 TARGETS: dict[str, Target] = {
     "arithmetic": Target(("ckks/arith/*.py",), ("tests/arith",), share=15),
@@ -54,12 +59,15 @@ TARGETS: dict[str, Target] = {
             f"ckks/kernels/{n}.py"
             for n in ("__init__", "shapes", "interface", "gadgets", "composed", "fused", "streams")
         ),
-        ("tests/kernels/test_interface.py", "tests/kernels/test_front.py", "tests/kernels/test_switch.py"),
-        f"{NO_NUMBA} and not large and not threads and not native-portable",
+        ("tests/kernels/test_interface.py", "tests/kernels/test_front.py", SWITCH, NUMBA),
+        f"({NO_NUMBA} and not large and not native-portable) or test_transform_ranges",
         share=30,
     ),
     "kernels, numba: words": Target(
-        ("ckks/kernels/_numba/pointwise.py",), (NUMBA,), "test_unary or test_binary or test_scalars or arrays", share=5
+        ("ckks/kernels/_numba/pointwise.py",),
+        (NUMBA,),
+        "test_unary or test_binary or test_scalars or arrays or test_sampling",
+        share=5,
     ),
     "kernels, numba: streams": Target(
         ("ckks/kernels/_numba/sampling.py", "ckks/kernels/_numba/packing.py"), (NUMBA,), "test_sampling", share=10
@@ -80,13 +88,13 @@ TARGETS: dict[str, Target] = {
             "native/src/modulus.c",
             "native/src/kernels.c",
         ),
-        (NATIVE,),
+        (NATIVE, SWITCH, ALLOCATION),
         VARIANTS,
         share=16,
     ),
     "kernels, C: transforms": Target(
         ("native/src/portable/ntt.c", "native/src/avx2/ntt.c", "native/src/avx2/twiddles.c"),
-        (NATIVE,),
+        (NATIVE, ALLOCATION),
         VARIANTS,
         share=16,
     ),
@@ -104,7 +112,7 @@ TARGETS: dict[str, Target] = {
     ),
     "kernels, C: switching": Target(
         ("native/src/switch.c", "native/src/portable/lift.c", "native/src/avx2/lift.c"),
-        ("tests/kernels/test_switch.py",),
+        (SWITCH, "tests/promises/test_guarded_memory.py"),
         "not numba and not reference- and not large_rings",
         share=12,
     ),
@@ -141,7 +149,13 @@ TARGETS: dict[str, Target] = {
     ),
     "checks, scheme": Target(
         ("ckks/scheme/params.py", "ckks/scheme/meta.py", "ckks/scheme/align.py"),
-        ("tests/scheme/test_params.py", "tests/scheme/test_misuse.py", "tests/scheme/test_levels.py"),
+        (
+            "tests/scheme/test_meta.py",
+            "tests/wire/test_pickle.py",
+            "tests/scheme/test_params.py",
+            "tests/scheme/test_misuse.py",
+            "tests/scheme/test_levels.py",
+        ),
         share=20,
     ),
     "encoding": Target(
@@ -152,5 +166,7 @@ TARGETS: dict[str, Target] = {
         ("tests/rlwe/test_flooding.py", "tests/scheme/test_decrypt_public.py"),
         share=16,
     ),
-    "limits of the service": Target(("churn/hosting/limits.py",), ("tests/churn/test_hosting.py",), share=8),
+    "limits of the service": Target(
+        ("churn/hosting/limits.py",), ("tests/churn/test_serving.py", "tests/churn/test_hosting.py"), share=8
+    ),
 }

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +93,15 @@ def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
             server._tls(replace(LOCAL, tls_cert=wrong[0], tls_key=wrong[1]))
     assert server._tls(replace(LOCAL, tls_cert=cert, tls_key=key)) is not None
     assert server._tls(LOCAL) is None
+
+
+def test_the_limits_of_a_service_that_was_told_nothing() -> None:
+    """By heart: what somebody who sets none of them relies on."""
+    assert asdict(Limits()) == {
+        "in_flight": 2, "queue": 32, "seconds": 60, "key_objects": 8, "key_bytes": 2**32, "resident_keys": 2**30,
+        "body": 2**30, "connections": 512, "connections_per_peer": 256, "header_seconds": 5, "header_bytes": 2**14,
+        "body_rate": 2**16, "grace_seconds": 5, "idle_seconds": 15, "stop_seconds": 5,
+    }  # fmt: skip
 
 
 def test_every_limit_can_be_set_and_is_explained() -> None:

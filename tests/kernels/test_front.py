@@ -122,6 +122,12 @@ OPERATIONS = {
         % column(p),
         5,
     ),
+    "mul_add": Operation(
+        3, kernels.mul_add, lambda p, x, y, z: (exactly(x) * exactly(y) + exactly(z)) % column(p)
+    ),
+    "neg_mul_add": Operation(
+        3, kernels.neg_mul_add, lambda p, x, y, z: (exactly(z) - exactly(x) * exactly(y)) % column(p)
+    ),
     "gather": Operation(
         1, lambda p, x, out=None: kernels.gather(x, permutation(p), out), lambda p, x: x[..., permutation(p)]
     ),
@@ -201,6 +207,28 @@ def test_signed_integers(backend, values):
         kernels.signed(plan, low[..., ::-1], high[::-1]),
         (exactly(low)[..., ::-1] + 2**52 * exactly(high)[::-1])[..., None, :] % column(plan),
     )
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_small_integers(backend, values, shape):
+    """All of int8, and the batch axes that they come with."""
+    plan = plan_of(N)
+    x = values.integers(-128, 127, (*shape, N), dtype=np.int8, endpoint=True)
+    x[..., :5] = (0, 1, -1, 127, -128)
+    naive.first_difference(kernels.small(plan, x), exactly(x)[..., None, :] % column(plan))
+    out = kernels.empty((*shape, len(plan), N))
+    assert kernels.small(plan, x, out) is out
+    naive.first_difference(out, exactly(x)[..., None, :] % column(plan))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_rounded_numbers(backend, values, shape):
+    """The product is rounded to a double, that to an integer, halves to even."""
+    plan = plan_of(N)
+    x = values.uniform(-1, 1, (*shape, N))
+    x[..., :6] = (0.0, 0.5 / 2**40, -0.5 / 2**40, 1.5 / 2**40, 1.0, -1.0)
+    exact = np.rint(x * 2.0**40).astype(np.int64)
+    naive.first_difference(kernels.rounded(plan, x, 2.0**40), exactly(exact)[..., None, :] % column(plan))
 
 
 def conversion() -> tuple[Any, Any, Any]:
@@ -446,6 +474,8 @@ SHAPES = {
     "signed index too short": lambda p: kernels.gather_signed(p, good(p), signs(p)[:8]),
     "gather into another shape": lambda p: kernels.gather(good(p), permutation(p), kernels.empty((3, N))),
     "integers of another ring": lambda p: kernels.signed(p, np.zeros((2, N // 2), dtype=np.int64)),
+    "small integers of another ring": lambda p: kernels.small(p, np.zeros((2, N // 2), dtype=np.int8)),
+    "numbers of another ring": lambda p: kernels.rounded(p, np.zeros((2, N // 2)), 1.0),
     "integers of two shapes": lambda p: kernels.signed(
         p, np.zeros((2, N), dtype=np.int64), np.zeros(N, dtype=np.int64)
     ),
@@ -484,6 +514,7 @@ def frozen(x: Any) -> Any:
 
 STORAGE = {
     "words two apart": lambda p: kernels.add(p, spread(good(p)), good(p)),
+    "words two apart in batches of one": lambda p: kernels.add(p, spread(good(p, 2, 1)), good(p)),
     "words backwards": lambda p: kernels.ntt(p, good(p)[..., ::-1]),
     "one word for a row": lambda p: kernels.mul(p, np.broadcast_to(good(p)[:, :1], good(p).shape), good(p)),
     "a result two apart": lambda p: kernels.ntt(p, good(p), spread(good(p))),
@@ -499,6 +530,8 @@ STORAGE = {
     "float64 weights": lambda p: kernels.weighted_sum(p, good(p, 2), weights(p, 2).astype(np.float64)),
     "float64 integers": lambda p: kernels.signed(p, np.full(N, 0.5)),
     "integers beyond int64": lambda p: kernels.signed(p, np.full(N, 2**63, dtype=np.uint64)),
+    "int64 small integers": lambda p: kernels.small(p, np.zeros(N, dtype=np.int64)),
+    "float32 numbers": lambda p: kernels.rounded(p, np.zeros(N, dtype=np.float32), 1.0),
     "an int32 index": lambda p: kernels.gather(good(p), permutation(p).astype(np.int32)),
     "a float64 index": lambda p: kernels.gather_signed(p, good(p), signs(p).astype(np.float64)),
     "a read-only result": lambda p: kernels.ntt(p, good(p), frozen(good(p))),

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import gammaincc
 
 from ckks.arith import nearest_primes, ntt_primes
-from ckks.errors import ParameterError
+from ckks.errors import BasisMismatch, ParameterError
 from ckks.ring import (
     ERROR_BOUND,
     ERROR_STD,
@@ -224,6 +224,18 @@ def test_a_prefix_of_the_limbs_is_a_prefix_of_the_expansion():
     assert expand_uniform(basis, SEED, shape=(2,)) == whole[:2]
     assert expand_uniform(basis, SEED) == whole[0]
     assert expand_uniform(basis, SEED, shape=(2, 2))[1, 0] == whole[2]
+
+
+def test_results_have_the_shape_of_what_is_written():
+    """Neither a row too many, which would keep old words, nor one too few."""
+    basis = RNSBasis(16, (97, 193))
+    for shape in ((), (1, 2, 16), (3, 2, 16), (2, 1, 16), (2, 3, 16), (2, 2, 32)):
+        with pytest.raises(BasisMismatch, match="needed"):
+            expand_uniform(basis, SEED, shape=(2,), out=np.zeros(shape, dtype=np.uint64))
+    out = np.zeros((2, 2, 16), dtype=np.uint64)
+    made = expand_uniform(basis, SEED, shape=(2,), out=out)
+    assert np.array_equal(out, expand_uniform(basis, SEED, shape=(2,)).residues)
+    assert np.shares_memory(made.residues, out)
 
 
 def test_rows_have_nothing_in_common():

@@ -57,6 +57,13 @@ def test_shapes(kind):
         kind(params=None, words=words(2, 2), level=2)
 
 
+@pytest.mark.parametrize("facts", [{"level": 2.0}, {"level": "2"}, {"level": None}, {"noise": None}, {"noise": 1.0}])
+@pytest.mark.parametrize("kind", [Plaintext, Ciphertext])
+def test_level_and_noise_are_of_their_types(kind, facts):
+    with pytest.raises(ParameterError, match="needed an integer and a Noise"):
+        kind(**{"params": PARAMS, "words": words(2, 2), "level": 2, **facts})
+
+
 def test_ciphertexts_have_two_parts_or_more():
     for lead in ((), (1,), (3, 1)):
         with pytest.raises(BasisMismatch, match="parts >= 2"):

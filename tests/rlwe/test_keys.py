@@ -156,6 +156,14 @@ def test_keys_of_other_parameters_are_no_set(keys):
             made()
 
 
+@pytest.mark.parametrize(
+    "made", [{"relin": "a key"}, {"relin": PARAMS}, {"galois": {5: "a key"}}, {"galois": {5: None}}]
+)
+def test_keys_are_keys(made):
+    with pytest.raises(ParameterError, match="needed SwitchingKey"):
+        EvaluationKeys(PARAMS, **made)
+
+
 def test_even_elements_are_no_keys(keys):
     with pytest.raises(ParameterError, match="odd"):
         EvaluationKeys(PARAMS, None, {4: keys.relin})

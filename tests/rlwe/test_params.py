@@ -289,3 +289,10 @@ def test_what_depends_on_the_level_only_is_made_once():
         assert params.basis(level) is params.basis(level)
         assert params.extended_basis(level) is params.extended_basis(level)
         assert params.digits(level) is params.digits(level)
+
+
+def test_a_repr_leaves_out_the_roots():
+    """Which are numbers of 50 bits for every prime, and follow from it."""
+    params = insecure_small()
+    plain = RLWEParams.insecure(ring_degree=params.ring_degree, levels=params.levels)
+    assert plain.roots and str(plain.roots[0]) not in repr(plain) and str(plain.moduli[0]) in repr(plain)

@@ -84,6 +84,20 @@ def test_coefficients_are_those_of_exact_arithmetic(kind, backend):
             assert off <= 1 + 2.0**-48 * against, f"coefficient {k} at scale 2^{bits}: {mine} against {true}"
 
 
+@pytest.mark.parametrize("kind", ["real", "complex", "ends"])
+def test_the_stated_error_of_the_transform_is_that_of_double_precision(kind, backend):
+    """At a scale where rounding to integers is nothing beside it. No less than measured, and no more than 16 times that:
+    2^-51 is 4 units of a double; the ring for which it is stated has 16 layers and this one 6, whose errors add like
+    sqrt(16/6); and values of rms 1/sqrt(3) are stated as if all were 1: 4 sqrt(16/6) sqrt(3) = 11.3."""
+    n, bits = 64, 90
+    encoder, values = Encoder(insecure_small(n)), vector(kind, n // 2)
+    exact = naive.encode(list(map(complex, values)), 1 << 200)
+    plaintext = encoder.encode(values, scale=2**bits, bound=1.0)
+    off = [float(mine - Fraction(c, 2 ** (200 - bits))) for mine, c in zip(integers(plaintext), exact, strict=True)]
+    measured = sqrt(sum(x * x for x in off))  # over the roots of unity: sqrt(N) times the rms of coefficients
+    assert measured <= encoder.rounding(meta_of(plaintext)).std <= 16 * measured
+
+
 @pytest.mark.parametrize("kind", ["real", "complex", "constant", "decades"])
 @pytest.mark.parametrize("slots", [1, 2, 8, 16])
 def test_sparse_packing_is_the_repeated_vector(kind, slots, backend):

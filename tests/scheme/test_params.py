@@ -149,6 +149,15 @@ def test_scales_out_of_range_are_refused(scale):
         CKKSParams.insecure(ring_degree=64, levels=insecure_small(64).levels, scale=Decimal(scale))
 
 
+def test_the_base_modulus_holds_a_scale_and_a_sign():
+    """Half of it may be the scale, and not more."""
+    (base,) = insecure_small(64).levels[0]
+    half = CKKSParams.insecure(ring_degree=64, levels=((base,),), scale=Decimal(base) / 2)
+    assert 2 * half.scale == base
+    with pytest.raises(ParameterError, match="less than the scale and a sign need"):
+        CKKSParams.insecure(ring_degree=64, levels=((base,),), scale=Decimal(base) / 2 + 1)
+
+
 def test_levels_that_do_not_exist():
     params = insecure_small(64)
     for level in (-1, 5):
@@ -336,6 +345,14 @@ def test_for_depth_wastes_no_ring_degree(case):
 def test_for_depth_deeper_needs_more():
     sizes = [CKKSParams.for_depth(d, precision_bits=24).ring_degree for d in (1, 3, 7)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+
+
+def test_the_scale_grows_with_the_values_beyond_one():
+    """A bit of range is a bit of scale; values are taken to reach 1 unless the caller says otherwise."""
+    made = {reach: CKKSParams.for_depth(2, value_range=reach) for reach in (0.25, 1.0, 2.0, 4.0)}
+    assert CKKSParams.for_depth(2) == made[1.0] and made[1.0].value_range == 1.0
+    assert made[0.25].scale == made[1.0].scale
+    assert made[2.0].scale == 2 * made[1.0].scale and made[4.0].scale == 4 * made[1.0].scale
 
 
 def test_key_switching_costs_modulus():

@@ -90,6 +90,16 @@ def test_a_body_of_ones_is_refused(name: str) -> None:
         objects.CASES[kind].load(objects.with_bytes(data, start, b"\xff" * (len(data) - start - 32)), objects.tiny())
 
 
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("more", [-8, -1, 1, 8])
+def test_a_body_of_another_length_is_refused(name: str, more: int) -> None:
+    """The checksum fits, and the header says what it said: the length is looked at for itself."""
+    kind, data = OBJECTS[name]
+    body = data[:-32] + bytes(more) if more > 0 else data[: -32 + more]
+    with pytest.raises(SerializationError, match=f"frame of {len(data) + more} bytes; needed exactly {len(data)}"):
+        objects.CASES[kind].load(objects.resealed(body + bytes(32)), objects.tiny())
+
+
 SCALES = [b"1E0", b"1E77", b"1E-77", b"15E-1", b"1" * 40 + b"E0"]
 BAD_SCALES = [b"0E0", b"-1E0", b"NaN", b"Infinity", b"1E78", b"1E-78", b"1E999", b"1E-999", b"1E1000", b"", b"9" * 48]
 

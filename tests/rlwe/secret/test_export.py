@@ -194,6 +194,12 @@ def test_wrong_and_missing_passphrases(sealed):
         secret_key_from_bytes(sealed, PARAMS)
 
 
+def test_a_passphrase_for_a_file_that_is_not_sealed(secret):
+    """Whoever gives one believes the file to be protected: it is another file."""
+    with pytest.raises(SerializationError, match="not sealed, but a passphrase was given"):
+        secret_key_from_bytes(secret_key_to_bytes(secret), PARAMS, "correct horse")
+
+
 @pytest.mark.parametrize("passphrase", [b"bytes", 1234, ["a"]])
 def test_passphrases_are_text(secret, sealed, passphrase):
     for act in (
