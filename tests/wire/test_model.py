@@ -150,6 +150,11 @@ def test_nesting_is_bounded_on_both_ways() -> None:
     assert model_from_bytes(model_to_bytes(brackets, P), P) == brackets
 
 
+def test_the_bounds_are_those_of_the_format() -> None:
+    """By heart, as docs/wire-format.md states them: another library has no module to ask."""
+    assert (MAX_BYTES, MAX_DEPTH, MAX_VALUES) == (2**20, 16, 2**15)
+
+
 def test_values_and_bytes_are_bounded_on_both_ways() -> None:
     most = {"a": [0] * (MAX_VALUES - 2)}  # { : [ and a comma less than there are zeros: MAX_VALUES
     assert model_from_bytes(model_to_bytes(most, P), P) == most
