@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="stop drawing new ones after so long")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "mutants.jsonl")
     parser.add_argument("--again", action="store_true", help="try earlier survivors again, and nothing else")
+    parser.add_argument("--others", type=Path, help="results of another seed, to stand on the page beside these")
     parser.add_argument("--write", action="store_true", help="put the page into docs/mutants.md")
     options = parser.parse_args()
     os.nice(NICE)
@@ -202,7 +203,8 @@ def main() -> None:
     )
     if options.write:
         fixed = [r for r in results if r.dead and known[key_of(r)][0].verdict == "survived"]
-        write(page(results, seed=options.seed, fixed=fixed))
+        others = [tries[0] for tries in load(options.others).values()] if options.others else []
+        write(page(results, seed=options.seed, fixed=fixed, others=others))
         say(f"written: {PAGE}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,12 @@ def rate(results: list[Result]) -> tuple[int, int, int]:
     return sum(r.dead for r in counted), sum(not r.dead and r.reason is not None for r in counted), len(counted)
 
 
-def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
+def page(results: list[Result], *, seed: int, fixed: list[Result], others: Sequence[Result] = ()) -> str:
     """Return docs/mutants.md.
 
     results: all, each as it ended when it was tried last.
     fixed: those among them that are dead now and survived when they were tried first.
+    others: those of a sample with another seed, tried once.
     """
     drawn, byhand = [r for r in results if r.target is not None], [r for r in results if r.target is None]
     dead, equal, counted = rate(drawn)
@@ -93,6 +95,13 @@ def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
             "of a file made longer, and they were tried again (`--again`).",
             "",
         ]
+    if others:
+        d, e, n = rate([r for r in others if r.target is not None])
+        lines += [
+            f"**Another sample, with another seed, tried once with the tests as they are now: {n} mutants, {d} dead: {percent(d, n)}**, or",
+            f"{percent(d, n - e)} without {e} equivalent. No test was written for any of these; its survivors are listed below.",
+            "",
+        ]
     lines += [
         f"**By hand: {len(byhand)} mutants, {sum(r.dead for r in byhand)} dead.** The mistakes that implementations of this scheme are known for.",
         "",
@@ -110,8 +119,8 @@ def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
     survivors = [r for r in drawn if r.counted and not r.dead]
     open_ones = [r for r in survivors if r.reason is None]
     if open_ones:
-        lines += ["Not noticed by the tests of their file:", "", "| place | defect | |", "|---|---|---|"]
-        lines += [f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` | {r.remedy} |" for r in open_ones]
+        lines += ["Not noticed by the tests of their file:", "", "| place | defect |", "|---|---|"]
+        lines += [f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` |" for r in open_ones]
     else:
         lines.append("None that computes anything else.")
     if equal:
@@ -130,6 +139,13 @@ def page(results: list[Result], *, seed: int, fixed: list[Result]) -> str:
             "|---|---|---|---|",
         ]
         lines += [f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` | {r.remedy} | {_test(r)} |" for r in fixed]
+    left = [r for r in others if r.counted and not r.dead]
+    if left:
+        lines += ["", "Of the other sample:", "", "| place | defect | |", "|---|---|---|"]
+        lines += [
+            f"| {r.path}:{r.line} | {r.operator}: `{_cell(r.change)}` | {'equivalent: ' + r.reason if r.reason else 'not noticed'} |"
+            for r in left
+        ]
     lines += ["", "## By hand", "", "| mistake | |", "|---|---|"]
     lines += [f"| {_cell(r.change)} | {r.verdict} |" for r in byhand]
     out = [r for r in drawn if not r.counted]

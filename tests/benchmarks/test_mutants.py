@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("benchmarks.mutants", reason="needs the source tree")
 
 from benchmarks.mutants import byhand, c, python, trial
+from benchmarks.mutants.__main__ import load, located, unrun
 from benchmarks.mutants.judged import EQUIVALENT
 from benchmarks.mutants.report import Result, page, rate
 from benchmarks.mutants.sample import draw, everything, sample
@@ -151,6 +154,10 @@ def test_the_page_counts_what_it_shows():
     ]
     assert rate([r for r in results if r.target]) == (2, 0, 3)
     text = page(results, seed=1, fixed=[])
+    assert "On the first try" not in text and "Another sample" not in text
+    again = page(results, seed=1, fixed=results[:1], others=results[:3])
+    assert "On the first try 1 of the 3 died: 33.3 %" in again
+    assert "tests as they are now: 3 mutants, 2 dead: 66.7 %" in again
     assert "3 mutants, 2 dead: 66.7 %" in text
     assert "By hand: 1 mutants, 1 dead" in text
     assert "a.py:3" in text
@@ -162,8 +169,30 @@ def test_judged_survivors_are_of_files_that_are_there():
         lines = [text.strip() for text in (ROOT / path).read_text(encoding="utf-8").splitlines()]
         assert line in lines, (path, line)
         assert change and len(reason) > 10
-        found = Result("x", path, 1 + lines.index(line), "comparison", change, "survived", 1.0)
+        found = Result("x", path, 1 + lines.index(line), "comparison", change, "survived", 1.0, source=line)
         assert found.reason == reason
+
+
+def test_earlier_mutants_are_found_again_where_lines_moved(tmp_path):
+    name = "samplers"
+    for path in TARGETS[name].paths():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("# a line\n" + (ROOT / path).read_text(encoding="utf-8"), encoding="utf-8")
+    for mutation in draw(TARGETS[name], 20):
+        earlier = replace(unrun(name, mutation, ROOT), verdict="survived", seconds=2.0, detail="x")
+        moved = located(earlier, tmp_path)
+        assert moved is not None and moved.line == mutation.line + 1 and moved.new == mutation.new
+        assert located(earlier, ROOT) == mutation
+        assert located(replace(earlier, source=earlier.source + " # edited"), ROOT) is None
+
+
+def test_every_try_is_kept_and_the_last_one_counts(tmp_path):
+    first = Result("samplers", "a.py", 3, "logic", "or -> and", "survived", 1.0, "", 4, "a or b")
+    tries = [first, replace(first, verdict="no baseline"), replace(first, verdict="killed"), replace(first, column=9)]
+    (tmp_path / "results").write_text("".join(json.dumps(one.as_json()) + "\n" for one in tries))
+    known = load(tmp_path / "results")
+    assert [[one.verdict for one in of] for of in known.values()] == [["survived", "killed"], ["survived"]]
+    assert load(tmp_path / "none") == {}
 
 
 @pytest.mark.skipif(
