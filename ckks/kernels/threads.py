@@ -104,14 +104,18 @@ class _Job:
             self.went.put(None)
 
     def end(self) -> BaseException | None:
-        """Leave no slice to take, wait for every helper that came, and return an error of theirs, or of the wait."""
+        """Leave no slice to take, wait for every helper that came, and return an error of theirs, or of the wait.
+
+        Who has come is counted anew each time: one that comes while this waits goes at once, and must not be taken for
+        one that is still at work.
+        """
         self.slices.clear()
         found: BaseException | None = None
-        present = len(self.came)
-        while present:
+        gone = 0
+        while gone < len(self.came):
             try:
                 found = self.went.get() or found
-                present -= 1
+                gone += 1
             except BaseException as error:  # an interrupt: arrays must not be given up before the helpers let go
                 found = error
         return found

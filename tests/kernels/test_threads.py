@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import process
 import pytest
 
 from ckks import kernels
 from ckks.errors import ParameterError
-from ckks.kernels.threads import run, split
+from ckks.kernels.threads import _Job, run, split
 
 MODULE = importlib.import_module("ckks.kernels.threads")  # its name is also that of a function beside it
 
@@ -104,6 +105,36 @@ def test_an_interrupted_caller_waits_for_the_helpers():
         with pytest.raises(KeyboardInterrupt):
             run(work, 2)
         assert len(finished) == 1
+
+
+def test_a_helper_that_comes_late_is_not_taken_for_one_at_work():
+    """It finds nothing and goes at once, while the caller waits for another that still writes."""
+    at_work, finish, waiting = threading.Event(), threading.Event(), threading.Event()
+
+    def work(s: slice) -> None:
+        at_work.set()
+        assert finish.wait(30)
+
+    class Went(SimpleQueue):
+        def get(self, *arguments, **named):
+            waiting.set()
+            return super().get(*arguments, **named)
+
+    job = _Job(work, [slice(0, 1)])
+    job.went = Went()
+    helper, caller = threading.Thread(target=job.help), threading.Thread(target=job.end)
+    helper.start()
+    try:
+        assert at_work.wait(30)
+        caller.start()
+        assert waiting.wait(30)
+        job.help()  # late
+        caller.join(0.2)
+        assert caller.is_alive()
+    finally:
+        finish.set()
+        helper.join()
+        caller.join()
 
 
 def test_a_caller_does_not_wait_for_helpers():
