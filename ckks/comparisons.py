@@ -23,7 +23,7 @@ from typing import Any
 
 from ckks.circuits import comparison
 from ckks.circuits.composite import Composite, minimax_composite
-from ckks.vector import EncryptedVector
+from ckks.vector import EncryptedVector, normalised
 
 __all__ = ["absolute", "argmax", "compare", "largest", "maximum", "minimum", "sign", "step", "threshold"]
 
@@ -175,11 +175,12 @@ def _of_difference(
 ) -> EncryptedVector:
     """The composite of x - at, |x| <= radius; what a linear form still waits for is folded into its weights."""
     reach = radius + abs(at)
-    if x._waiting:
-        u, reach = x._affine(1 / reach, -at / reach).ciphertext, 1.0
+    u = normalised(x, at, reach)
+    if u is not None:
+        reach = 1.0
     else:
-        u = (x - at).ciphertext if at else x.ciphertext
-    found = comparison.sign(x.evaluator, u, composite, radius=reach, decided=decided)
+        u = x - at if at else x
+    found = comparison.sign(x.evaluator, u.ciphertext, composite, radius=reach, decided=decided)
     return EncryptedVector(found, x.evaluator)
 
 

@@ -32,12 +32,12 @@ __all__ = [
     "exp",
     "fit",
     "function",
-    "functions",
     "gelu",
     "inverse",
     "inverse_sqrt",
     "log",
     "per_slot",
+    "polynomials",
     "relu",
     "sigmoid",
     "softplus",
@@ -85,11 +85,11 @@ def _folded(x: EncryptedVector, approximation: Approximation) -> tuple[Ciphertex
     return (x.ciphertext, False) if u is None else (u.ciphertext, True)
 
 
-def functions(x: EncryptedVector, polynomials: Sequence[Polynomial]) -> list[EncryptedVector]:
+def polynomials(x: EncryptedVector, several: Sequence[Polynomial]) -> list[EncryptedVector]:
     """Return [p(x), q(x), ...] for polynomials on one interval, computing the powers of x once."""
-    check_alike(polynomials)
-    ct, folded = _folded(x, polynomials[0])
-    results = evaluate_polynomials(x.evaluator, ct, polynomials, normalised=folded)
+    check_alike(several)
+    ct, folded = _folded(x, several[0])
+    results = evaluate_polynomials(x.evaluator, ct, several, normalised=folded)
     return [EncryptedVector(result, x.evaluator) for result in results]
 
 

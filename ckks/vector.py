@@ -21,7 +21,7 @@ from ckks.scheme import Evaluator, precision_bits
 from ckks.scheme.encoder import as_numbers
 from ckks.scheme.meta import meta_of
 
-__all__ = ["EncryptedVector", "polynomial"]
+__all__ = ["EncryptedVector", "normalised", "polynomial"]
 
 
 @dataclass(frozen=True)

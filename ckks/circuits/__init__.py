@@ -1,7 +1,13 @@
-"""Circuits built from the public operations of `ckks.scheme`, as any user could: polynomials and functions, matrices.
+"""Circuits built from the public operations of `ckks.scheme`, as any user could.
 
-`matrix` has plaintext matrices on encrypted vectors (`diagonals` takes them apart), `products` encrypted ones on each
-other, `slots` sums and permutations, `statistics` means and covariances.
+polynomials   approximation fits them (remez, measure), polynomials is what they are; plan says how to evaluate one
+              (powers, division, steps), walk and polynomial do it, propagation says what errors become
+functions     functions chooses polynomials, Newton's iteration (newton) or a narrowed interval (extension) for any
+              callable; catalogue has the named ones
+comparison    comparison and deciding, by composites of odd polynomials (composite, degrees, odd_minimax)
+linear        matrix has plaintext matrices (diagonals takes them apart, encoded keeps them), products encrypted
+              ones, slots sums and permutations, statistics means and covariances, similarity scores of many vectors
+promises      the intervals that all of these rely on
 """
 
 from __future__ import annotations

@@ -225,9 +225,9 @@ class LinearMap:
             y = evaluator.rotate_sum(y, steps)
         m, slots = self.shape[0], self.output_slots
         real = meta_of(x).real and (self._half > 0 or all(d.dtype.kind == "f" for d in self._used.values.values()))
-        gain, doublings = self._gain, self._whole.slots // slots
+        gain, repeats = self._gain, self._whole.slots // slots
         meta = _slots(meta_of(y), slots, min(m, slots)).but(
-            real=real, bound=meta_of(x).bound * gain[0] * doublings, rms=meta_of(x).rms * gain[1] * sqrt(doublings)
+            real=real, bound=meta_of(x).bound * gain[0] * repeats, rms=meta_of(x).rms * gain[1] * sqrt(repeats)
         )
         return evaluator.drop(y.with_(meta=meta), y.level)  # which checks that the values fit
 

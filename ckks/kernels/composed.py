@@ -119,13 +119,7 @@ def switch_sum(
     """
     total: Words | None = None
     for key, index, factor in zip(keys, indices, factors, strict=True):
-        if key is None:
-            sums = kernels.zeros((2, *digits.shape[1:]))
-            kernels.mul_scalar(gadget.kept, x, gadget.weights, sums[..., gadget.special :, :])
-        else:
-            sums = inner(gadget, digits, key, x[:1])
-        if index is not None:
-            sums = kernels.gather(sums, index)
+        sums = _term(gadget, x, digits, key, index)
         if factor is not None:
             sums = kernels.mul(gadget.plan, sums, factor)
         total = sums if total is None else kernels.add(gadget.plan, total, sums)
@@ -177,16 +171,18 @@ def lift_terms(
     """
     out = kernels.empty((len(keys), 2, *digits.shape[1:]))
     for result, key, index in zip(out, keys, indices, strict=True):
-        if key is None:
-            sums = kernels.zeros(result.shape)
-            kernels.mul_scalar(gadget.kept, x, gadget.weights, sums[..., gadget.special :, :])
-        else:
-            sums = inner(gadget, digits, key, x[:1])
-        if index is None:
-            result[...] = sums
-        else:
-            kernels.gather(sums, index, result)
+        result[...] = _term(gadget, x, digits, key, index)
     return out
+
+
+def _term(gadget: Gadget, x: Words, digits: Words, key: Words | None, index: NDArray[np.int64] | None) -> Words:
+    """Return one automorphism of x, undivided, (2, ..., k + l, N)."""
+    if key is None:
+        sums = kernels.zeros((2, *digits.shape[1:]))
+        kernels.mul_scalar(gadget.kept, x, gadget.weights, sums[..., gadget.special :, :])
+    else:
+        sums = inner(gadget, digits, key, x[:1])
+    return sums if index is None else kernels.gather(sums, index)
 
 
 def lift_switch(gadget: Gadget, x: Words, key: Words, joint: Words, index: NDArray[np.int64]) -> Words:

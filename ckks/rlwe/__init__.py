@@ -4,6 +4,8 @@
     elements, keys       plaintexts, ciphertexts, public and evaluation keys: frozen values
     encryption           under a public key; all that touches a secret one is in secret, and not imported from here
     gadget, keyswitch    digits, products with keys, mod down; and what is made of them: products, automorphisms
+    hoisting             automorphisms and products that are divided by P together, at the end
+    traced               errors that know where they come from, for forecasts
     flooding             what a result goes through before it is given away
     serialization        stored forms: frame and header around them, packing and seeds in them, _params for parameters
     pickling             for processes of one owner

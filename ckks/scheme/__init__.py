@@ -2,8 +2,8 @@
 
 `params` chooses primes and scales, `encoder` (with `embedding`) turns numbers into polynomials, `encryption` and
 `decryption` join that with `rlwe`; `evaluator` computes, `align` brings two operands to one level and scale, `meta` is
-what a value knows of itself. `serialization` has all stored forms: `_meta` those of values, `_model` descriptions of
-hosted models.
+what a value knows of itself, `compact` encodes plain factors that repeat. `serialization` has all stored forms: `_meta`
+those of values, `_model` descriptions of hosted models.
 """
 
 from __future__ import annotations

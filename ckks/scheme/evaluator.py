@@ -278,7 +278,7 @@ class Evaluator:
 
     def rotate_many(self, a: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]:
         """Return one rotation for each of `steps`; they share the decomposition of a (hoisting)."""
-        elements = self._rotation_elements(a, steps)
+        elements = self.rotation_elements(a, steps)
         rotated = hoisted_automorphisms(a, tuple(elements), self.keys)
         whole = [meta_of(a).but(length=meta_of(a).slots)] * len(elements)
         return [a if g == 1 else rotated[g].with_(meta=meta) for g, meta in zip(elements, whole, strict=True)]
@@ -288,7 +288,7 @@ class Evaluator:
 
         Cheaper, and a little more precise, than adding up `rotate_many`: see `rlwe.automorphism_sum`.
         """
-        elements, count = self._rotation_elements(a, steps), len(steps)
+        elements, count = self.rotation_elements(a, steps), len(steps)
         if not count:
             raise SlotError("a sum of no rotations; needed at least one")
         meta = meta_of(a).but(length=meta_of(a).slots, bound=meta_of(a).bound * count, rms=meta_of(a).rms * count**0.5)
@@ -299,7 +299,14 @@ class Evaluator:
 
     def rotation_elements(self, a: Ciphertext, steps: Sequence[int]) -> list[int]:
         """Return the Galois element of each rotation, 1 for none; raise MissingKey where there is no key."""
-        return self._rotation_elements(a, steps)
+        self.check(a)
+        elements = [self._rotation_element(a, k) for k in steps]
+        for k, g in zip(steps, elements, strict=True):
+            try:
+                _ = g == 1 or self.keys.galois_key(g)
+            except MissingKey as error:
+                raise MissingKey(f"{error} (rotation by {k} slots: add it to rotations=[...])") from None
+        return elements
 
     def times_i(self, a: Ciphertext) -> Ciphertext:
         """Return i a: a product with X^(N/2), which is exact and costs no level."""
@@ -514,17 +521,6 @@ class Evaluator:
                 f"of level {level} (2^{room:.1f} with sign); declare a smaller bound with encrypt(..., bound=...) "
                 "or with_bound, or use parameters with a larger value_range"
             )
-
-    def _rotation_elements(self, a: Ciphertext, steps: Sequence[int]) -> list[int]:
-        """The Galois element of each rotation, having checked that their keys are there."""
-        self.check(a)
-        elements = [self._rotation_element(a, k) for k in steps]
-        for k, g in zip(steps, elements, strict=True):
-            try:
-                _ = g == 1 or self.keys.galois_key(g)
-            except MissingKey as error:
-                raise MissingKey(f"{error} (rotation by {k} slots: add it to rotations=[...])") from None
-        return elements
 
     def _rotation_element(self, a: Ciphertext, steps: int) -> int:
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):

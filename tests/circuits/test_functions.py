@@ -202,7 +202,7 @@ def test_several_and_by_column():
     kit = kit_for(64)
     x = np.linspace(-4, 4, 32)
     chosen = [fit("tanh", (-4, 4), degree=15), fit("relu", (-4, 4), degree=15)]
-    both = functions.functions(vector(kit, x), chosen)
+    both = functions.polynomials(vector(kit, x), chosen)
     for p, result in zip(chosen, both, strict=True):
         assert kit.error(result.ciphertext, p(x)) <= error_bound(result.ciphertext)
     column = np.arange(32) % 2
@@ -219,7 +219,10 @@ def test_several_of_a_linear_form():
     chosen = [fit("tanh", (-4, 4), degree=15), fit("relu", (-4, 4), degree=15)]
     column = np.arange(32) % 2
     wanted = [p(scores) for p in chosen]
-    results = [*functions.functions(weights @ x + 0.25, chosen), functions.per_slot(weights @ x + 0.25, chosen, column)]
+    results = [
+        *functions.polynomials(weights @ x + 0.25, chosen),
+        functions.per_slot(weights @ x + 0.25, chosen, column),
+    ]
     for result, values in zip(results, [*wanted, np.where(column, wanted[1], wanted[0])], strict=True):
         assert result.ciphertext.level == 8 - 1 - 4
         assert kit.error(result.ciphertext, values) <= error_bound(result.ciphertext)

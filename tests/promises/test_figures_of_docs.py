@@ -21,7 +21,10 @@ BLOCK = re.compile(r"<!-- table: python -m (\S+) --write -->\n(.*?)<!-- end of \
 FIGURE = re.compile(r"^\|.*\d\.\d\d? \(|^\|.*\b\d[\d,]*(\.\d+)? (ms|us|µs|MiB|rows/s)\b", re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/peers.md", "docs/performance.md", "docs/dependencies.md"])
+PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- table:" in (ROOT / page).read_text(encoding="utf-8")])
 def test_tables_of_figures_come_from_scripts(page):
     """Outside of marked blocks no table holds measured figures; every block names a module that is there."""
     text = (ROOT / page).read_text(encoding="utf-8")
