@@ -203,8 +203,9 @@ def main() -> None:
     )
     if options.write:
         fixed = [r for r in results if r.dead and known[key_of(r)][0].verdict == "survived"]
-        others = [tries[0] for tries in load(options.others).values()] if options.others else []
-        write(page(results, seed=options.seed, fixed=fixed, others=others))
+        others = load(options.others) if options.others else {}
+        fresh = [tries[0] for key, tries in others.items() if key not in known]
+        write(page(results, seed=options.seed, fixed=fixed, others=fresh))
         say(f"written: {PAGE}")
 
 

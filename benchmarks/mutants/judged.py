@@ -149,6 +149,36 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "unpack(basis, body, words.reshape(-1, *words.shape[-2:]), what=what)",
         "-2 -> (2)",
     ): "of four axes, the last two are those from 2 on",
+    (
+        "ckks/kernels/reference.py",
+        "y = [c[j] * inv % d for c, inv, d in zip(columns, table.punctured_inverse, table.source, strict=True)]",
+        "True -> False",
+    ): _STRICT,
+    (
+        "native/src/modulus.c",
+        "if (a < 1 || a > 1024 || b < 1 || b > SIZE_MAX / 16 / a) {",
+        "16 -> 15",
+    ): "either bound is a size that no memory has",
+    (
+        "native/src/avx2/sampling.c",
+        "check_bound(r, m->fp - 1);",
+        "check_bound(r, m->fp - 1); -> ;",
+    ): "an assertion, of builds with CKKS_CHECK alone",
+    (
+        "ckks/ring/sampling.py",
+        "_CHUNK = 17 * 2**10",
+        "2**10 -> (10) ** (2)",
+    ): "fewer words are read at once and more often, which does not change the words taken",
+    (
+        "ckks/rlwe/serialization.py",
+        "if (words[where] == words[where][0]).all():",
+        "0 -> 1",
+    ): "all words of a row equal its first exactly when they equal its second",
+    (
+        "native/src/switch.c",
+        "kernels->begin(m, addend, i >= k ? g->weights[i - k] : 0, sums);",
+        "0 -> 1",
+    ): "the weight of an addend that is not there in these limbs",
 }
 
 _ADDED, _LISTED = "test added", "test on the list"

@@ -73,7 +73,7 @@ def page(results: list[Result], *, seed: int, fixed: list[Result], others: Seque
 
     results: all, each as it ended when it was tried last.
     fixed: those among them that are dead now and survived when they were tried first.
-    others: those of a sample with another seed, tried once.
+    others: those of a sample with another seed that are not among them, tried once.
     """
     drawn, byhand = [r for r in results if r.target is not None], [r for r in results if r.target is None]
     dead, equal, counted = rate(drawn)
@@ -99,7 +99,7 @@ def page(results: list[Result], *, seed: int, fixed: list[Result], others: Seque
         d, e, n = rate([r for r in others if r.target is not None])
         lines += [
             f"**Another sample, with another seed, tried once with the tests as they are now: {n} mutants, {d} dead: {percent(d, n)}**, or",
-            f"{percent(d, n - e)} without {e} equivalent. No test was written for any of these; its survivors are listed below.",
+            f"{percent(d, n - e)} without {e} equivalent. None of them is in the first sample, and no test was written for any; survivors are listed below.",
             "",
         ]
     lines += [

@@ -198,7 +198,7 @@ PROCESS = (
         "P2",
         "Tests bite: mutants die",
         "python -m benchmarks.mutants",
-        remark="the runner and the mutants made by hand are there; the sample of 300 was not finished for this table",
+        remark="297 drawn mutants, 271 dead: 91.2 %, the other 26 equivalent; but tests were written for what survived at first (79.8 %). A second sample that none was written for: 67 of 77, 87.0 %, where 90 % was promised; 6 of its 10 survivors are equivalent, 94.4 % without them. By hand: 30 of 30 ([mutants.md](mutants.md))",
         kept=False,
     ),
     Promise("P3", "Caches of compiled code are treated as code", "tests/promises/test_compiled_cache.py"),
