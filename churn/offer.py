@@ -14,20 +14,28 @@ from churn.hosting.protocol import ANSWERS
 from churn.hosting.registry import load_folder
 from churn.index import INDEX_FORMAT, VectorIndex
 from churn.model import LinearModel
+from churn.predictor import Predictor
 from churn.similarity import Similarity
+from churn.trained import TRAINED_FORMAT, TrainedModel
 
-__all__ = ["Model", "host", "load_models", "loader", "offer"]
+__all__ = ["Hosted", "Model", "host", "load_models", "loader", "offer"]
 
-Model = LinearModel | VectorIndex
+Model = LinearModel | TrainedModel | VectorIndex
 """What a file of the folder may hold."""
+
+Hosted = Score | Predictor | Similarity
+"""The same, ready to be hosted."""
 
 
 def loader(folder: str | Path) -> Callable[[object], Model]:
     """Return what makes a model, or an index, of the values in a JSON file of this folder."""
 
     def load(value: object) -> Model:
-        if isinstance(value, Mapping) and value.get("format") == INDEX_FORMAT:
+        kind = value.get("format") if isinstance(value, Mapping) else None
+        if kind == INDEX_FORMAT:
             return VectorIndex.from_dict(value, Path(folder))
+        if kind == TRAINED_FORMAT:
+            return TrainedModel.from_dict(value)
         return LinearModel.from_dict(value)
 
     return load
@@ -49,10 +57,10 @@ def load_models(folder: str | Path) -> list[Model]:
     return [model for _, model in load_folder(folder, loader(folder))]
 
 
-def host(
-    model: Model, output: OutputKind = LOGIT, *, flooded: bool = True, queries: int = ANSWERS
-) -> Score | Similarity:
+def host(model: Model, output: OutputKind = LOGIT, *, flooded: bool = True, queries: int = ANSWERS) -> Hosted:
     """Return a model, or an index, ready to be hosted; see `Score.of`."""
+    if isinstance(model, TrainedModel):
+        return Predictor.of(model, flooded=flooded, queries=queries)
     if isinstance(model, VectorIndex):
         return Similarity.of(model, flooded=flooded, queries=queries)
     return Score.of(model, output, flooded=flooded, queries=queries)
@@ -65,7 +73,7 @@ def offer(
     flooded: bool = True,
     queries: int = ANSWERS,
     evaluating: bool = False,
-) -> list[Score | Similarity]:
+) -> list[Hosted]:
     """Return the models of a folder ready to be hosted; with `evaluating`, to be evaluated without further delay."""
     hosted = [host(model, output, flooded=flooded, queries=queries) for model in load_models(folder)]
     for one in hosted:

@@ -46,11 +46,27 @@ _SPARE = 8.0  # `for_depth` leaves so much room above value_range in the last mo
 
 
 def parameters_for(
-    program: Network | Forest, *, precision_bits: float = 24, security: int = 128, key_switching: bool = True
+    program: Network | Forest,
+    *,
+    precision_bits: float = 24,
+    scale_bits: int | None = None,
+    security: int = 128,
+    key_switching: bool = True,
 ) -> CKKSParams:
-    """Return the smallest secure parameters for a program; `precision_bits` are those of values in [-1, 1]."""
+    """Return the smallest secure parameters for a program; `precision_bits` are those of values in [-1, 1].
+
+    With `scale_bits` the scale is given instead: for answers that are flooded, which needs room below the values.
+    """
     beyond = program.row_weight / _SPARE
     value_range = 2.0 ** max(0, ceil(log2(beyond))) if beyond > 1 else 1.0
+    if scale_bits is not None:
+        return CKKSParams.for_scale(
+            program.depth,
+            scale_bits=scale_bits,
+            value_range=value_range,
+            security=security,
+            key_switching=key_switching,
+        )
     return CKKSParams.for_depth(
         program.depth,
         precision_bits=precision_bits,

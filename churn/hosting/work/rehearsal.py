@@ -17,6 +17,7 @@ import numpy as np
 
 from churn.hosting.model import Flooding, HostedModel, Layout
 from ckks import kernels
+from ckks.kernels.recording import recording
 from ckks.rlwe import Ciphertext, EvaluationKeys, Noise, SwitchingKey
 from ckks.rlwe.flooding import protected_noise
 from ckks.rlwe.noise import EXACT, fresh_public
@@ -52,7 +53,7 @@ class Rehearsal:
     """One evaluation of zeros, in one layout."""
 
     def __init__(self, model: HostedModel, layout: str) -> None:
-        """Evaluate; takes as long as an evaluation does."""
+        """Run the evaluation; nothing is computed but sizes."""
         self._model, params, packing = model, model.params, model.layouts[layout]
         self._evaluator = OwnNumbers(params, _zero_keys(params, packing))
         meta = Meta(packing.scale_in(params), packing.slots, packing.slots, True, packing.bound, packing.bound)
@@ -60,7 +61,8 @@ class Rehearsal:
         words = np.broadcast_to(one, (packing.items, *one.shape))
         x = Ciphertext.of(params, words, packing.level, meta, input_noise(params))
         self._encoding = Encoder(params).rounding(meta).bound / float(meta.scale)
-        self._before = model.evaluate(self._evaluator, x, layout)
+        with recording():
+            self._before = model.evaluate(self._evaluator, x, layout)
 
     @property
     def log2_bound(self) -> int:
@@ -86,7 +88,8 @@ class Rehearsal:
                 statistical_bits=flooding.statistical_bits,
             )
             y = y.with_(noise=size)
-        y = self._model.finish(self._evaluator, y)
+        with recording():
+            y = self._model.finish(self._evaluator, y)
         return y.level, meta_of(y).scale, error_bound(y)
 
 
