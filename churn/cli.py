@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from churn.demo import Source
     from churn.hosting.registry import Versioned
     from churn.hosting.remote import Remote
+    from churn.scoring import Usage
 
 __all__ = ["app", "main"]
 
@@ -231,7 +232,9 @@ def explain(
 
 @app.command()
 def serve(
-    models: Annotated[Path, typer.Option(help="Folder of model files, *.json, written by `train`.")] = Path("models"),
+    models: Annotated[Path, typer.Option(help="Folder of model files, *.json, as `train` writes.")] = Path(
+        "models"
+    ),
     keys: Annotated[Path, typer.Option(help="Folder for the public keys that clients send.")] = Path("churn-keys"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
@@ -343,7 +346,9 @@ def models(url: Url = DEFAULT_URL, token_env: TokenEnv = None, ca: Ca = None, pl
             one = remote.describe(f"{listed.get('name')}@{listed.get('version')}")
             polynomial = one.about.get("polynomial")
             of_polynomial = polynomial["max_abs_error"] if isinstance(polynomial, dict) else 0.0
-            error = f"{one.output.error + of_polynomial:.1e}"
+            trained = one.about.get("model")
+            stated = trained.get("score_error") if isinstance(trained, dict) else None
+            error = f"{stated if isinstance(stated, float) else one.output.error + of_polynomial:.1e}"
             table.add_row(
                 *map(
                     Text, (one.name, str(one.version), one.output.kind, error, ", ".join(one.layouts), str(one.params))
@@ -386,20 +391,37 @@ def score(
     with steps(console) as step:
         with step("load libraries"):
             from churn.client import Client
+            from churn.predict_command import predict_file, print_predictions, write_labels
+            from churn.predicting import KnownPredictor
+            from churn.predictor import PREDICTIONS
             from churn.records import load_records
-            from churn.results import bytes_text, seconds_text
+            from churn.scoring import ScoringModel
             from churn.training import measure
         set_threads(threads)
         remote = _remote(url, token_env, ca, plain_http)
         secret = from_environment(passphrase_env, "the key file's passphrase")
         with Client(remote, key_file=key_file, passphrase=secret) as client:
-            described = client.model(model)
-            records, labels = load_records(data, described.target, described.positive)
+            hosted = client.remote.describe(model)
+            trained = KnownPredictor.of(hosted) if hosted.output.kind == PREDICTIONS else None
+            if trained is None:
+                described = ScoringModel.of(hosted)
+                records, labels = load_records(data, described.target, described.positive)
             with step("score encrypted") as progress:
-                if record is None:
+                if trained is not None:
+                    found, truth = predict_file(client, trained, data, record, progress)
+                elif record is None:
                     scores = client.score(described, records, progress=progress)
                 else:
                     scores = client.score_record(described, records, record)
+    if trained is not None:
+        print_predictions(found, truth, record, console)
+        if out is not None or (truth is None and record is None):
+            out = out or Path("predictions.csv")
+            with writing(out):
+                write_labels(out, found, record or 0)
+            line(console, "written", f"{out}: {len(found.labels):,} rows")
+        _print_usage(found.usage, console)
+        return
     clipped = described.schema.clipped(records if record is None else records.iloc[record : record + 1])
     if clipped:
         cells = ", ".join(f"{count:,} in {name!r}" for name, count in clipped.items())
@@ -426,6 +448,12 @@ def score(
         with writing(out):
             write_predictions(out, p, first=record or 0)
         line(console, "written", f"{out}: {len(p):,} rows")
+    _print_usage(usage, console)
+
+
+def _print_usage(usage: Usage, console: Console) -> None:
+    from churn.results import bytes_text, seconds_text
+
     line(
         console,
         "time",

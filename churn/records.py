@@ -11,7 +11,7 @@ import pandas as pd
 
 from churn.tables import _check_shape, _read_text
 
-__all__ = ["load_records"]
+__all__ = ["load_records", "load_table"]
 
 
 def load_records(path: str | Path, target: str, positive: str) -> tuple[pd.DataFrame, npt.NDArray[np.bool_] | None]:
@@ -33,3 +33,12 @@ def load_records(path: str | Path, target: str, positive: str) -> tuple[pd.DataF
         return table, None
     cells = table.pop(target).str.strip().to_numpy(dtype=object)
     return table, None if (cells == "").any() else np.asarray(cells == positive, np.bool_)
+
+
+def load_table(path: str | Path) -> pd.DataFrame:
+    """Read a table with all its columns, an empty cell missing; DataError for what is no CSV file."""
+    text = _read_text(Path(path))
+    names = _check_shape(text, str(path))
+    return pd.read_csv(
+        io.StringIO(text), keep_default_na=False, na_values={name: [""] for name in names}, low_memory=False
+    )
