@@ -20,7 +20,7 @@ def test_the_page_prints_what_it_says():
     if not TEXT:
         pytest.skip("not run from the source tree")
     found = SNIPPET.findall(TEXT)
-    assert len(found) == TEXT.count("```python") == 3
+    assert len(found) == TEXT.count("```python") == 4
     space: dict[str, object] = {"__name__": "snippet"}
     for code, output in found:
         printed = io.StringIO()
