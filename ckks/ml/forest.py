@@ -233,7 +233,7 @@ def planted(
         raise ModelError("trees without a single comparison; a constant needs no encryption")
     at = [f for f, _ in numbers]
     thresholds = np.array([t for _, t in numbers])
-    low, high = schema.dot_range(weights[at], shift[at])
+    low, high = schema.slot_range(weights[at], shift[at])
     radius = np.maximum(np.maximum(high - thresholds, thresholds - low), np.finfo(np.float64).tiny)
     scale = 2.0 ** ceil(log2(max(float((np.abs(start) + reach).max()), 2.0**-40)))
     return Forest(

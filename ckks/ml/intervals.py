@@ -1,10 +1,10 @@
 """From trained layers to layers whose every value is proven to lie in [-1, 1].
 
-Ranges go forward from the features: those of a first layer are exact, taken over every row the schema accepts; those
-of a later one take each input at its own range. An activation f is replaced by a polynomial on the union [a, b] of
-its arguments' ranges (relu, which commutes with factors, on each unit's own), and what that is off, at most, goes
-forward too: an argument off by d makes a value off by
-fit + L d (L the Lipschitz constant of f), and weights w of such values a sum off by |w| @ (fit + L d).
+Ranges go forward from the features: those of a first layer are exact, taken over every row the schema accepts, and over
+all that stands in slots between rows where an activation follows; those of a later one take each input at its own
+range. An activation f is replaced by a polynomial on the union [a, b] of its arguments' ranges (relu, which commutes
+with factors, on each unit's own), and what that is off, at most, goes forward too: an argument off by d makes a value
+off by fit + L d (L the Lipschitz constant of f), and weights w of such values a sum off by |w| @ (fit + L d).
 """
 
 from __future__ import annotations
@@ -79,11 +79,13 @@ def normalised(
         ModelError: no degree reaches the error on the proven interval, or the layers do not fit.
     """
     merged = _merged(dense)
-    low, high = schema.dot_range(merged[0].weights, merged[0].bias)
+    first = merged[0]
+    weights, bias = schema.centred(first.weights, first.bias)  # of values in [-1, 1]
+    ends = schema.dot_range if first.activation == "identity" else schema.slot_range
+    low, high = ends(weights, bias)
     low, high = np.atleast_1d(low), np.atleast_1d(high)
     off = np.zeros(len(low))  # of the arguments, by the polynomials before
     layers: list[Layer] = []
-    weights, bias = merged[0].weights, merged[0].bias  # of values in [-1, 1]
     for k, layer in enumerate(merged):
         if layer.activation == "identity":
             scale = _power_of_two(max(float(np.abs(np.concatenate([low, high])).max()), _LEAST_SCALE))

@@ -5,7 +5,7 @@
     records         x is one ciphertext, row r in slots r K' .. r K' + K - 1 (K' >= K a power of two): a product with
                     the weights of each output, repeated all along, then log2 K' rotations. The sum of row r stands in
                     slot r K'. The slots between hold sums that take some features from one row and some from the
-                    next, which is a row within the ranges too: no polynomial that follows leaves its interval.
+                    next: `Schema.slot_range` has them, so no polynomial that follows leaves its interval.
 
 Either way the result is a batch (M,), one ciphertext per output, and all later layers are weighted sums.
 """

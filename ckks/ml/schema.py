@@ -13,7 +13,7 @@ names, ranges, categories. It holds no code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -70,6 +70,10 @@ class NumericColumn:
         """Least and greatest weights * feature, weights (M, 1): two arrays (M,)."""
         size = np.abs(weights[:, 0]) * (self.high > self.low)
         return -size, size
+
+    def reach_anywhere(self, weights: Floats) -> tuple[Floats, Floats]:
+        """The same: 0 is among them."""
+        return self.reach(weights)
 
     def encode(self, values: NDArray[Any], name: str, outside: Outside) -> tuple[Floats, int]:
         """Return (rows, 1) features, and how many were clipped; RangeError names the first that was not."""
@@ -130,9 +134,19 @@ class CategoricalColumn:
 
     def reach(self, weights: Floats) -> tuple[Floats, Floats]:
         """Least and greatest sum of weights * features, weights (M, width): one feature is 1, or none."""
-        if self.dropped is not None or self.unknown_is_zero or not self.width:
+        if not self.always_one:
             weights = np.pad(weights, ((0, 0), (0, 1)))
         return weights.min(axis=1), weights.max(axis=1)
+
+    def reach_anywhere(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Least and greatest sum where no feature is 1, or one, or two: some of one row and the rest of another."""
+        ordered = np.sort(np.pad(weights, ((0, 0), (0, 2))), axis=1)
+        return ordered[:, :2].sum(axis=1), ordered[:, -2:].sum(axis=1)
+
+    @property
+    def always_one(self) -> bool:
+        """Whether one of the features is 1 in every row."""
+        return self.dropped is None and not self.unknown_is_zero and self.width > 0
 
     def encode(self, values: NDArray[Any], name: str, outside: Outside) -> tuple[Floats, int]:
         """Return (rows, width) of 0 and 1, and how many cells were set to no category."""
@@ -212,11 +226,40 @@ class Schema:
 
     def dot_range(self, weights: ArrayLike, bias: ArrayLike) -> tuple[Floats, Floats]:
         """Return least and greatest weights @ features + bias, (M,) each: proven and attained. weights are (M, K)."""
+        return self._range(weights, bias, [one.reach for one in self.columns])
+
+    def slot_range(self, weights: ArrayLike, bias: ArrayLike) -> tuple[Floats, Floats]:
+        """Return the same for all that may stand in a slot: a row, zeros where there is none, or parts of two rows.
+
+        Layouts leave such slots between rows and behind the last one (`ml.layers`). Their values mean nothing, but a
+        polynomial takes them too, and beyond its interval it runs off to infinity.
+        """
+        return self._range(weights, bias, [one.reach_anywhere for one in self.columns])
+
+    def centred(self, weights: ArrayLike, bias: ArrayLike) -> tuple[Floats, Floats]:
+        """Return weights (M, K) and bias (M,) that give every row the same, categories weighed about their middle.
+
+        As one feature of a category is 1 in each row, weights may have any constant in common that the bias takes
+        back: with this one, `slot_range` is at most twice as long as `dot_range`.
+        """
+        w, b = np.array(weights, np.float64), np.array(bias, np.float64)
+        start = 0
+        for one in self.columns:
+            if isinstance(one, CategoricalColumn) and one.always_one:
+                low, high = one.reach(w[:, start : start + one.width])
+                w[:, start : start + one.width] -= (low / 2 + high / 2)[:, None]
+                b += low / 2 + high / 2
+            start += one.width
+        return w, b
+
+    def _range(
+        self, weights: ArrayLike, bias: ArrayLike, reaches: Sequence[Callable[[Floats], tuple[Floats, Floats]]]
+    ) -> tuple[Floats, Floats]:
         w = np.asarray(weights, np.float64)
         low, high = (np.array(bias, np.float64) for _ in range(2))
         start = 0
-        for one in self.columns:
-            below, above = one.reach(w[:, start : start + one.width])
+        for one, reach in zip(self.columns, reaches, strict=True):
+            below, above = reach(w[:, start : start + one.width])
             low, high, start = low + below, high + above, start + one.width
         return low, high
 

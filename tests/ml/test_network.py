@@ -17,9 +17,10 @@ from sklearn.preprocessing import MinMaxScaler
 
 from ckks.circuits import Polynomial
 from ckks.errors import ModelError
-from ckks.ml import from_sklearn
+from ckks.ml import Model, from_sklearn
 from ckks.ml.intervals import ACTIVATIONS, Dense, normalised
 from ckks.ml.network import Layer, Network
+from ckks.ml.outputs import Output
 from ckks.ml.schema import CategoricalColumn, NumericColumn, Schema
 
 SCHEMA = Schema(
@@ -78,6 +79,20 @@ def test_stated_errors_are_not_exceeded(activation, sizes, degree):
     e, _ = SCHEMA.encode(rows(4000))
     off = np.abs(network.in_the_clear(e) - plainly(dense, e))
     assert (off.max(axis=0) <= network.error).all() and off.max() > 1e-3 * network.error.max()
+
+
+@pytest.mark.parametrize("layout", ["feature-major", "records"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_slots_without_a_row_do_no_harm(activation, layout):
+    """Weights of a category that only a bias holds in range: without a row, or with two categories, they leave it."""
+    dense = [Dense(np.array([[0.5, 0.1, 0.0, 30.0, 31.0, 29.0]]), np.array([-30.0]), activation)]
+    dense.append(Dense(np.ones((1, 1)), np.zeros(1)))
+    network = normalised(dense, SCHEMA, degree=7)
+    model = Model(network, SCHEMA, Output("value", (), True), insecure_params(network.depth))
+    x = rows(20)
+    off = np.abs(encrypted_scores(model, x, layout=layout) - model.in_the_clear(x))
+    assert off.max() <= FAR * model.expected_error
+    assert (off <= model.encryption_error).all()
 
 
 @pytest.mark.parametrize("activation", ["identity", *ACTIVATIONS])

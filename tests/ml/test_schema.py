@@ -107,6 +107,30 @@ def test_ranges_are_attained_and_not_exceeded(dropped, unknown):
     np.testing.assert_allclose(high, sums.max(axis=0), rtol=1e-14)
 
 
+@pytest.mark.parametrize("dropped", [None, 0])
+@pytest.mark.parametrize("unknown", [True, False])
+@pytest.mark.parametrize("categories", [1, 2, 3, 4])
+def test_what_stands_between_rows_is_allowed_for(dropped, unknown, categories):
+    """Against every pair of corners, cut at every feature, and against no row at all."""
+    place = CategoricalColumn(1, tuple(range(categories)), dropped, unknown)
+    schema = Schema(2, None, (NumericColumn(0, -1.0, 1.0), place))
+    values = np.random.default_rng(categories)
+    weights, bias = values.normal(size=(5, schema.width)) + 1.0, values.normal(size=5)
+    cells = [[a, c] for a in (-1, 1) for c in range(categories + unknown)]
+    corners, _ = schema.encode(np.array(cells, dtype=object))
+    mixed = [[*f[:o], *g[o:]] for f in corners for g in corners for o in range(schema.width + 1)]
+    sums = np.array([np.zeros(schema.width), *mixed]) @ weights.T + bias
+    low, high = schema.slot_range(weights, bias)
+    assert (low <= sums.min(axis=0) + 1e-12).all() and (high >= sums.max(axis=0) - 1e-12).all()
+    if categories > 2 and dropped is None:
+        np.testing.assert_allclose(high, sums.max(axis=0), rtol=1e-12)
+    inside = schema.dot_range(weights, bias)
+    other, shift = schema.centred(weights, bias)
+    np.testing.assert_allclose(corners @ other.T + shift, corners @ weights.T + bias, atol=1e-12)
+    low, high = schema.slot_range(other, shift)
+    assert (high - low <= 2 * (inside[1] - inside[0]) + 1e-12).all() or not place.always_one
+
+
 def test_a_schema_survives_json():
     assert Schema.from_dict(json.loads(json.dumps(MIXED.to_dict()))) == MIXED
 
