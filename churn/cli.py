@@ -232,9 +232,7 @@ def explain(
 
 @app.command()
 def serve(
-    models: Annotated[Path, typer.Option(help="Folder of model files, *.json, as `train` writes.")] = Path(
-        "models"
-    ),
+    models: Annotated[Path, typer.Option(help="Folder of model files, *.json, as `train` writes.")] = Path("models"),
     keys: Annotated[Path, typer.Option(help="Folder for the public keys that clients send.")] = Path("churn-keys"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
@@ -408,14 +406,14 @@ def score(
                 records, labels = load_records(data, described.target, described.positive)
             with step("score encrypted") as progress:
                 if trained is not None:
-                    found, truth = predict_file(client, trained, data, record, progress)
+                    found, known = predict_file(client, trained, data, record, progress)
                 elif record is None:
                     scores = client.score(described, records, progress=progress)
                 else:
                     scores = client.score_record(described, records, record)
     if trained is not None:
-        print_predictions(found, truth, record, console)
-        if out is not None or (truth is None and record is None):
+        print_predictions(found, known, record, console)
+        if out is not None or (known is None and record is None):
             out = out or Path("predictions.csv")
             with writing(out):
                 write_labels(out, found, record or 0)
