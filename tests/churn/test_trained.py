@@ -34,6 +34,7 @@ from churn.hosting.remote import BadAnswer, RequestRefused
 from churn.hosting.work import evaluation
 from churn.hosting.work.rehearsal import OwnNumbers, input_noise
 from churn.offer import load_models, offer
+from churn.predict_command import read_rows
 from churn.predicting import KnownPredictor, _values, predict
 from churn.predictor import Predictor, hosted_parameters
 from churn.process import ServiceProcess
@@ -141,7 +142,7 @@ def test_by_command_line(url: str, tmp_path: Path) -> None:
     run, files = CliRunner(), {}
     for name, (_, _, X, y) in estimators().items():
         files[name] = tmp_path / f"{name}.csv"
-        X.assign(target=y).to_csv(files[name], index=False)
+        X[X.columns[::-1]].assign(target=y, more="text").to_csv(files[name], index=False)
 
     def score(name: str, *options: str) -> str:
         result = run.invoke(cli.app, ["score", "--model", name, "--data", str(files[name]), "--url", url, *options])
@@ -185,6 +186,28 @@ def test_tables_that_do_not_fit(url: str, tmp_path: Path) -> None:
             cli.app, ["score", "--model", "iris", "--data", str(tmp_path / "a.csv"), "--url", url]
         )
         assert isinstance(called.exception, ColumnError) and "sepal widht" in str(called.exception)
+
+
+def test_tables_are_read_by_name_or_by_place(tmp_path: Path, reference_kernels: None) -> None:
+    nameless = KnownPredictor.of(Description.of(hosted()))
+    named = replace(
+        nameless,
+        model=replace(nameless.model, schema=replace(nameless.model.schema, names=("a", "b", "c"))),
+        target="y",
+    )
+    (tmp_path / "a.csv").write_text("c,y,b,a\n1,yes,2,3\n4,no,,6\n")
+    found, truth = read_rows(tmp_path / "a.csv", named)
+    assert found.columns.tolist() == ["a", "b", "c"] and found.iloc[0].tolist() == [3, 2, 1]
+    assert truth is not None and truth.tolist() == ["yes", "no"] and np.isnan(found.b[1])
+    found, truth = read_rows(tmp_path / "a.csv", nameless)
+    assert found.shape == (2, 4) and truth is None
+    for empty in ("c,y,b,a\n1,yes,2,3\n4,,5,6\n", "c,y,b,a\n1,,2,3\n", "c,y,b,a\n1,0.5,2,3\n1,,2,3\n"):
+        (tmp_path / "a.csv").write_text(empty)
+        assert read_rows(tmp_path / "a.csv", named)[1] is None
+    for wrong in ("", "a,b\n", "a,b,d\n1,2,3\n"):
+        (tmp_path / "a.csv").write_text(wrong)
+        with pytest.raises(DataError):
+            read_rows(tmp_path / "a.csv", named)
 
 
 # ---- files -------------------------------------------------------------------------------------------
