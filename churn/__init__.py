@@ -13,6 +13,8 @@
                      embedding, texts from texts to vectors; synthetic vacancies and résumés
                      matching         `match(client, index, queries)`: the most similar ones
                      matchmaker       the whole story of it; match_command its options and what it prints
+    any model        trained          what `ckks.ml` made of a scikit-learn model, as a file beside the others
+                     predictor        the same, evaluated encrypted; predicting asks for it, predict_command prints
     both worlds      demo             the whole story; process runs the service beside it
                      results, report  what came of it; page and charts are how it looks
     why              explain          which conditions drive the label, and how sure that is, in the clear

@@ -58,7 +58,7 @@ def load_models(folder: str | Path) -> list[Model]:
 
 
 def host(model: Model, output: OutputKind = LOGIT, *, flooded: bool = True, queries: int = ANSWERS) -> Hosted:
-    """Return a model, or an index, ready to be hosted; see `Score.of`."""
+    """Return a model, or an index, ready to be hosted; see `Score.of`. `output` is for churn scores alone."""
     if isinstance(model, TrainedModel):
         return Predictor.of(model, flooded=flooded, queries=queries)
     if isinstance(model, VectorIndex):

@@ -171,7 +171,7 @@ def test_a_port_that_is_taken(run: Run) -> None:
 def test_a_worker_loads_what_computes_and_nothing_else() -> None:
     """No network, no store, nothing of the service around it: what it is told comes through its channel."""
     listed = python("-c", "import sys, churn.worker; print(*sys.modules)").stdout.split()
-    ours = {"arith", "kernels", "ring", "rlwe", "scheme", "circuits", "errors", "_native"}
+    ours = {"arith", "kernels", "ring", "rlwe", "scheme", "circuits", "ml", "errors", "_native"}
     assert {name.split(".")[1] for name in listed if name.startswith("ckks.")} <= ours
     outside = ("starlette", "uvicorn", "anyio", "httpx", "h11", "sqlite3", "sklearn", "pandas", "matplotlib", "scipy")
     around = ("app", "http", "accept", "remote", "tenants", "filestore", "database", "workers", "child")
