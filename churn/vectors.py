@@ -70,5 +70,8 @@ def file_digest(path: Path) -> str:
 def unit(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return vectors (..., d) made 1 long; zeros stay zeros."""
     x = np.asarray(vectors, np.float64)
+    # Squares of very small or very large numbers are no numbers.
+    largest = np.abs(x).max(axis=-1, keepdims=True, initial=0.0)
+    x = x / np.where(largest > 0, largest, 1.0)
     lengths = np.linalg.norm(x, axis=-1, keepdims=True)
     return np.asarray(x / np.where(lengths > 0, lengths, 1.0))

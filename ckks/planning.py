@@ -157,7 +157,8 @@ class Plan:
         for result in self.results:
             lines.append(
                 f"result          {result.shape}, up to {result.bound:.3g} in size, {result.precision_bits:.1f} bits "
-                f"(largest error {result.max_error:.1e}, never above {result.worst_error:.1e})"
+                f"(largest error {result.max_error:.1e}, never above {result.worst_error:.1e}; without that of "
+                "approximations)"
             )
         for one in self.promises:
             if not one.proven:

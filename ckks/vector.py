@@ -167,6 +167,26 @@ class EncryptedVector:
 
     __rmul__ = __mul__
 
+    def __truediv__(self, other: Any) -> EncryptedVector:
+        """Return self / other for plain numbers: one level."""
+        if isinstance(other, EncryptedVector):
+            raise TypeError("division by encrypted values: multiply by ckks.functions.inverse(x, interval=...)")
+        if not _is_operand(other):
+            return NotImplemented
+        return self * (1.0 / as_numbers(other))[()]
+
+    def __rtruediv__(self, other: Any) -> NoReturn:
+        """Refuse: a reciprocal needs an interval."""
+        raise TypeError("division by encrypted values: use ckks.functions.inverse(x, interval=...)")
+
+    def __abs__(self) -> NoReturn:
+        """Refuse: a sign needs a resolution."""
+        raise TypeError("the sign of encrypted values is not known: use ckks.comparisons.absolute(x, ...)")
+
+    def with_bound(self, bound: float) -> EncryptedVector:
+        """Return the same vector under a promise of yours: no |value| exceeds `bound`."""
+        return EncryptedVector(self.evaluator.with_bound(self.ciphertext, bound), self.evaluator)
+
     def __pow__(self, exponent: int) -> EncryptedVector:
         """Return self ** exponent by repeated squaring, exponent 1 to 64."""
         if isinstance(exponent, bool) or not isinstance(exponent, (int, np.integer)) or not 1 <= exponent <= 64:

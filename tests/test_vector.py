@@ -14,6 +14,7 @@ from params import insecure_small
 
 from ckks import EncryptedVector, error_bound
 from ckks.errors import HEError, LevelError, PrecisionWarning, RangeError, SlotError
+from ckks.scheme.meta import meta_of
 
 N = 32
 
@@ -444,13 +445,26 @@ def test_foreign_operands_raise(op, other):
 
 @pytest.mark.parametrize(
     "op",
-    [operator.truediv, operator.floordiv, operator.mod, operator.and_, operator.or_, operator.xor],
+    [operator.floordiv, operator.mod, operator.and_, operator.or_, operator.xor],
     ids=lambda f: f.__name__,
 )
 def test_operators_that_do_not_exist(op):
     for action in (lambda: op(vector(A), 2), lambda: op(2, vector(A)), lambda: op(vector(A), vector(B))):
         with pytest.raises(TypeError):
             action()
+
+
+def test_division_is_by_plain_numbers():
+    x = vector(A)
+    verify(x / 4, A / 4)
+    divisors = np.linspace(1, 2, len(A))
+    verify(x / divisors, A / divisors)
+    for action in (lambda: 1 / x, lambda: x / x):
+        with pytest.raises(TypeError, match="functions.inverse"):
+            action()
+    with pytest.raises(TypeError, match="comparisons.absolute"):
+        abs(x)
+    assert meta_of(x.with_bound(0.5).ciphertext).bound == 0.5
 
 
 def test_vectors_of_different_parameters():

@@ -15,7 +15,10 @@ from ckks.rlwe import Noise
 from ckks.scheme import CKKSParams
 from ckks.scheme.compact import compact_factors, rounding_of_factors
 
-__all__ = ["EncodedDiagonals", "Groups"]
+__all__ = ["MOST_KEPT", "EncodedDiagonals", "Groups"]
+
+MOST_KEPT = 16
+"""Parameter sets, levels and scales whose factors are kept; beyond, the oldest go: scales may come from strangers."""
 
 Groups = list[tuple[slice | list[int], list[int]]]
 """Baby steps (by position) with the giant steps (by position) that have a diagonal for exactly those."""
@@ -77,6 +80,8 @@ class EncodedDiagonals:
             for r, row in enumerate(self.groups)
         ]
         if kernels.active().name in kernels.NAMES:  # words of a source that computes nothing are not to be kept
+            while len(self._kept) >= MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)), None)
             self._kept[key] = encoded
         return encoded
 

@@ -92,7 +92,7 @@ class LinearMap:
                 which give a batch of R. At least one.
             keys, real, baby_steps: see the class.
         """
-        arrays = {int(i): as_numbers(d) for i, d in values.items()}
+        arrays = {int(i): np.array(as_numbers(d)) for i, d in values.items()}  # copies: encoding happens later
         shapes = {d.shape for d in arrays.values()}
         shape = next(iter(shapes), ())
         if len(shapes) != 1 or len(shape) not in (1, 2) or not all(shape) or shape[-1] & (shape[-1] - 1):

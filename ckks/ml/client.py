@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.errors import BasisMismatch, ModelError, SlotError
+from ckks.errors import BasisMismatch, ModelError, RangeError, SlotError
 from ckks.ml.layout import Encrypted
 from ckks.ml.model import Description
 from ckks.ml.schema import Outside
@@ -126,6 +126,12 @@ class Client:
         if not answer.chunks:
             return np.zeros((0, described.outputs))
         values = packing.unpack([self._decryptor.decrypt(c) for c in answer.chunks], answer.rows, answer.layout)
+        size, most = float(np.abs(values).max(initial=0.0)), 1.0 + 2 * self.score_error / described.scale + 2.0**-20
+        if size > most:
+            raise RangeError(
+                f"decrypted values up to {size:.3g}, where those of the model lie within {most:.3g}; the answer is "
+                "damaged, or belongs to another key: use the client whose evaluation_keys the server has"
+            )
         return described.scale * values
 
     def decision_function(self, answer: Encrypted) -> Floats:

@@ -156,6 +156,10 @@ def _min_max(t: Any, x: Columns) -> Columns:
 
 
 def _max_abs(t: Any, x: Columns) -> Columns:
+    if getattr(t, "clip", False):
+        raise ModelError(
+            "MaxAbsScaler(clip=True) is not affine; use clip=False: the client refuses or clips by the declared ranges"
+        )
     return x.scaled(1 / np.asarray(t.scale_, np.float64), np.zeros(len(x)))
 
 

@@ -43,9 +43,13 @@ def text(value: object, what: str) -> str:
 
 def number(value: object, what: str) -> float:
     """Return `value` as a finite float (True and False are no numbers); ModelError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        found = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
         raise ModelError(f"{what}: found {_kind(value)}; needed a finite number: {_REMEDY}")
-    return float(value)
+    return found
 
 
 def whole(value: object, what: str, low: int, high: int) -> int:

@@ -24,6 +24,8 @@ class Server:
 
     def __init__(self, model: Model, keys: EvaluationKeys | None = None) -> None:
         """Keep both."""
+        if keys is not None and not isinstance(keys, EvaluationKeys):
+            raise TypeError(f"expected EvaluationKeys, found {type(keys).__name__}; pass client.evaluation_keys")
         self.model = model
         self.evaluator = Evaluator(model.params, keys)
 

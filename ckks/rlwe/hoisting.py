@@ -42,6 +42,7 @@ def lifted_automorphisms(ct: Ciphertext, elements: Sequence[int], keys: Evaluati
     params, level = ct.params, ct.level
     if ct.parts != 2 or not elements:
         raise BasisMismatch(f"{len(elements)} automorphisms of {ct.parts} parts; needed at least one, of two parts")
+    _check(params, keys)
     m = 2 * params.ring_degree
     wanted = [None if g % m == 1 else keys.galois_key(g) for g in elements]
     gadget = gadget_of(params, level)
@@ -70,6 +71,7 @@ def lifted_powers(ct: Ciphertext, g: int, count: int, keys: EvaluationKeys) -> W
 
 def turn_lifted(params: RLWEParams, level: int, x: Words, g: int, keys: EvaluationKeys) -> Words:
     """Return the automorphism X -> X^g of something lifted, (2, ..., k + l, N): its second part alone is divided."""
+    _check(params, keys)
     check_limbs(x, len(params.extended_basis(level)), level)
     gadget, key = gadget_of(params, level), keys.galois_key(g)
     index = ntt_permutation(params.ring_degree, g % (2 * params.ring_degree))
@@ -82,3 +84,8 @@ def lower(params: RLWEParams, level: int, x: Words, *, rescale: bool = False) ->
     check_limbs(x, len(params.extended_basis(level)), level)
     words = kernels.divide(quotient_of(params, level, rescale=rescale), x)
     return np.moveaxis(words, 0, -3)
+
+
+def _check(params: RLWEParams, keys: EvaluationKeys) -> None:
+    if keys.params != params:
+        raise BasisMismatch("the evaluation keys belong to other parameters than the ciphertext")

@@ -173,7 +173,10 @@ def _meeting_point(a: Ciphertext, b: Ciphertext, what: str) -> tuple[int, Decima
             return place
     if low.level == 0:
         raise too_deep(what, 1, low)
-    return low.level - 1, params_of(low).scale_at(low.level - 1)
+    place = low.level - 1, params_of(low).scale_at(low.level - 1)
+    if not (can_reach(low, *place) and can_reach(high, *place)):  # waiting products whose scales are not quite equal
+        raise too_deep(what, 2, low)
+    return place
 
 
 def too_deep(what: str, needed: int, ct: Ciphertext) -> LevelError:

@@ -72,6 +72,10 @@ class Evaluator:
 
     def __init__(self, params: CKKSParams, keys: EvaluationKeys | None = None) -> None:
         """Keep the keys."""
+        if keys is not None and not isinstance(keys, EvaluationKeys):
+            raise TypeError(
+                f"expected EvaluationKeys, found {type(keys).__name__}; KeyGenerator.evaluation_keys makes them"
+            )
         if keys is not None and keys.params != params:
             raise BasisMismatch("the evaluation keys belong to other parameters than this evaluator")
         self.params = params
@@ -341,7 +345,7 @@ class Evaluator:
         """Raise unless all of these are ciphertexts of this evaluator's parameters."""
         for ct in cts:
             if not isinstance(ct, Ciphertext):
-                raise TypeError(f"expected a Ciphertext, found {type(ct).__name__}; encrypt it first")
+                raise TypeError(f"expected a Ciphertext, found {type(ct).__name__}; encrypt it, or pass .ciphertext")
             if ct.params is not self.params and ct.params != self.params:
                 raise BasisMismatch("the ciphertext belongs to other parameters than this evaluator")
 

@@ -72,7 +72,7 @@ def test_help_names_every_command(run: Run) -> None:
         (["--target", "a"], ["--data FILE"]),
         (["train", "--data", "none.csv", "--target", "a", "--positive", "b"], ["none.csv"]),
         (["train", "--rows", "200", "--name", "No Such Name"], ["a-z"]),
-        (["serve", "--models", "nothing"], ["nothing", "churn train"]),
+        (["serve", "--port", "0", "--models", "nothing"], ["nothing", "churn train"]),
         (["serve", "--host", "0.0.0.0"], ["--plain-http"]),
         (["models", "--url", "http://127.0.0.1:9"], ["http://127.0.0.1:9", "churn serve"]),
         (["score", "--data", "x.csv", "--url", "http://127.0.0.1:9"], ["nobody answers"]),

@@ -170,6 +170,16 @@ def test_the_client_refuses_answers_of_another_shape():
         client.receive([b"nonsense"], rows=1, layout=RECORDS)
 
 
+def test_another_key_is_found_out():
+    owner = model()
+    client, stranger = owner.client(), owner.client()
+    answer = owner.server(client.evaluation_keys).evaluate(client.encrypt(X))
+    with pytest.raises(RangeError, match="another key"):
+        stranger.predict(answer)
+    with pytest.raises(TypeError, match=r"evaluation_keys"):
+        owner.server(client.secret_key)
+
+
 def test_an_oversized_promise_is_not_believed():
     """The server states the bound itself: [-1, 1] is the client's business, and noise follows from it."""
     client, server = sides(model())
