@@ -15,6 +15,7 @@ runs, which is `Forecast.max_error`; where other errors dominate, which are norm
 
 from __future__ import annotations
 
+import statistics
 import time
 import warnings
 from collections import Counter
@@ -29,7 +30,7 @@ from ckks import kernels
 from ckks.circuits.promises import Promise, listening
 from ckks.errors import LevelError, MissingKey, ParameterError, PrecisionWarning, RangeError, SlotError
 from ckks.kernels.recording import Call, recording
-from ckks.rlwe import Ciphertext, EvaluationKeys
+from ckks.rlwe import Ciphertext, EvaluationKeys, Noise
 from ckks.rlwe import noise as sizes
 from ckks.rlwe.keys import SwitchingKey
 from ckks.rlwe.traced import TracedNoise
@@ -135,7 +136,7 @@ class Plan:
         Every kind of kernel call is timed on this machine and counted as often as it occurs; to that come encoding and
         Python, timed by running the function again on stand-ins.
         """
-        around = min(self._again() for _ in range(3))
+        around = statistics.median(self._again() for _ in range(5))
         return around + sum(count * call.seconds() for call, count in self.calls)
 
     def describe(self, *, timed: bool = False) -> str:
@@ -233,7 +234,7 @@ class _Job:
         kernels.reset_peak()
         before = kernels.memory_report().live
         with recording() as recorder, listening() as promises:
-            found = self._call(evaluator)
+            found = self._call(evaluator, TracedNoise.of)
             results = tuple(_forecast(ct) for ct in found)
         elements = {g: k for k, g in _powers_of_five(params.ring_degree)} if keys.elements else {}
         m = 2 * params.ring_degree
@@ -253,9 +254,9 @@ class _Job:
             _again=lambda: self._seconds_around(params),
         )
 
-    def _call(self, evaluator: Evaluator) -> list[Ciphertext]:
+    def _call(self, evaluator: Evaluator, noted: Callable[[Noise], Noise]) -> list[Ciphertext]:
         inputs = [
-            EncryptedVector(_stand_in(evaluator, shape, bound, self.declared_slots), evaluator)
+            EncryptedVector(_stand_in(evaluator, shape, bound, self.declared_slots, noted), evaluator)
             for shape, bound in zip(self.shapes, self.ranges, strict=True)
         ]
         return list(_ciphertexts(self.function(*inputs)))
@@ -265,7 +266,7 @@ class _Job:
         evaluator = Evaluator(params, _StandInKeys(params))
         with recording():
             start = time.perf_counter()
-            self._call(evaluator)
+            self._call(evaluator, lambda size: size)
             return time.perf_counter() - start
 
 
@@ -372,7 +373,9 @@ def _explore(job: _Job, value_range: float) -> tuple[int, bool, float]:
     raise AssertionError  # pragma: no cover - the last depth returns or raises
 
 
-def _stand_in(evaluator: Evaluator, shape: tuple[int, ...], bound: float, slots: int | None) -> Ciphertext:
+def _stand_in(
+    evaluator: Evaluator, shape: tuple[int, ...], bound: float, slots: int | None, noted: Callable[[Noise], Noise]
+) -> Ciphertext:
     """A fresh encryption under the public key, but for its words; values as large as they may be, everywhere."""
     params = evaluator.params
     if shape[-1] > params.slots:
@@ -382,7 +385,7 @@ def _stand_in(evaluator: Evaluator, shape: tuple[int, ...], bound: float, slots:
     level = params.top_level
     meta = Meta(params.scale_at(level), slots or params.slots, shape[-1], True, bound, bound)
     words = kernels.empty((*shape[:-1], 2, len(params.basis(level)), params.ring_degree))
-    size = TracedNoise.of(evaluator.encoder.rounding(meta) + sizes.fresh_public(params))
+    size = noted(evaluator.encoder.rounding(meta) + sizes.fresh_public(params))
     return Ciphertext.of(params, words, level, meta, size)
 
 
