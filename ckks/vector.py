@@ -53,7 +53,8 @@ class EncryptedVector:
 
     Operators: + - * with vectors, numbers and arrays; `weights @ x` sums over the first of two axes (one level, no
     keys), `x @ weights` over the slots, `LinearMap(matrix) @ x` is a matrix times the slots; x ** k for small k; x <<
-    k rotates to the left. Immutable; share it freely.
+    k rotates to the left; / by plain numbers. Slots behind the values are zeros: vectors of different length add up as
+    if the shorter went on with zeros. Immutable; share it freely.
     """
 
     __slots__ = ("_ciphertext", "_linear", "evaluator")

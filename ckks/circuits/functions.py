@@ -154,7 +154,7 @@ def describe(approximation: Approximation) -> str:
     reached = "unknown error" if error is None else f"off by at most {error:.2g}"
     return (
         f"{kind}: {depth_of(approximation)} levels, {multiplications_of(approximation)} products, {reached} on "
-        f"[{a:g}, {b:g}]"
+        f"[{a:g}, {b:g}]; a level more where x is no linear form"
     )
 
 

@@ -110,7 +110,10 @@ def test_fits_are_kept():
 
 
 def test_descriptions():
-    assert describe(fit("sigmoid")) == "polynomial of degree 7: 3 levels, 5 products, off by at most 0.019 on [-8, 8]"
+    assert describe(fit("sigmoid")) == (
+        "polynomial of degree 7: 3 levels, 5 products, off by at most 0.019 on [-8, 8]; a level more where x is no "
+        "linear form"
+    )
     text = describe(fit("sigmoid", (-200, 200), max_abs_error=1e-3))
     assert re.search(r"^\d cubics .* no polynomial of degree up to 127 .*: \d+ levels, \d+ products", text)
     text = describe(fit("inverse", (1e-4, 1.0), max_abs_error=1e-6))
