@@ -486,3 +486,9 @@ def test_texts_of_a_file(tmp_path: Path) -> None:
     file.write_bytes(b"title,text\n\xff,b\n")
     with pytest.raises(DataError, match="UTF-8"):
         read_texts(file)
+
+
+@pytest.mark.parametrize("size", [1e-300, 3e-162, 1.0, 1e200])
+def test_lengths_of_any_size(size):
+    found = unit(size * np.array([[3.0, 4.0], [0.0, 0.0]]))
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-15)

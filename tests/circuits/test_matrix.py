@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from params import insecure_pairs, insecure_single_digit, insecure_small
 from ckks import EncryptedVector, error_bound, expected_error, kernels
 from ckks.circuits import LinearMap
 from ckks.circuits.diagonals import diagonals_of, packed, schedule
+from ckks.circuits.encoded import MOST_KEPT
 from ckks.errors import DomainError, LevelError, MissingKey, ParameterError, RangeError, SlotError
 from ckks.scheme.meta import meta_of
 
@@ -311,3 +313,21 @@ def test_refusals():
         LinearMap.of_diagonals({0: np.ones(4), 4: np.ones(4)})
     with pytest.raises(TypeError, match="expected a Ciphertext"):
         linear.apply(kit.evaluator, x)
+
+
+def test_diagonals_are_copied():
+    given = np.ones(8)
+    linear, kit = LinearMap.of_diagonals({0: given}), make_kit(insecure_small(64), rotations=[])
+    given[:] = 5
+    x = kit.encrypt(np.full(8, 0.25), slots=8)
+    y = linear.apply(kit.evaluator, x)
+    assert kit.error(y, np.full(8, 0.25)) <= error_bound(y)
+
+
+def test_scales_of_strangers_do_not_fill_the_memory():
+    kit = make_kit(insecure_small(64), rotations=[])
+    linear = LinearMap.of_diagonals({0: np.ones(8)})
+    x = kit.encrypt(np.full(8, 0.25), slots=8)
+    for k in range(MOST_KEPT + 4):
+        linear.apply(kit.evaluator, kit.evaluator.with_scale(x, meta_of(x).scale * (1 + Decimal(k) / 1000)))
+    assert len(linear._encoded._kept) == MOST_KEPT

@@ -31,6 +31,7 @@ BAD = [
     (plain.number, ("1", "x")),
     (plain.number, (float("nan"), "x")),
     (plain.number, (float("-inf"), "x")),
+    (plain.number, (10**400, "x")),
     (plain.whole, (True, "x", 0, 5)),
     (plain.whole, (1.0, "x", 0, 5)),
     (plain.whole, (6, "x", 0, 5)),

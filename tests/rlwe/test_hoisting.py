@@ -119,3 +119,15 @@ def test_refusals():
     low = type(top)(params, top.words[:1, :, : len(params.extended_basis(0))], 0)
     with pytest.raises(LevelError):
         lifted_automorphisms(ct, (G,), EvaluationKeys(params, None, {G: low}))
+
+
+def test_keys_of_other_parameters_are_refused():
+    params, _, _, ct = toy("one prime")
+    foreign = toy("one digit")[2]
+    lifted = lift(ct)
+    for call in (
+        lambda: lifted_automorphisms(ct, (G,), foreign),
+        lambda: turn_lifted(params, ct.level, lifted, G, foreign),
+    ):
+        with pytest.raises(BasisMismatch, match="other parameters"):
+            call()

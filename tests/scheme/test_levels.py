@@ -253,3 +253,14 @@ def test_plain_values_join_waiting_products(make, backend):
         assert kit.error(result, wanted) <= error_bound(result) + 2.0**-44  # decoding: two transforms in double
         lower = kit.evaluator.rescale(result)
         assert kit.error(lower, wanted) <= error_bound(lower) + 2.0**-44
+
+
+def test_waiting_products_that_cannot_meet_name_the_depth_that_would_do():
+    """Their scales differ in the last digits, and a rescale leads them to level 0, where nothing can be aligned."""
+    kit = make_kit(insecure_small(64, depth=2))
+    e, x = kit.evaluator, kit.encrypt([0.5])
+    low, dropped = e.bring(x, 1), e.drop(x, 1)
+    one, other = e.relinearise(e.tensor(low, low)), e.relinearise(e.tensor(low, dropped))
+    assert meta_of(one).scale != meta_of(other).scale
+    with pytest.raises(LevelError, match="for_depth"):
+        e.add(one, other)
