@@ -58,6 +58,17 @@ def test_calls_of_a_kind_are_counted_together():
     ]
 
 
+def test_calls_arrive_whole_however_many_threads_there_are():
+    kit, seen = make_kit(insecure_small()), []
+    x = kit.encrypt(np.zeros((2, kit.params.slots)))
+    for count in (1, 3):
+        with kernels.threads(count), recording() as recorder:
+            circuit(kit, x)
+            assert kernels.num_threads() == 1
+        seen.append([(call.name, call.arguments[-1], times) for call, times in recorder.calls if call.name in _LOOPS])
+    assert seen[0] == seen[1] and seen[0]
+
+
 def test_other_threads_go_on_computing():
     kit, found = make_kit(insecure_small()), []
     x = kit.encrypt([0.25, 0.5])
