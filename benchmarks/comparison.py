@@ -26,10 +26,10 @@ import ckks
 from benchmarks.machine import processor
 from benchmarks.peers.report import replace_between
 from ckks import CKKSParams
-from ckks.circuits.comparison import Operation, depth_of
-from ckks.circuits.composite import Composite, classical_composite, minimax_composite
-from ckks.circuits.deciding import evaluate_composite
-from ckks.circuits.odd_minimax import least_degree
+from ckks.circuits.comparison.composite import Composite, classical_composite, minimax_composite
+from ckks.circuits.comparison.deciding import evaluate_composite
+from ckks.circuits.comparison.odd_minimax import least_degree
+from ckks.circuits.comparison.operations import Operation, depth_of
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "comparison.md"
 DEPTHS = "<!-- depths: python -m benchmarks.comparison --write -->", "<!-- end of depths -->"

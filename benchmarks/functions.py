@@ -27,11 +27,11 @@ import ckks
 from benchmarks.machine import processor
 from benchmarks.peers.report import replace_between
 from ckks.circuits import evaluate_per_slot, evaluate_polynomial, evaluate_polynomials
-from ckks.circuits.catalogue import CATALOGUE
-from ckks.circuits.functions import Approximation, depth_of, evaluate_function, fit, multiplications_of
-from ckks.circuits.newton import Newton
-from ckks.circuits.plan import evaluation_plan, shared_plans
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.functions.catalogue import CATALOGUE
+from ckks.circuits.functions.choice import Approximation, depth_of, evaluate_function, fit, multiplications_of
+from ckks.circuits.functions.newton import Newton
+from ckks.circuits.polynomials.plan import evaluation_plan, shared_plans
+from ckks.circuits.polynomials.polynomial import Polynomial
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "functions.md"
 MARKS = "<!-- table: python -m benchmarks.functions --write -->", "<!-- end of functions -->"

@@ -26,9 +26,9 @@ from rich.table import Table
 from benchmarks.machine import processor
 from benchmarks.peers.report import replace_between
 from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, error_bound, expected_error, kernels
-from ckks.circuits.matrix import Keys, LinearMap
-from ckks.circuits.products import MatrixProduct
-from ckks.circuits.statistics import covariance, covariance_rotations
+from ckks.circuits.linear.matrix import Keys, LinearMap
+from ckks.circuits.linear.products import MatrixProduct
+from ckks.circuits.linear.statistics import covariance, covariance_rotations
 from ckks.rlwe import Ciphertext
 from ckks.scheme.meta import meta_of
 

@@ -36,7 +36,7 @@ from churn.process import ServiceProcess
 from churn.similarity import QUERY, QUERY_SCALE, index_parameters
 from churn.texts import make_resumes, make_vacancies
 from ckks import kernels
-from ckks.circuits.similarity import (
+from ckks.circuits.linear.similarity import (
     PlainVectors,
     encrypted_similarities,
     packed,

@@ -27,7 +27,7 @@ from churn.index import MOST_DIMENSIONS, MOST_ITEMS
 from churn.scoring import Usage
 from churn.similarity import QUERY, SIMILARITY
 from churn.vectors import unit
-from ckks.circuits.similarity import block_rows, repeated, unpacked
+from ckks.circuits.linear.similarity import block_rows, repeated, unpacked
 
 __all__ = ["KnownIndex", "Matches", "best", "match", "same_up_to_ties"]
 

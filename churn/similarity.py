@@ -2,7 +2,7 @@
 
 `Similarity` is a `churn.index.VectorIndex` ready to be hosted, as `churn.circuit.Score` is for a model:
 
-    query    one ciphertext, a vector of length 1 again and again in its slots (`ckks.circuits.similarity`)
+    query    one ciphertext, a vector of length 1 again and again in its slots (`ckks.circuits.linear.similarity`)
     answer   a batch of ciphertexts, two similarities in each slot, in one limb
 
 Answers are flooded like scores are. The query comes at a scale of 2^72, the vectors are encoded at 2^24; their products
@@ -30,7 +30,7 @@ from churn.hosting.model import Flooding, Layout, Output
 from churn.hosting.protocol import ANSWERS
 from churn.hosting.work.rehearsal import Rehearsal
 from churn.index import LONGEST, VectorIndex
-from ckks.circuits.similarity import PlainVectors, block_rows, plain_similarities, rotation_steps
+from ckks.circuits.linear.similarity import PlainVectors, block_rows, plain_similarities, rotation_steps
 from ckks.rlwe import Ciphertext
 from ckks.scheme import CKKSParams, Encoder, Evaluator, Meta
 

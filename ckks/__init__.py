@@ -33,9 +33,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ckks.circuits.approximation import approximate
-    from ckks.circuits.matrix import LinearMap
-    from ckks.circuits.polynomials import Polynomial
+    from ckks.circuits.linear.matrix import LinearMap
+    from ckks.circuits.polynomials.approximation import approximate
+    from ckks.circuits.polynomials.polynomial import Polynomial
     from ckks.functions import function, sigmoid
     from ckks.planning import Plan, plan
     from ckks.ring import Rng
@@ -56,14 +56,14 @@ _HOME = {
     "EvaluationKeys": "ckks.rlwe",
     "Evaluator": "ckks.scheme",
     "KeyGenerator": "ckks.rlwe.secret",
-    "LinearMap": "ckks.circuits.matrix",
+    "LinearMap": "ckks.circuits.linear.matrix",
     "Plaintext": "ckks.rlwe",
     "Plan": "ckks.planning",
-    "Polynomial": "ckks.circuits.polynomials",
+    "Polynomial": "ckks.circuits.polynomials.polynomial",
     "PublicKey": "ckks.rlwe",
     "Rng": "ckks.ring",
     "SecretKey": "ckks.rlwe.secret",
-    "approximate": "ckks.circuits.approximation",
+    "approximate": "ckks.circuits.polynomials.approximation",
     "error_bound": "ckks.scheme.meta",
     "expected_error": "ckks.scheme.meta",
     "function": "ckks.functions",

@@ -3,7 +3,7 @@
     top = ckks.comparisons.maximum(x, y, alpha=8, radius=4)       # 8 bits: differences from 8/2^8 up are told apart
     hits = ckks.comparisons.threshold(scores, 0.8, alpha=10)      # 1 above, 0 below, 1/2 at the threshold
 
-What all of them share (`ckks.circuits.comparison` has the details):
+What all of them share (`ckks.circuits.comparison.operations` has the details):
 
 alpha      the resolution: with values declared within +-radius, differences of 2^-alpha of their largest possible size
            (radius for sign, step and absolute, radius + |at| for a threshold, 2 radius for two values) are decided;
@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ckks.circuits import comparison
-from ckks.circuits.composite import Composite, minimax_composite
+from ckks.circuits.comparison import operations as comparison
+from ckks.circuits.comparison.composite import Composite, minimax_composite
 from ckks.vector import EncryptedVector, normalised
 
 __all__ = ["absolute", "argmax", "compare", "largest", "maximum", "minimum", "sign", "step", "threshold"]

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.functions import Approximation, describe, evaluate_function, fit
-from ckks.circuits.plan import check_alike
-from ckks.circuits.polynomial import evaluate_per_slot, evaluate_polynomials
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.functions.choice import Approximation, describe, evaluate_function, fit
+from ckks.circuits.polynomials.evaluation import evaluate_per_slot, evaluate_polynomials
+from ckks.circuits.polynomials.plan import check_alike
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.rlwe import Ciphertext
 from ckks.vector import EncryptedVector, normalised
 

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ckks.circuits import slots as _slots
-from ckks.circuits import statistics as _statistics
-from ckks.circuits.matrix import LinearMap
-from ckks.circuits.products import MatrixProduct
-from ckks.circuits.slots import permutation, sum_rotations, transposition
-from ckks.circuits.statistics import covariance_rotations, total_rotations
+from ckks.circuits.linear import slots as _slots
+from ckks.circuits.linear import statistics as _statistics
+from ckks.circuits.linear.matrix import LinearMap
+from ckks.circuits.linear.products import MatrixProduct
+from ckks.circuits.linear.slots import permutation, sum_rotations, transposition
+from ckks.circuits.linear.statistics import covariance_rotations, total_rotations
 from ckks.errors import BasisMismatch, SlotError
 from ckks.scheme.meta import meta_of
 from ckks.vector import EncryptedVector
@@ -100,7 +100,7 @@ def variance(table: EncryptedVector, *, ddof: int = 0) -> EncryptedVector:
 
 
 def covariance(table: EncryptedVector, *, ddof: int = 0) -> EncryptedVector:
-    """Return the covariances of a table (d columns, n rows): three levels; see `circuits.statistics.covariance`.
+    """Return the covariances of a table (d columns, n rows): three levels; see `circuits.linear.statistics.covariance`.
 
     One ciphertext of w^2 values, w the power of two from d: `decrypt(...).reshape(w, w)[:d, :d]`.
     """

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.matrix import LinearMap
-from ckks.circuits.polynomial import evaluate_normalised, evaluate_polynomial
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.linear.matrix import LinearMap
+from ckks.circuits.polynomials.evaluation import evaluate_normalised, evaluate_polynomial
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.errors import SlotError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator, precision_bits

@@ -17,8 +17,8 @@ from math import ceil, log2
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.approximation import Method, approximate, logistic
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.polynomials.approximation import Method, approximate, logistic
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.errors import ModelError, ParameterError
 from ckks.ml.network import Layer, Network
 from ckks.ml.schema import Schema

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.polynomial import evaluate_normalised
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.polynomials.evaluation import evaluate_normalised
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.errors import ModelError
 from ckks.ml import plain
 from ckks.ml.layers import groups, join, linear

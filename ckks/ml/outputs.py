@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.approximation import logistic
+from ckks.circuits.polynomials.approximation import logistic
 from ckks.errors import ModelError
 from ckks.ml import plain
 

@@ -1,7 +1,8 @@
 """The comparison that trees are made of: 1 for x > 0, 0 for x < 0, and anything between near 0.
 
 `comparison(resolution, error)` chooses one; `Forest` knows of it only what `Comparison` says. It is a composite of
-`circuits.composite`, whose noise is stated for decided values: what is not decided does not matter, or is not promised.
+`circuits.comparison.composite`, whose noise is stated for decided values: what is not decided does not matter, or is
+not promised.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from math import log2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.composite import Composite, minimax_composite
-from ckks.circuits.deciding import decide
+from ckks.circuits.comparison.composite import Composite, minimax_composite
+from ckks.circuits.comparison.deciding import decide
 from ckks.errors import ModelError, ParameterError, RangeError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator

@@ -16,7 +16,7 @@ from benchmarks.comparison import (
     markdown,
     operations,
 )
-from ckks.circuits.composite import minimax_composite
+from ckks.circuits.comparison.composite import minimax_composite
 
 ALPHAS, ERROR = [8, 12, 16], 2.0**-20
 

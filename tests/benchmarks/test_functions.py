@@ -13,9 +13,9 @@ from params import insecure_small
 
 from benchmarks.functions import HEADS, MARKS, PAGE, Machinery, Timed, cells, composed_degree, inputs, measure
 from ckks.circuits import approximate, logistic
-from ckks.circuits.extension import Extension
-from ckks.circuits.functions import fit
-from ckks.circuits.newton import Newton
+from ckks.circuits.functions.choice import fit
+from ckks.circuits.functions.extension import Extension
+from ckks.circuits.functions.newton import Newton
 
 
 def test_the_page_has_a_place_for_the_table():

@@ -32,7 +32,7 @@ from churn.similarity import QUERY, QUERY_SCALE, Similarity, index_parameters
 from churn.texts import Text, make_resumes, make_vacancies, read_texts
 from churn.vectors import read_vectors, unit, write_vectors
 from ckks import CKKSParams, Encryptor, Evaluator, KeyGenerator
-from ckks.circuits.similarity import repeated, rotation_steps
+from ckks.circuits.linear.similarity import repeated, rotation_steps
 
 DIMENSION = 6
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckks.circuits.approximation import (
+from ckks.circuits.polynomials.approximation import (
     approximate,
     chebyshev_interpolant,
     least_squares,
     logistic,
     minimax,
 )
-from ckks.circuits.measure import maximum_error
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.polynomials.measure import maximum_error
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.errors import ParameterError, RangeError
 
 # Minimax fits of the sigmoid on [-B, B]: B -> degree -> (error, coefficients of (x/B)^1, 3, 5, 7), as text, so

@@ -12,10 +12,10 @@ from kit import Kit, make_kit
 from params import insecure_small
 
 from ckks import EncryptedVector, comparisons, error_bound, expected_error
-from ckks.circuits import comparison as on
-from ckks.circuits.composite import Composite, classical_composite, minimax_composite
-from ckks.circuits.deciding import decide, evaluate_composite, noise_profile, rounding_gain
-from ckks.circuits.plan import evaluation_plan
+from ckks.circuits.comparison import operations as on
+from ckks.circuits.comparison.composite import Composite, classical_composite, minimax_composite
+from ckks.circuits.comparison.deciding import decide, evaluate_composite, noise_profile, rounding_gain
+from ckks.circuits.polynomials.plan import evaluation_plan
 from ckks.circuits.promises import listening
 from ckks.errors import LevelError, ParameterError, PrecisionWarning, RangeError, SlotError
 from ckks.rlwe import Noise

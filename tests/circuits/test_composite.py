@@ -11,16 +11,16 @@ import pytest
 from numpy.polynomial import chebyshev
 
 from ckks.circuits import Polynomial, evaluation_plan
-from ckks.circuits.composite import (
+from ckks.circuits.comparison.composite import (
     Composite,
     classical_composite,
     compose,
     default_margin,
     minimax_composite,
 )
-from ckks.circuits.degrees import stage_margin
-from ckks.circuits.odd_minimax import LEAST_ERROR, asymptotic_error, least_degree, odd_minimax, value_range
-from ckks.circuits.plan import execute
+from ckks.circuits.comparison.degrees import stage_margin
+from ckks.circuits.comparison.odd_minimax import LEAST_ERROR, asymptotic_error, least_degree, odd_minimax, value_range
+from ckks.circuits.polynomials.plan import execute
 from ckks.errors import ParameterError, RangeError
 
 ULP = 2.0**-40

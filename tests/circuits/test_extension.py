@@ -11,7 +11,7 @@ from params import insecure_small
 
 from ckks import error_bound, expected_error
 from ckks.circuits import Polynomial, logistic
-from ckks.circuits.extension import Extension, evaluate_extension, extend
+from ckks.circuits.functions.extension import Extension, evaluate_extension, extend
 from ckks.circuits.promises import listening
 from ckks.errors import LevelError, ParameterError, RangeError
 from ckks.scheme.meta import meta_of

@@ -14,11 +14,11 @@ from params import insecure_small
 
 from ckks import EncryptedVector, error_bound, expected_error, functions
 from ckks.circuits import Polynomial, approximate, chebyshev_interpolant
-from ckks.circuits.catalogue import CATALOGUE
-from ckks.circuits.extension import Extension
-from ckks.circuits.functions import depth_of, describe, evaluate_function, fit, multiplications_of
-from ckks.circuits.newton import Newton
-from ckks.circuits.plan import evaluation_plan
+from ckks.circuits.functions.catalogue import CATALOGUE
+from ckks.circuits.functions.choice import depth_of, describe, evaluate_function, fit, multiplications_of
+from ckks.circuits.functions.extension import Extension
+from ckks.circuits.functions.newton import Newton
+from ckks.circuits.polynomials.plan import evaluation_plan
 from ckks.circuits.promises import listening
 from ckks.errors import LevelError, ParameterError, RangeError
 

@@ -12,8 +12,8 @@ from params import insecure_pairs, insecure_single_digit, insecure_small
 
 from ckks import EncryptedVector, error_bound, expected_error, kernels
 from ckks.circuits import LinearMap
-from ckks.circuits.diagonals import diagonals_of, packed, schedule
-from ckks.circuits.encoded import MOST_KEPT
+from ckks.circuits.linear.diagonals import diagonals_of, packed, schedule
+from ckks.circuits.linear.encoded import MOST_KEPT
 from ckks.errors import DomainError, LevelError, MissingKey, ParameterError, RangeError, SlotError
 from ckks.scheme.meta import meta_of
 

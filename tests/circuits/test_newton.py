@@ -11,7 +11,7 @@ from params import insecure_small
 
 from ckks import error_bound, expected_error
 from ckks.circuits import Polynomial, chebyshev_interpolant
-from ckks.circuits.newton import Newton, evaluate_newton, refine
+from ckks.circuits.functions.newton import Newton, evaluate_newton, refine
 from ckks.circuits.promises import listening
 from ckks.errors import LevelError, ParameterError, RangeError
 from ckks.rlwe import Noise

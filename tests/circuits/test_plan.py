@@ -12,10 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckks.circuits.approximation import logistic, minimax
-from ckks.circuits.plan import Plan, check_alike, evaluation_plan, execute, per_slot_plans, shared_plans
-from ckks.circuits.polynomials import Polynomial
-from ckks.circuits.powers import (
+from ckks.circuits.polynomials.approximation import logistic, minimax
+from ckks.circuits.polynomials.plan import (
+    EvaluationPlan,
+    check_alike,
+    evaluation_plan,
+    execute,
+    per_slot_plans,
+    shared_plans,
+)
+from ckks.circuits.polynomials.polynomial import Polynomial
+from ckks.circuits.polynomials.powers import (
     COST_PRODUCT,
     COST_RELINEARISE,
     COST_RESCALE,
@@ -50,7 +57,7 @@ def multiply(p: dict[int, Fraction], q: dict[int, Fraction], basis: str) -> dict
     return out
 
 
-def simulate(plan: Plan) -> tuple[int, dict[int, Fraction]]:
+def simulate(plan: EvaluationPlan) -> tuple[int, dict[int, Fraction]]:
     """Walk a plan symbolically: least depth of the result in rescales, and its exact coefficients.
 
     One rescale per power; one per block, shared by its products and its coefficient multiplications.
@@ -331,7 +338,7 @@ def test_magnitudes_bound_the_values(degree, basis):
     assert plan.blocks[-1].magnitude == sum(p.coefficients)
     x = np.linspace(-1, 1, 101)
     for position, block in enumerate(plan.blocks):
-        part = Plan(plan.basis, plan.center, plan.radius, plan.powers, plan.blocks[: position + 1])
+        part = EvaluationPlan(plan.basis, plan.center, plan.radius, plan.powers, plan.blocks[: position + 1])
         assert np.abs(execute(part, x)).max() <= block.magnitude * (1 + 2.0**-40)
 
 

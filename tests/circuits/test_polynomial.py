@@ -19,7 +19,7 @@ from ckks.circuits import (
     evaluate_polynomials,
     logistic,
 )
-from ckks.circuits.powers import least_depth
+from ckks.circuits.polynomials.powers import least_depth
 from ckks.errors import LevelError, MissingKey, ParameterError, RangeError, SlotError
 from ckks.scheme.meta import meta_of
 from ckks.vector import polynomial as apply_polynomial

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckks.circuits.polynomials import Polynomial, check_degree, check_interval
+from ckks.circuits.polynomials.polynomial import Polynomial, check_degree, check_interval
 from ckks.errors import HEError, ParameterError, RangeError
 
 ULP = 2.0**-52

@@ -11,8 +11,8 @@ from params import insecure_small
 
 from ckks import CKKSParams, expected_error
 from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
-from ckks.circuits.plan import evaluation_plan
-from ckks.circuits.propagation import expected_std, sensitivities
+from ckks.circuits.polynomials.plan import evaluation_plan
+from ckks.circuits.polynomials.propagation import expected_std, sensitivities
 from ckks.rlwe import Noise
 from ckks.scheme.meta import meta_of
 

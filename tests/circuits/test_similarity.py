@@ -8,8 +8,7 @@ from kit import Kit, kit_for, make_kit
 from params import insecure_small
 
 from ckks import kernels
-from ckks.circuits.promises import listening
-from ckks.circuits.similarity import (
+from ckks.circuits.linear.similarity import (
     PlainVectors,
     block_rows,
     encrypted_similarities,
@@ -21,6 +20,7 @@ from ckks.circuits.similarity import (
     unpacked,
     weighted_similarities,
 )
+from ckks.circuits.promises import listening
 from ckks.errors import BasisMismatch, HEError, LevelError, MissingKey, ParameterError, RangeError, SlotError
 from ckks.rlwe import EvaluationKeys, Noise
 from ckks.scheme import Encoder, Evaluator, error_bound, expected_error

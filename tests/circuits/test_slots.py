@@ -10,7 +10,7 @@ from kit import Kit, make_kit
 from params import insecure_small
 
 from ckks import error_bound
-from ckks.circuits.slots import keep, permutation, repeating, sum_apart, sum_rotations, transposition
+from ckks.circuits.linear.slots import keep, permutation, repeating, sum_apart, sum_rotations, transposition
 from ckks.errors import SlotError
 from ckks.scheme.meta import meta_of
 

@@ -10,7 +10,7 @@ from kit import Kit, at_the_ends, make_kit
 from params import insecure_small
 
 from ckks import error_bound
-from ckks.circuits.statistics import (
+from ckks.circuits.linear.statistics import (
     centred,
     covariance,
     covariance_rotations,

@@ -26,7 +26,7 @@ ALLOWED = {
     "churn/hosting/work/child.py": {"subprocess"},
     "churn/process.py": {"subprocess"},
     "ckks/__init__.py": {"import_module"},
-    "ckks/circuits/remez.py": {"system"},
+    "ckks/circuits/polynomials/remez.py": {"system"},
     "ckks/kernels/_numba/source.py": {"ctypes"},
     "ckks/ml/__init__.py": {"import_module"},
     "ckks/kernels/native_backend.py": {"importlib.import_module"},

@@ -1,10 +1,10 @@
 """Which degrees a composite for the sign should have: least depth first, then least cost; no cryptography.
 
-Let A = atanh t describe the interval [t, 1] (`circuits.composite`): the best odd polynomial of degree n has an error
-e = exp(-2 A') there and leaves [tanh A', 1]. For small A, A'/A tends to a constant near n; for large A to (n + 1)/2; in
-between it varies slowly. So log(A'/A) is tabulated over log A for each degree, by some 30 best polynomials, and read by
-cubic interpolation: good to 4e-4 of A' at worst. With that a step of the search costs microseconds instead of the
-milliseconds of an exchange, and what it finds is made, and measured, with true best polynomials.
+Let A = atanh t describe the interval [t, 1] (`circuits.comparison.composite`): the best odd polynomial of degree n has
+an error e = exp(-2 A') there and leaves [tanh A', 1]. For small A, A'/A tends to a constant near n; for large A to (n +
+1)/2; in between it varies slowly. So log(A'/A) is tabulated over log A for each degree, by some 30 best polynomials,
+and read by cubic interpolation: good to 4e-4 of A' at worst. With that a step of the search costs microseconds instead
+of the milliseconds of an exchange, and what it finds is made, and measured, with true best polynomials.
 
 The search is exact, given the table. The larger A, the better for everything that follows, so at every depth only the
 sequences that no other beats in both cost and A are kept. Backwards, `_needed` is the least A from which the remaining
@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from ckks.circuits.odd_minimax import LEAST_ERROR, odd_minimax
-from ckks.circuits.plan import evaluation_plan
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.comparison.odd_minimax import LEAST_ERROR, odd_minimax
+from ckks.circuits.polynomials.plan import evaluation_plan
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.errors import ParameterError
 
 __all__ = ["DEGREES", "LARGEST_DEPTH", "best_degrees", "cost_of", "gained", "stage_margin"]
@@ -40,7 +40,7 @@ def stage_margin(margin: float, low: float) -> float:
 
 @lru_cache(maxsize=64)
 def cost_of(degree: int) -> tuple[int, int]:
-    """(depth, `Plan.cost`) of a dense odd polynomial, without coefficients that cancel."""
+    """(depth, `EvaluationPlan.cost`) of a dense odd polynomial, without coefficients that cancel."""
     c = [(k % 2) / (k + 0.3) for k in range(degree + 1)]
     plan = evaluation_plan(Polynomial(tuple(c)))
     return plan.depth, plan.cost

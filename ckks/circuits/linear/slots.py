@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ckks.circuits.diagonals import doublings
-from ckks.circuits.matrix import Keys, LinearMap
+from ckks.circuits.linear.diagonals import doublings
+from ckks.circuits.linear.matrix import Keys, LinearMap
 from ckks.errors import SlotError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator

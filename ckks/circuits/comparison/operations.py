@@ -1,4 +1,5 @@
-"""Comparisons of encrypted numbers: sign, step, threshold, maximum, argmax; by composites of `circuits.composite`.
+"""Comparisons of encrypted numbers: sign, step, threshold, maximum, argmax; by composites of
+`circuits.comparison.composite`.
 
 All of them rest on the sign of a difference, and that is decided only when the difference is not too small. For a
 composite of resolution t and error e (`minimax_composite(alpha, e)` has t = 2^-alpha), and values declared to lie
@@ -13,9 +14,9 @@ Levels. Composites work on [-1, 1]. Differences within w <= 1 are multiplied by 
 (the resolution is then t/floor(1/w)); w > 1 takes one level for the division. `depth_of` adds everything up.
 
 Errors. The expected error of a result is that of decided values against the same composite in the clear; what the
-composite is off by is known beforehand, and part of the error bound. `circuits.deciding` says why it is not what plain
-propagation would give. Noise should stay below the composite's margin, 2^-(alpha + 5)
-unless chosen otherwise; a PrecisionWarning says when it may not.
+composite is off by is known beforehand, and part of the error bound. `circuits.comparison.deciding` says why it is not
+what plain propagation would give. Noise should stay below the composite's margin, 2^-(alpha + 5) unless chosen
+otherwise; a PrecisionWarning says when it may not.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ckks import kernels
-from ckks.circuits.composite import Composite
-from ckks.circuits.deciding import UNBOUNDED, Decision, decide
+from ckks.circuits.comparison.composite import Composite
+from ckks.circuits.comparison.deciding import UNBOUNDED, Decision, decide
 from ckks.circuits.promises import promise
 from ckks.errors import ParameterError, RangeError, SlotError
 from ckks.rlwe import Ciphertext, Noise

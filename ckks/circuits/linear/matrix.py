@@ -22,8 +22,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ckks import kernels
-from ckks.circuits.diagonals import GIANT, PRODUCT, Diagonals, Schedule, diagonals_of, doublings, packed, schedule
-from ckks.circuits.encoded import EncodedDiagonals
+from ckks.circuits.linear.diagonals import (
+    GIANT,
+    PRODUCT,
+    Diagonals,
+    Schedule,
+    diagonals_of,
+    doublings,
+    packed,
+    schedule,
+)
+from ckks.circuits.linear.encoded import EncodedDiagonals
 from ckks.errors import DomainError, ParameterError, SlotError
 from ckks.kernels import Words
 from ckks.rlwe import Ciphertext, Noise

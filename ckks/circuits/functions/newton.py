@@ -29,12 +29,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.approximation import MAX_DEGREE, chebyshev_interpolant
-from ckks.circuits.measure import Function, Reals, maximum_distance
-from ckks.circuits.plan import evaluation_plan
-from ckks.circuits.polynomial import evaluate_normalised, normalise
-from ckks.circuits.polynomials import Polynomial, check_interval
-from ckks.circuits.powers import least_depth
+from ckks.circuits.polynomials.approximation import MAX_DEGREE, chebyshev_interpolant
+from ckks.circuits.polynomials.evaluation import evaluate_normalised, normalise
+from ckks.circuits.polynomials.measure import Function, Reals, maximum_distance
+from ckks.circuits.polynomials.plan import evaluation_plan
+from ckks.circuits.polynomials.polynomial import Polynomial, check_interval
+from ckks.circuits.polynomials.powers import least_depth
 from ckks.circuits.promises import promise
 from ckks.errors import ParameterError, RangeError
 from ckks.rlwe import Ciphertext, Noise

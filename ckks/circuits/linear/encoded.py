@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 
 from ckks import kernels
-from ckks.circuits.diagonals import Diagonals, Schedule
+from ckks.circuits.linear.diagonals import Diagonals, Schedule
 from ckks.kernels import Words
 from ckks.rlwe import Noise
 from ckks.scheme import CKKSParams

@@ -1,4 +1,4 @@
-"""Making plans: splitting polynomials into the powers and blocks of `circuits.steps`; no cryptography.
+"""Making plans: splitting polynomials into the powers and blocks of `circuits.polynomials.steps`; no cryptography.
 
 One polynomial, several of one input that share its powers, or several of one shape that differ by slot.
 """
@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ckks.circuits.division import Row, Rows, degree_of, divide_chebyshev, divide_power, parity_of
-from ckks.circuits.polynomials import Basis, Parity, Polynomial
-from ckks.circuits.powers import (
+from ckks.circuits.polynomials.division import Row, Rows, degree_of, divide_chebyshev, divide_power, parity_of
+from ckks.circuits.polynomials.polynomial import Basis, Parity, Polynomial
+from ckks.circuits.polynomials.powers import (
     COST_PRODUCT,
     COST_RELINEARISE,
     COST_RESCALE,
@@ -24,12 +24,12 @@ from ckks.circuits.powers import (
     depth_of_power,
     least_depth,
 )
-from ckks.circuits.steps import Block, Plan, Power, Product, execute
+from ckks.circuits.polynomials.steps import Block, EvaluationPlan, Power, Product, execute
 from ckks.errors import LevelError, ParameterError
 
 __all__ = [
     "Block",
-    "Plan",
+    "EvaluationPlan",
     "Power",
     "Product",
     "check_alike",
@@ -43,8 +43,8 @@ _SPARSE = 16  # polynomials with at most so many terms are also tried with just 
 
 
 @lru_cache(maxsize=256)
-def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan:
-    """Cheapest plan of the family in `ckks.circuits.powers`, at the given depth or the least.
+def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> EvaluationPlan:
+    """Cheapest plan of the family in `ckks.circuits.polynomials.powers`, at the given depth or the least.
 
     One level more than the least saves up to a third of the key switches; further levels save
     little.
@@ -59,7 +59,7 @@ def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Plan
 
 
 @lru_cache(maxsize=64)
-def per_slot_plans(polynomials: tuple[Polynomial, ...]) -> tuple[Plan, ...]:
+def per_slot_plans(polynomials: tuple[Polynomial, ...]) -> tuple[EvaluationPlan, ...]:
     """One plan per polynomial, of one shape: the same powers, products and terms; only the coefficients differ.
 
     So they can be walked as one, with a vector of coefficients where a plan has a number. The shape is that of a
@@ -72,7 +72,7 @@ def per_slot_plans(polynomials: tuple[Polynomial, ...]) -> tuple[Plan, ...]:
 
 
 @lru_cache(maxsize=64)
-def shared_plans(polynomials: tuple[Polynomial, ...]) -> tuple[Plan, ...]:
+def shared_plans(polynomials: tuple[Polynomial, ...]) -> tuple[EvaluationPlan, ...]:
     """Plans, each at its polynomial's least depth, that use one list of powers: for several functions of one input.
 
     Tried are the union of the powers that each would choose, and each one's own choice completed by 2, 4, 8, ...;
@@ -132,7 +132,7 @@ def _columns(polynomials: tuple[Polynomial, ...]) -> tuple[Rows, float, float, P
     return list(rows), center, radius, parity_of(list(rows))
 
 
-def _plans(polynomials: tuple[Polynomial, ...], depth: int) -> tuple[Plan, ...]:
+def _plans(polynomials: tuple[Polynomial, ...], depth: int) -> tuple[EvaluationPlan, ...]:
     rows, _, _, parity = _columns(polynomials)
     basis = polynomials[0].basis
     candidates = [best_powers(len(rows) - 1, parity, depth, basis)]
@@ -144,13 +144,13 @@ def _plans(polynomials: tuple[Polynomial, ...], depth: int) -> tuple[Plan, ...]:
     return min(plans, key=lambda alike: (alike[0].cost, len(alike[0].blocks)))
 
 
-def _build(polynomials: tuple[Polynomial, ...], depth: int, indices: frozenset[int]) -> tuple[Plan, ...]:
+def _build(polynomials: tuple[Polynomial, ...], depth: int, indices: frozenset[int]) -> tuple[EvaluationPlan, ...]:
     """One plan per polynomial, all of one shape, with these powers at hand."""
     rows, center, radius, _ = _columns(polynomials)
     basis = polynomials[0].basis
     columns = [_scheduled(blocks) for blocks in _Builder(basis, Splitter(indices)).build(rows, depth)]
     powers = _used_powers(columns[0], indices, basis)
-    return tuple(Plan(basis, center, radius, powers, blocks) for blocks in columns)
+    return tuple(EvaluationPlan(basis, center, radius, powers, blocks) for blocks in columns)
 
 
 class _Builder:

@@ -12,8 +12,8 @@ composition of polynomials each of whose arguments is off by up to its margin m_
 cannot be amplified by the later ones; it only moves the argument inside an interval where all values are good. m_1 must
 be well below t_1. Later intervals lie further from 0, and their margins are larger (`stage_margin`).
 
-Degrees. The search for them is in `circuits.degrees`: least depth, then the least `Plan.cost` (products, and mostly key
-switches), over all sequences of the odd degrees up to 31, and 39, 47, 55, 63.
+Degrees. The search for them is in `circuits.comparison.degrees`: least depth, then the least `EvaluationPlan.cost`
+(products, and mostly key switches), over all sequences of the odd degrees up to 31, and 39, 47, 55, 63.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.degrees import DEGREES, LARGEST_DEPTH, best_degrees, stage_margin
-from ckks.circuits.odd_minimax import odd_minimax, value_range
-from ckks.circuits.plan import Plan, evaluation_plan
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.comparison.degrees import DEGREES, LARGEST_DEPTH, best_degrees, stage_margin
+from ckks.circuits.comparison.odd_minimax import odd_minimax, value_range
+from ckks.circuits.polynomials.plan import EvaluationPlan, evaluation_plan
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.errors import ParameterError, RangeError
 
 __all__ = ["Composite", "classical_composite", "compose", "default_margin", "minimax_composite"]
@@ -72,7 +72,7 @@ class Composite:
         return tuple(stage.degree for stage in self.stages)
 
     @property
-    def plans(self) -> tuple[Plan, ...]:
+    def plans(self) -> tuple[EvaluationPlan, ...]:
         """How each stage is evaluated."""
         return tuple(evaluation_plan(stage) for stage in self.stages)
 

@@ -26,9 +26,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ckks.circuits.measure import Function, Reals, maximum_error, sample, symmetry
-from ckks.circuits.polynomials import Parity, Polynomial, check_degree, check_interval
-from ckks.circuits.remez import minimax
+from ckks.circuits.polynomials.measure import Function, Reals, maximum_error, sample, symmetry
+from ckks.circuits.polynomials.polynomial import Parity, Polynomial, check_degree, check_interval
+from ckks.circuits.polynomials.remez import minimax
 from ckks.errors import ParameterError, RangeError
 
 __all__ = [

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckks import kernels
-from ckks.circuits.matrix import twice_real
-from ckks.circuits.slots import sum_apart, sum_rotations
+from ckks.circuits.linear.matrix import twice_real
+from ckks.circuits.linear.slots import sum_apart, sum_rotations
 from ckks.errors import DomainError, SlotError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.polynomials import Parity, Polynomial
+from ckks.circuits.polynomials.polynomial import Parity, Polynomial
 from ckks.errors import ParameterError, RangeError
 
 __all__ = ["FitError", "Function", "Reals", "maximum_distance", "maximum_error", "rounding_unit", "sample", "symmetry"]

@@ -5,8 +5,8 @@
     evaluate_function(evaluator, x, a)
 
 Three kinds of approximation, in the order in which they are tried: a polynomial, as long as one of degree 127 or less
-is accurate enough, has the fewest levels. Beyond, `circuits.newton` for 1/x, 1/sqrt(x) and sqrt(x) on intervals above
-0, and `circuits.extension` for functions that level off, on intervals symmetric about 0.
+is accurate enough, has the fewest levels. Beyond, `circuits.functions.newton` for 1/x, 1/sqrt(x) and sqrt(x) on
+intervals above 0, and `circuits.functions.extension` for functions that level off, on intervals symmetric about 0.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from ckks.circuits.approximation import MAX_DEGREE, approximate
-from ckks.circuits.catalogue import CATALOGUE, Named
-from ckks.circuits.extension import Extension, evaluate_extension, extend
-from ckks.circuits.measure import Function, Reals, sample, symmetry
-from ckks.circuits.newton import Newton, evaluate_newton, refine
-from ckks.circuits.plan import evaluation_plan
-from ckks.circuits.polynomial import evaluate_normalised, evaluate_polynomial
-from ckks.circuits.polynomials import Polynomial, check_interval
-from ckks.circuits.powers import least_depth
+from ckks.circuits.functions.catalogue import CATALOGUE, Named
+from ckks.circuits.functions.extension import Extension, evaluate_extension, extend
+from ckks.circuits.functions.newton import Newton, evaluate_newton, refine
+from ckks.circuits.polynomials.approximation import MAX_DEGREE, approximate
+from ckks.circuits.polynomials.evaluation import evaluate_normalised, evaluate_polynomial
+from ckks.circuits.polynomials.measure import Function, Reals, sample, symmetry
+from ckks.circuits.polynomials.plan import evaluation_plan
+from ckks.circuits.polynomials.polynomial import Polynomial, check_interval
+from ckks.circuits.polynomials.powers import least_depth
 from ckks.errors import ParameterError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ckks import kernels
-from ckks.circuits.matrix import Keys, LinearMap
+from ckks.circuits.linear.matrix import Keys, LinearMap
 from ckks.errors import ParameterError, SlotError
 from ckks.rlwe import Ciphertext, Noise
 from ckks.scheme import Evaluator

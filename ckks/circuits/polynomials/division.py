@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.polynomials import Parity
+from ckks.circuits.polynomials.polynomial import Parity
 
 __all__ = ["Row", "Rows", "degree_of", "divide_chebyshev", "divide_power", "parity_of"]
 

@@ -44,10 +44,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.polynomials import Basis
-from ckks.circuits.powers import COST_PRODUCT, COST_RELINEARISE, COST_RESCALE, depth_of_power
+from ckks.circuits.polynomials.polynomial import Basis
+from ckks.circuits.polynomials.powers import COST_PRODUCT, COST_RELINEARISE, COST_RESCALE, depth_of_power
 
-__all__ = ["Block", "Plan", "Power", "Product", "execute"]
+__all__ = ["Block", "EvaluationPlan", "Power", "Product", "execute"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EvaluationPlan:
     """Everything needed to evaluate one polynomial; see the module.
 
     basis           what `powers` means: T_k(u) or u^k
@@ -152,7 +152,7 @@ class Plan:
 
     @property
     def cost(self) -> int:
-        """What the search minimises, in tensor products (see `ckks.circuits.powers`)."""
+        """What the search minimises, in tensor products (see `ckks.circuits.polynomials.powers`)."""
         return (
             COST_PRODUCT * self.multiplications
             + COST_RELINEARISE * self.relinearisations
@@ -169,7 +169,7 @@ class Plan:
         return largest * math.log2(self.radius)
 
 
-def execute(plan: Plan, x: ArrayLike) -> NDArray[Any]:
+def execute(plan: EvaluationPlan, x: ArrayLike) -> NDArray[Any]:
     """Evaluate in floating point, any shape, exactly as an encrypted evaluator walks the plan."""
     points = np.asarray(x)
     u = (points - plan.center) / plan.radius

@@ -1,10 +1,10 @@
 """The best odd polynomial for the sign function: 1 on [low, high], hence -1 on [-high, -low]; no cryptography.
 
 The odd Chebyshev polynomials T_1, T_3, ... T_{2k-1} form a Haar system on [low, high] when low > 0, so the exchange
-algorithm (`circuits.remez`) applies to them with k + 1 points, and the levelled error on those points again never
-exceeds the least possible error. Two things make it quick here. The derivative has at most k - 1 positive zeros, which
-are the eigenvalues of a matrix of that size, so all extremes are found without a search; and 1 - p has k sign changes
-on the k + 1 points, so between ends and zeros nothing else is left: the extremes are the next points.
+algorithm (`circuits.polynomials.remez`) applies to them with k + 1 points, and the levelled error on those points again
+never exceeds the least possible error. Two things make it quick here. The derivative has at most k - 1 positive zeros,
+which are the eigenvalues of a matrix of that size, so all extremes are found without a search; and 1 - p has k sign
+changes on the k + 1 points, so between ends and zeros nothing else is left: the extremes are the next points.
 
 The best polynomial rises from 0 to 1 - error on [0, low], without a turn, and then swings between 1 - error and
 1 + error: it stays bounded by 1 + error on all of [-high, high].
@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from ckks.circuits.measure import Reals
+from ckks.circuits.polynomials.measure import Reals
 from ckks.errors import ParameterError, RangeError
 
 __all__ = ["LEAST_ERROR", "OddFit", "asymptotic_error", "least_degree", "odd_minimax", "value_range"]

@@ -27,10 +27,10 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from ckks.circuits.composite import Composite
-from ckks.circuits.plan import Plan, evaluation_plan
-from ckks.circuits.polynomial import evaluate_normalised
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.comparison.composite import Composite
+from ckks.circuits.polynomials.evaluation import evaluate_normalised
+from ckks.circuits.polynomials.plan import EvaluationPlan, evaluation_plan
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.circuits.promises import promise
 from ckks.errors import PrecisionWarning
 from ckks.rlwe import Ciphertext, Noise
@@ -168,7 +168,7 @@ def rounding_gain(stage: Polynomial, low: float) -> float:
     return float(max(_gains(plan, u).max(), _gains(plan, -u).max()))
 
 
-def _gains(plan: Plan, u: NDArray[np.float64]) -> NDArray[np.float64]:
+def _gains(plan: EvaluationPlan, u: NDArray[np.float64]) -> NDArray[np.float64]:
     """The rms error at each u: values with their first-order errors, one row per rescale, forward along the plan."""
     count = len(plan.powers) + len(plan.blocks)
     values: dict[int, NDArray[np.float64]] = {0: np.ones_like(u), 1: u}

@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from ckks.circuits.polynomials import Basis, Parity
+from ckks.circuits.polynomials.polynomial import Basis, Parity
 
 __all__ = [
     "COST_PRODUCT",

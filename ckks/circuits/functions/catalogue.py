@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.approximation import logistic
-from ckks.circuits.measure import Function, Reals
-from ckks.circuits.newton import Kind
+from ckks.circuits.functions.newton import Kind
+from ckks.circuits.polynomials.approximation import logistic
+from ckks.circuits.polynomials.measure import Function, Reals
 
 __all__ = ["CATALOGUE", "Named"]
 
@@ -28,8 +28,8 @@ class Named:
     interval       default; what lies outside is the caller's to rule out
     degree         default, 2^d - 1: the largest at its depth
     max_abs_error  of the default degree on the default interval, rounded up
-    levels_off     it is nearly constant far out on both sides, so that `circuits.extension` applies
-    newton         how `circuits.newton` calls it, if it does
+    levels_off     it is nearly constant far out on both sides, so that `circuits.functions.extension` applies
+    newton         how `circuits.functions.newton` calls it, if it does
     """
 
     f: Function

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ckks.circuits.measure import (
+from ckks.circuits.polynomials.measure import (
     Function,
     Reals,
     maximum_error,
@@ -24,7 +24,7 @@ from ckks.circuits.measure import (
     sample,
     symmetry,
 )
-from ckks.circuits.polynomials import Parity, Polynomial, check_degree, check_interval
+from ckks.circuits.polynomials.polynomial import Parity, Polynomial, check_degree, check_interval
 from ckks.errors import ParameterError
 
 __all__ = ["minimax"]

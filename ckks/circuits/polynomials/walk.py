@@ -6,8 +6,8 @@ of power j needs its coefficient at s q / scale(power j), and a factor block tha
 level l + 1 with scale s q / scale(power k). All additions therefore meet equal scales, each block is relinearised and
 rescaled once, and the result has exactly the canonical scale of its level.
 
-The expected error of the result is that of the worst input (`circuits.propagation`). On the way every value carries
-only what its own rescale and key switch added, as expected error; bounds are carried as everywhere.
+The expected error of the result is that of the worst input (`circuits.polynomials.propagation`). On the way every value
+carries only what its own rescale and key switch added, as expected error; bounds are carried as everywhere.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.propagation import expected_std, sensitivities
-from ckks.circuits.steps import Plan
+from ckks.circuits.polynomials.propagation import expected_std, sensitivities
+from ckks.circuits.polynomials.steps import EvaluationPlan
 from ckks.errors import LevelError
 from ckks.rlwe import Ciphertext, Noise
 from ckks.scheme import Evaluator
@@ -33,7 +33,9 @@ Which = NDArray[np.intp]
 """For each slot, which of several plans of one shape."""
 
 
-def walk(evaluator: Evaluator, u: Ciphertext, alike: Sequence[Plan], which: Which | None = None) -> Ciphertext:
+def walk(
+    evaluator: Evaluator, u: Ciphertext, alike: Sequence[EvaluationPlan], which: Which | None = None
+) -> Ciphertext:
     """Return the value of one plan, or of several of one shape, the slots choosing among their coefficients."""
     plan = alike[0]
     if u.level < plan.depth:
@@ -45,7 +47,7 @@ def walk(evaluator: Evaluator, u: Ciphertext, alike: Sequence[Plan], which: Whic
 def finish(
     evaluator: Evaluator,
     u: Ciphertext,
-    alike: Sequence[Plan],
+    alike: Sequence[EvaluationPlan],
     powers: dict[int, Ciphertext],
     own: dict[int, float],
     which: Which | None = None,
@@ -75,7 +77,9 @@ def _without_std(ct: Ciphertext) -> Ciphertext:
     return ct.with_(noise=Noise(0.0, ct.noise.bound))
 
 
-def powers_of(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> tuple[dict[int, Ciphertext], dict[int, float]]:
+def powers_of(
+    evaluator: Evaluator, u: Ciphertext, plan: EvaluationPlan
+) -> tuple[dict[int, Ciphertext], dict[int, float]]:
     """Return all powers of the plan, none beyond 1 in size, and what each one's error adds to those it is made of.
 
     T_{a+b} = 2 T_a T_b - T_{a-b} is formed before the rescale.
@@ -102,7 +106,9 @@ def powers_of(evaluator: Evaluator, u: Ciphertext, plan: Plan) -> tuple[dict[int
     return powers, own
 
 
-def _targets(evaluator: Evaluator, top: int, plan: Plan, powers: dict[int, Ciphertext]) -> list[tuple[int, Decimal]]:
+def _targets(
+    evaluator: Evaluator, top: int, plan: EvaluationPlan, powers: dict[int, Ciphertext]
+) -> list[tuple[int, Decimal]]:
     """(level, scale) at which each block is due, from the result back."""
     params = evaluator.params
     targets: dict[int, tuple[int, Decimal]] = {}
@@ -123,7 +129,7 @@ def _raw_scale(evaluator: Evaluator, level: int, scale: Decimal) -> Decimal:
 
 def _block(
     evaluator: Evaluator,
-    alike: Sequence[Plan],
+    alike: Sequence[EvaluationPlan],
     position: int,
     target: tuple[int, Decimal],
     powers: dict[int, Ciphertext],

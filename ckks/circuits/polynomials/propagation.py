@@ -26,7 +26,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ckks.circuits.plan import Plan
+from ckks.circuits.polynomials.plan import EvaluationPlan
 
 __all__ = ["Sensitivities", "expected_std", "sensitivities"]
 
@@ -50,7 +50,7 @@ class Sensitivities:
 
 
 @lru_cache(maxsize=256)
-def sensitivities(plan: Plan) -> Sensitivities:
+def sensitivities(plan: EvaluationPlan) -> Sensitivities:
     """Differentiate a plan's result by everything that it is made of.
 
     The grid has the 8 n + 1 points cos(j pi / 8n) for degree n. A polynomial of degree n is nowhere larger than
@@ -95,7 +95,9 @@ def sensitivities(plan: Plan) -> Sensitivities:
     return Sensitivities(of_input, by_power, tuple(by_block), largest)
 
 
-def expected_std(plan: Plan, of_input: float, of_powers: Mapping[int, float], of_blocks: Sequence[float]) -> float:
+def expected_std(
+    plan: EvaluationPlan, of_input: float, of_powers: Mapping[int, float], of_blocks: Sequence[float]
+) -> float:
     """Deviation of the result at the worst u, from the deviations of u and of what each step adds by itself.
 
     All in units of the values. Powers that the plan does not use do not count.

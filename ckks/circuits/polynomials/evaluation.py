@@ -1,4 +1,5 @@
-"""Evaluating polynomials on ciphertexts, by the plans of `circuits.plan` and the walk of `circuits.walk`.
+"""Evaluating polynomials on ciphertexts, by the plans of `circuits.polynomials.plan` and the walk of
+`circuits.polynomials.walk`.
 
 Several polynomials of one input share its powers (`evaluate_polynomials`); with vectors in place of coefficients, each
 slot has a polynomial of its own (`evaluate_per_slot`).
@@ -13,10 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ckks.circuits.plan import Plan, check_alike, evaluation_plan, per_slot_plans, shared_plans
-from ckks.circuits.polynomials import Polynomial
+from ckks.circuits.polynomials.plan import EvaluationPlan, check_alike, evaluation_plan, per_slot_plans, shared_plans
+from ckks.circuits.polynomials.polynomial import Polynomial
+from ckks.circuits.polynomials.walk import Which, finish, powers_of, walk
 from ckks.circuits.promises import promise
-from ckks.circuits.walk import Which, finish, powers_of, walk
 from ckks.errors import ParameterError, SlotError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
@@ -45,8 +46,8 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
         polynomial: in either basis.
 
     The plan works on u = (x - center)/radius. Where the radius is not 1 and cannot be declared away (see
-    `circuits.steps`), the division takes one level more; fold 1/radius into the linear map that makes x and call
-    `evaluate_normalised` to save it, as `EncryptedVector` does.
+    `circuits.polynomials.steps`), the division takes one level more; fold 1/radius into the linear map that makes x and
+    call `evaluate_normalised` to save it, as `EncryptedVector` does.
 
     Raises:
         LevelError: not enough levels left (says how many would do).
@@ -168,8 +169,8 @@ def normalise(
         on: the interval.
         depth: levels that have to be left for what follows.
         what: what follows, for the error.
-        growth_bits: by how much a declared division makes the largest scale grow (Plan.growth_bits); without it, the
-            division is computed.
+        growth_bits: by how much a declared division makes the largest scale grow (`EvaluationPlan.growth_bits`);
+            without it, the division is computed.
 
     Raises:
         LevelError: no level is left for the division.
@@ -186,5 +187,5 @@ def normalise(
     return evaluator.multiply(x, 1 / on.radius)
 
 
-def _normalised(evaluator: Evaluator, x: Ciphertext, plan: Plan, what: str) -> Ciphertext:
+def _normalised(evaluator: Evaluator, x: Ciphertext, plan: EvaluationPlan, what: str) -> Ciphertext:
     return normalise(evaluator, x, plan, plan.depth, what, growth_bits=plan.growth_bits)
