@@ -17,6 +17,7 @@ import numpy as np
 
 from ckks.circuits.linear import slots as _slots
 from ckks.circuits.linear import statistics as _statistics
+from ckks.circuits.linear.arranged import ArrangedProduct
 from ckks.circuits.linear.matrix import LinearMap
 from ckks.circuits.linear.products import MatrixProduct
 from ckks.circuits.linear.slots import permutation, sum_rotations, transposition
@@ -26,6 +27,7 @@ from ckks.scheme.meta import meta_of
 from ckks.vector import EncryptedVector
 
 __all__ = [
+    "ArrangedProduct",
     "LinearMap",
     "MatrixProduct",
     "covariance",
@@ -68,8 +70,8 @@ def inner(x: EncryptedVector, y: EncryptedVector) -> EncryptedVector:
     return EncryptedVector(_slots.sum_apart(x.evaluator, product.ciphertext), x.evaluator)
 
 
-def matmul(a: EncryptedVector, b: EncryptedVector, product: MatrixProduct) -> EncryptedVector:
-    """Return A B for encrypted matrices that `product.pack` packed: three levels."""
+def matmul(a: EncryptedVector, b: EncryptedVector, product: MatrixProduct | ArrangedProduct) -> EncryptedVector:
+    """Return A B for encrypted matrices that `product` packed: `product.depth` levels, three or one."""
     _together(a, b)
     return EncryptedVector(product.multiply(a.evaluator, a.ciphertext, b.ciphertext), a.evaluator)
 

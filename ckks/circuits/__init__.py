@@ -12,6 +12,7 @@ from __future__ import annotations
 from ckks.circuits.functions.choice import describe, evaluate_function, fit
 from ckks.circuits.functions.extension import Extension, extend
 from ckks.circuits.functions.newton import Newton, refine
+from ckks.circuits.linear.arranged import ArrangedProduct
 from ckks.circuits.linear.matrix import LinearMap
 from ckks.circuits.linear.products import MatrixProduct
 from ckks.circuits.linear.slots import permutation, transposition
@@ -26,6 +27,7 @@ from ckks.circuits.polynomials.plan import EvaluationPlan, evaluation_plan
 from ckks.circuits.polynomials.polynomial import Polynomial
 
 __all__ = [
+    "ArrangedProduct",
     "EvaluationPlan",
     "Extension",
     "LinearMap",

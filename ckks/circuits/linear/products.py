@@ -27,10 +27,7 @@ from ckks.scheme.align import settle, too_deep
 from ckks.scheme.encoder import as_numbers
 from ckks.scheme.meta import meta_of
 
-__all__ = ["MatrixProduct"]
-
-DEPTH = 3
-"""sigma and tau, the masks of phi, the product."""
+__all__ = ["MatrixProduct", "blocks_of", "check_blocks", "checked_size", "multiply_turned", "turned"]
 
 
 class MatrixProduct:
@@ -44,11 +41,11 @@ class MatrixProduct:
     Immutable but for what its maps have cached: see LinearMap.
     """
 
+    depth = 3  # sigma and tau, the masks of phi, the product
+
     def __init__(self, size: int, *, keys: Keys = "hoisted") -> None:
         """Make the maps."""
-        if not isinstance(size, int) or size < 2 or size & (size - 1):
-            raise ParameterError(f"blocks of size {size!r}; needed a power of two from 2 (pad the matrices)")
-        self.size, self.keys, d = size, keys, size
+        self.size, self.keys, d = checked_size(size), keys, size
         i, j = np.divmod(np.arange(d * d), d)
         self.sigma = LinearMap.of_diagonals(
             {s: ((i + j) % d - j == s).astype(np.float64) for s in range(1 - d, d)}, keys=keys
@@ -77,14 +74,9 @@ class MatrixProduct:
 
         (d^2,) if it fits one block, else a batch of blocks, (ceil(m/d), ceil(n/d), d^2).
         """
-        array, d = as_numbers(matrix), self.size
-        if array.ndim != 2 or not array.size:
-            raise SlotError(f"matrix of shape {array.shape}; needed two axes, neither of them empty")
-        p, q = -(-array.shape[0] // d), -(-array.shape[1] // d)
-        whole = np.zeros((p * d, q * d), dtype=array.dtype)
-        whole[: array.shape[0], : array.shape[1]] = array
-        blocks = whole.reshape(p, d, q, d).swapaxes(1, 2).reshape(p, q, d * d)
-        return blocks[0, 0] if p == q == 1 else blocks
+        blocks = blocks_of(matrix, self.size)
+        flat = blocks.reshape(*blocks.shape[:2], self.size**2)
+        return np.asarray(flat[0, 0] if flat.shape[:2] == (1, 1) else flat)
 
     def unpack(self, values: ArrayLike, shape: tuple[int, int]) -> NDArray[np.inexact]:
         """Return the matrix (m, n) behind decrypted values, the inverse of `pack`."""
@@ -112,31 +104,64 @@ class MatrixProduct:
                 f"matrices in {meta_of(a).slots} and {meta_of(b).slots} slots; needed {self.size**2}: encrypt "
                 f"pack(matrix) with slots={self.size**2}"
             )
-        blocks = len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0]
-        if not blocks and (a.shape or b.shape):
-            raise SlotError(f"blocks {a.shape} and {b.shape}; needed (p, q) and (q, r), or a single block each")
-        level = min(a.level, b.level) - DEPTH
+        check_blocks(a.shape, b.shape)
+        level = min(a.level, b.level) - self.depth
         if level < 0:
-            raise too_deep("a matrix product", DEPTH, a if a.level < b.level else b)
+            raise too_deep("a matrix product", self.depth, a if a.level < b.level else b)
         left = self.phi.apply(evaluator, self.sigma.apply(evaluator, evaluator.bring(a, level + 3)))  # (d, p, q)
-        right = self._turned(evaluator, self.tau.apply(evaluator, evaluator.bring(b, level + 2)))  # (d, q, r)
-        if not blocks:
-            return evaluator.dot(left, right)
-        rows = []
-        for i in range(a.shape[0]):
-            for j in range(b.shape[1]):
-                products = evaluator.tensor(left[:, i], right[:, :, j])
-                rows.append(evaluator.relinearise(evaluator.sum(evaluator.sum(products)), rescale=True))
-        return _batch(rows, (a.shape[0], b.shape[1]))
+        b = self.tau.apply(evaluator, evaluator.bring(b, level + 2))
+        right = turned(evaluator, b, self.size, self.size, minimal=self.keys == "minimal")  # (d, q, r)
+        return multiply_turned(evaluator, left, right)
 
-    def _turned(self, evaluator: Evaluator, b: Ciphertext) -> Ciphertext:
-        """psi^k b for all k: (d, ...)."""
-        if self.keys == "hoisted":
-            return _batch(evaluator.rotate_many(b, range(0, self.size**2, self.size)), (self.size,))
-        turned = [b]
-        while len(turned) < self.size:
-            turned.append(evaluator.rotate(turned[-1], self.size))
-        return _batch(turned, (self.size,))
+
+def checked_size(size: int) -> int:
+    """Return the size of a block; ParameterError unless it is a power of two from 2."""
+    if not isinstance(size, int) or size < 2 or size & (size - 1):
+        raise ParameterError(f"blocks of size {size!r}; needed a power of two from 2 (pad the matrices)")
+    return size
+
+
+def blocks_of(matrix: ArrayLike, size: int) -> NDArray[np.inexact]:
+    """Return a matrix (m, n), padded with zeros, in blocks: (ceil(m/size), ceil(n/size), size, size)."""
+    array = as_numbers(matrix)
+    if array.ndim != 2 or not array.size:
+        raise SlotError(f"matrix of shape {array.shape}; needed two axes, neither of them empty")
+    p, q = -(-array.shape[0] // size), -(-array.shape[1] // size)
+    whole = np.zeros((p * size, q * size), dtype=array.dtype)
+    whole[: array.shape[0], : array.shape[1]] = array
+    return np.ascontiguousarray(whole.reshape(p, size, q, size).swapaxes(1, 2))
+
+
+def turned(evaluator: Evaluator, a: Ciphertext, step: int, count: int, *, minimal: bool) -> Ciphertext:
+    """Return the rotations of a by 0, step, ..., (count - 1) step: (count, ...); `minimal`: one after the other."""
+    if not minimal:
+        return _batch(evaluator.rotate_many(a, range(0, count * step, step)), (count,))
+    rotated = [a]
+    while len(rotated) < count:
+        rotated.append(evaluator.rotate(rotated[-1], step))
+    return _batch(rotated, (count,))
+
+
+def multiply_turned(evaluator: Evaluator, left: Ciphertext, right: Ciphertext) -> Ciphertext:
+    """Return the sum over k of left[k] right[k], blocks multiplied as matrices are: (k, p, q) and (k, q, r) to (p, r).
+
+    One relinearisation for each block of the result.
+    """
+    if len(left.shape) == 1:
+        return evaluator.dot(left, right)
+    p, r = left.shape[1], right.shape[2]
+    rows = []
+    for i in range(p):
+        for j in range(r):
+            products = evaluator.tensor(left[:, i], right[:, :, j])
+            rows.append(evaluator.relinearise(evaluator.sum(evaluator.sum(products)), rescale=True))
+    return _batch(rows, (p, r))
+
+
+def check_blocks(a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    """Raise SlotError unless batches of blocks fit together."""
+    if not (len(a) == len(b) == 2 and a[1] == b[0]) and (a or b):
+        raise SlotError(f"blocks {a} and {b}; needed (p, q) and (q, r), or a single block each")
 
 
 def _batch(cts: list[Ciphertext], shape: tuple[int, ...]) -> Ciphertext:
