@@ -26,6 +26,7 @@ from rich.table import Table
 from benchmarks.machine import processor
 from benchmarks.peers.report import replace_between
 from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, error_bound, expected_error, kernels
+from ckks.circuits.linear.arranged import ArrangedProduct
 from ckks.circuits.linear.matrix import Keys, LinearMap
 from ckks.circuits.linear.products import MatrixProduct
 from ckks.circuits.linear.statistics import covariance, covariance_rotations
@@ -170,9 +171,12 @@ def matrix_row(params: CKKSParams, n: int, way: str) -> Row:
     return row
 
 
-def product_row(params: CKKSParams, size: int, way: Keys = "hoisted") -> Row:
-    """Encrypted size x size matrices."""
-    rng, product = np.random.default_rng(2), MatrixProduct(size, keys=way)
+def product_row(params: CKKSParams, size: int, way: Keys = "hoisted", *, arranged: bool = False) -> Row:
+    """Encrypted size x size matrices, as they are or arranged for their product in the clear."""
+    rng = np.random.default_rng(2)
+    product = ArrangedProduct(size, keys=way) if arranged else MatrixProduct(size, keys=way)
+    packs = (product.pack_left, product.pack_right) if isinstance(product, ArrangedProduct) else (product.pack,) * 2
+    maps = () if isinstance(product, ArrangedProduct) else (product.sigma, product.tau, product.phi)
     keys = KeySet(params, product.rotations, product.conjugation, relin=True)
     b = rng.uniform(-1, 1, (size, size)) * sqrt(3 / size)
     lefts = {
@@ -180,20 +184,23 @@ def product_row(params: CKKSParams, size: int, way: Keys = "hoisted") -> Row:
         "spike": np.eye(size * size)[0].reshape(size, size),
         "ends": rng.choice([-1.0, 1.0], (size, size)),
     }
-    y = keys.encryptor.encrypt(product.pack(b), slots=size**2, bound=2.0)
-    xs = {name: keys.encryptor.encrypt(product.pack(a), slots=size**2) for name, a in lefts.items()}
-    results = {name: (product.multiply(keys.evaluator, x, y), (lefts[name] @ b).ravel()) for name, x in xs.items()}
-    e, level = keys.evaluator, params.top_level - 2
+    y = keys.encryptor.encrypt(packs[1](b), slots=product.slots, bound=2.0)
+    xs = {name: keys.encryptor.encrypt(packs[0](a), slots=product.slots, bound=1.0) for name, a in lefts.items()}
+    results = {}
+    for name, x in xs.items():
+        zeros = np.zeros((size, product.slots // size - size))
+        results[name] = product.multiply(keys.evaluator, x, y), np.hstack([lefts[name] @ b, zeros]).ravel()
+    e, level = keys.evaluator, params.top_level - product.depth + 1
     left, right = (e.bring(ct, level) for ct in (xs["ends"], y))
 
     def alone() -> None:
         for _ in range(size):
             e.multiply(left, right)
 
-    rotations = 2 * (size - 1) + size - 1 + sum(sum(m.steps) - 2 for m in (product.sigma, product.tau))
-    kept = sum(m.nbytes(params, params.top_level - i) for i, m in enumerate((product.sigma, product.tau, product.phi)))
+    rotations = 2 * (size - 1) + size - 1 + sum(sum(m.steps) - 2 for m in maps[:2]) if maps else size - 1
+    kept = sum(m.nbytes(params, params.top_level - i) for i, m in enumerate(maps))
     row = Row(
-        f"encrypted {size} x {size} times {size} x {size}, {way} (alone: {size} products)",
+        f"encrypted {size} x {size} times {size} x {size}, {way}{' keys, arranged' * arranged} (alone: {size} products)",
         params,
         lambda: product.multiply(keys.evaluator, xs["ends"], y),
         alone,
@@ -201,7 +208,7 @@ def product_row(params: CKKSParams, size: int, way: Keys = "hoisted") -> Row:
         len(keys.keys.galois) + 1,
         keys.keys.nbytes,
         kept,
-        "3 (1)",
+        f"{product.depth} (1)",
     )
     judge(row, keys, results)
     return row
@@ -298,10 +305,16 @@ def main(
     if large:
         s14 = CKKSParams.preset("S14")
         makers += [partial(matrix_row, s14, n, "default") for n in (128, 1024)]
-    s13 = CKKSParams.preset("S13", base_bits=49, value_range=8.0)
+    wide: dict[str, Any] = {"base_bits": 49, "value_range": 8.0}
+    s13 = CKKSParams.preset("S13", **wide)
     makers += [
         partial(product_row, s13, 64),
         partial(product_row, s13, 64, "minimal"),
+        *([partial(product_row, CKKSParams.preset("S14", depth=1, **wide), 64, arranged=True)] if large else []),
+        *(
+            partial(product_row, CKKSParams.preset("S13", depth=1, **wide), 32, way, arranged=True)
+            for way in ("hoisted", "minimal")
+        ),
         partial(covariance_row, s13, 4096, 8),
     ]
     rows = []

@@ -58,6 +58,11 @@ class MatrixProduct:
                 masks[k - d][k] = j >= d - k
         self.phi = LinearMap.of_diagonals(masks, keys=keys, real=False, baby_steps=min(2 * d, 1024))
 
+    @property
+    def slots(self) -> int:
+        """How many each ciphertext has in use: d^2."""
+        return self.size**2
+
     @cached_property
     def rotations(self) -> tuple[int, ...]:
         """The rotation steps that keys are needed for."""
@@ -99,10 +104,10 @@ class MatrixProduct:
         """
         evaluator.check(a, b)
         a, b = settle(a), settle(b)
-        if meta_of(a).slots != self.size**2 or meta_of(b).slots != self.size**2:
+        if meta_of(a).slots != self.slots or meta_of(b).slots != self.slots:
             raise SlotError(
-                f"matrices in {meta_of(a).slots} and {meta_of(b).slots} slots; needed {self.size**2}: encrypt "
-                f"pack(matrix) with slots={self.size**2}"
+                f"matrices in {meta_of(a).slots} and {meta_of(b).slots} slots; needed {self.slots}: encrypt "
+                f"pack(matrix) with slots={self.slots}"
             )
         check_blocks(a.shape, b.shape)
         level = min(a.level, b.level) - self.depth
