@@ -97,22 +97,22 @@ def run(composite: Composite, scale_bits: int, repeats: int) -> Run:
         statistics.median(seconds),
         statistics.median(products),
         float(off.max()),
-        composite.error,
+        composite.max_abs_error,
         float(np.sqrt(np.mean((found - composite(x)) ** 2))),
         ckks.expected_error(result),
     )
 
 
-def depths(alphas: list[int], error: float) -> Rows:
+def depths(bits: list[int], max_abs_error: float) -> Rows:
     """Depth and products of composites, beside others'."""
     rows = []
-    for alpha in alphas:
-        c = minimax_composite(alpha, error)
-        classical = [classical_composite(alpha, error, n=n) for n in (3, 4)]
-        degree = least_degree(c.resolution, error)
+    for b in bits:
+        c = minimax_composite(2.0**-b, max_abs_error)
+        classical = [classical_composite(2.0**-b, max_abs_error, n=n) for n in (3, 4)]
+        degree = least_degree(c.resolution, max_abs_error)
         rows.append(
             [
-                str(alpha),
+                f"2^-{b}",
                 " ".join(map(str, c.degrees)),
                 str(c.depth),
                 f"{c.products} ({c.key_switches})",
@@ -124,39 +124,44 @@ def depths(alphas: list[int], error: float) -> Rows:
 
 
 DEPTH_TITLES = [
-    "alpha", "degrees", "levels", "products (key switches)", "g_3, f_3: levels, products", "g_4, f_4", "least degree: levels",
+    "resolution", "degrees", "levels", "products (key switches)", "g_3, f_3: levels, products", "g_4, f_4", "least degree: levels",
 ]  # fmt: skip
 RUN_TITLES = [
-    "alpha", "composite", "parameters", "seconds", "its products alone", "worst error", "stated", "noise", "forecast",
+    "resolution", "composite", "parameters", "seconds", "its products alone", "worst error", "stated", "noise", "forecast",
 ]  # fmt: skip
 
 
-def operations(alphas: list[int], error: float) -> Rows:
+def use_titles_of(bits: list[int]) -> list[str]:
+    """Head of the table of operations."""
+    return ["levels", f"resolution 2^-{bits[0]}", *(f"2^-{b}" for b in bits[1:])]
+
+
+def operations(bits: list[int], max_abs_error: float) -> Rows:
     """Levels of every operation, for values within +-1/2 and within +-1."""
     rows = []
     for name, count in OPERATIONS:
         title = name if count == 2 else f"{name} of {count}"
         cells = []
-        for alpha in alphas:
-            c = minimax_composite(alpha, error)
+        for b in bits:
+            c = minimax_composite(2.0**-b, max_abs_error)
             cells.append(", ".join(str(depth_of(name, c, radius=radius, count=count)) for radius in (0.5, 1.0)))
         rows.append([title, *cells])
     return rows
 
 
-def runs(alphas: list[int], error: float, scale_bits: int, repeats: int, console: Console) -> Rows:
+def runs(bits: list[int], max_abs_error: float, scale_bits: int, repeats: int, console: Console) -> Rows:
     """One row per composite that was run."""
     rows = []
-    for alpha in alphas:
+    for b in bits:
         for title, c in (
-            ("minimax", minimax_composite(alpha, error)),
-            ("g_3, f_3", classical_composite(alpha, error)),
+            ("minimax", minimax_composite(2.0**-b, max_abs_error)),
+            ("g_3, f_3", classical_composite(2.0**-b, max_abs_error)),
         ):
-            console.print(f"alpha {alpha}, {title}, depth {c.depth} ...")
+            console.print(f"resolution 2^-{b}, {title}, depth {c.depth} ...")
             r = run(c, scale_bits, repeats)
-            bits = [f"{-math.log2(v):.1f}" for v in (r.worst, r.stated, r.noise, r.expected)]
+            exact = [f"{-math.log2(v):.1f}" for v in (r.worst, r.stated, r.noise, r.expected)]
             size = f"N = 2^{r.params.ring_degree.bit_length() - 1}, {c.depth} levels"
-            rows.append([str(alpha), title, size, f"{r.seconds:.2f}", f"{r.products:.2f}", *bits])
+            rows.append([f"2^-{b}", title, size, f"{r.seconds:.2f}", f"{r.products:.2f}", *exact])
     return rows
 
 
@@ -175,7 +180,7 @@ def shown(title: str, titles: list[str], rows: Rows) -> Table:
 
 
 def main(
-    alpha: Annotated[list[int] | None, typer.Option(help="resolutions, in bits")] = None,
+    resolution_bits: Annotated[list[int] | None, typer.Option(help="resolutions 2^-this")] = None,
     error_bits: Annotated[int, typer.Option(help="wanted error 2^-this")] = 20,
     scale_bits: Annotated[int, typer.Option(help="of the parameters that are run")] = 48,
     repeats: Annotated[int, typer.Option(help="evaluations per row; the median is shown")] = 1,
@@ -183,13 +188,13 @@ def main(
     write: Annotated[bool, typer.Option(help="put the tables into docs/comparison.md")] = False,
 ) -> None:
     """Print the tables."""
-    console, alphas, error = Console(), alpha or [8, 12, 16], 2.0**-error_bits
-    found = depths(alphas, error)
+    console, bits, max_abs_error = Console(), resolution_bits or [8, 12, 16], 2.0**-error_bits
+    found = depths(bits, max_abs_error)
     console.print(shown(f"error 2^-{error_bits}", DEPTH_TITLES, found))
-    uses = operations(alphas, error)
-    use_titles = ["levels", *(f"alpha {a}" for a in alphas)]
+    uses = operations(bits, max_abs_error)
+    use_titles = use_titles_of(bits)
     console.print(shown("values within 1/2, within 1", use_titles, uses))
-    measured = [] if only_depths else runs(alphas, error, scale_bits, repeats, console)
+    measured = [] if only_depths else runs(bits, max_abs_error, scale_bits, repeats, console)
     console.print(shown("one vector", RUN_TITLES, measured))
     if write:
         text = PAGE.read_text(encoding="utf-8")

@@ -1,17 +1,17 @@
 """Comparisons of encrypted vectors: sign, step, threshold, maximum, argmax.
 
-    top = ckks.comparisons.maximum(x, y, alpha=8, radius=4)       # 8 bits: differences from 8/2^8 up are told apart
-    hits = ckks.comparisons.threshold(scores, 0.8, alpha=10)      # 1 above, 0 below, 1/2 at the threshold
+    top = ckks.comparisons.maximum(x, y, resolution=2**-8, radius=4)  # differences from 8/2^8 up are told apart
+    hits = ckks.comparisons.threshold(scores, 0.8, resolution=1e-3)   # 1 above, 0 below, 1/2 at the threshold
 
 What all of them share (`ckks.circuits.comparison.operations` has the details):
 
-alpha      the resolution: with values declared within +-radius, differences of 2^-alpha of their largest possible size
-           (radius for sign, step and absolute, radius + |at| for a threshold, 2 radius for two values) are decided;
-           smaller ones give something in between, ties the middle
-error      how near decided results come to -1, 0, 1; 2^-20 unless chosen otherwise
-radius     the promise about the values, 1 unless given
-composite  of one's own, in place of alpha and error
-b          a vector, or plain numbers
+resolution     with values declared within +-radius, differences from this share of their largest possible size on
+               (radius for sign, step and absolute, radius + |at| for a threshold, 2 radius for two values) are decided;
+               smaller ones give something in between, ties the middle; 2^-12 unless chosen otherwise
+max_abs_error  how far decided results may be from -1, 0, 1; 2^-20 unless chosen otherwise
+radius         the promise about the values, 1 unless given
+composite      of one's own, in place of resolution and max_abs_error
+b              a vector, or plain numbers
 
 A level is spent on the division by what a difference can reach, unless that is at most 1, or the vector is a linear
 form that was not computed yet (`weights @ x + bias`): then it is folded into the weights.
@@ -27,65 +27,66 @@ from ckks.vector import EncryptedVector, normalised
 
 __all__ = ["absolute", "argmax", "compare", "largest", "maximum", "minimum", "sign", "step", "threshold"]
 
-ERROR = 2.0**-20
+RESOLUTION = 2.0**-12
+MAX_ABS_ERROR = 2.0**-20
 
 
 def sign(
     x: EncryptedVector,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     decided: bool = False,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return -1, 0 or 1 by the sign of x: within `error` for |x| >= radius 2^-alpha, in between for smaller ones.
+    """Return -1, 0 or 1 by the sign of x: within `max_abs_error` for |x| >= radius resolution, in between below that.
 
     decided: a promise that there are no smaller ones, ties included; the result's error bound is then small.
     """
-    chosen = _composite(composite, alpha, error)
+    chosen = _composite(composite, resolution, max_abs_error)
     return _of_difference(x, 0.0, chosen, radius, decided)
 
 
 def step(
     x: EncryptedVector,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     decided: bool = False,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return 1 for positive x, 0 for negative, 1/2 for 0, within error/2 for |x| >= radius 2^-alpha; as `sign`."""
-    return _of_difference(x, 0.0, _composite(composite, alpha, error).step(), radius, decided)
+    """Return 1 for positive x, 0 for negative, 1/2 for 0; as `sign`, and within half of its error."""
+    return _of_difference(x, 0.0, _composite(composite, resolution, max_abs_error).step(), radius, decided)
 
 
 def threshold(
     x: EncryptedVector,
     at: float,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     decided: bool = False,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return 1 where x > at, 0 where x < at, 1/2 where equal; decided from (radius + |at|) 2^-alpha on."""
-    return _of_difference(x, float(at), _composite(composite, alpha, error).step(), radius, decided)
+    """Return 1 where x > at, 0 where x < at, 1/2 where equal; decided from (radius + |at|) resolution on."""
+    return _of_difference(x, float(at), _composite(composite, resolution, max_abs_error).step(), radius, decided)
 
 
 def compare(
     a: EncryptedVector,
     b: Any,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     decided: bool = False,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return 1 where a > b, 0 where a < b, 1/2 where equal; decided from 2 radius 2^-alpha on."""
-    chosen = _composite(composite, alpha, error)
+    """Return 1 where a > b, 0 where a < b, 1/2 where equal; decided from 2 radius resolution on."""
+    chosen = _composite(composite, resolution, max_abs_error)
     evaluator = a.evaluator
     found = comparison.compare(evaluator, a.ciphertext, _plain(b), chosen, radius=radius, decided=decided)
     return EncryptedVector(found, evaluator)
@@ -94,13 +95,13 @@ def compare(
 def absolute(
     x: EncryptedVector,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return |x|, off by no more than radius max(2^-alpha/9, error)."""
-    chosen = _composite(composite, alpha, error)
+    """Return |x|, off by no more than radius max(resolution/9, max_abs_error)."""
+    chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.absolute(x.evaluator, x.ciphertext, chosen, radius=radius), x.evaluator)
 
 
@@ -108,16 +109,16 @@ def maximum(
     a: EncryptedVector,
     b: Any,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     composite: Composite | None = None,
 ) -> EncryptedVector:
-    """Return the larger of a and b, slot by slot, off by no more than radius max(2^-alpha/9, error).
+    """Return the larger of a and b, slot by slot, off by no more than radius max(resolution/9, max_abs_error).
 
     Ties are exact. maximum(x, 0.0) is the rectifier.
     """
-    chosen = _composite(composite, alpha, error)
+    chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.maximum(a.evaluator, a.ciphertext, _plain(b), chosen, radius=radius), a.evaluator)
 
 
@@ -125,34 +126,34 @@ def minimum(
     a: EncryptedVector,
     b: Any,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     composite: Composite | None = None,
 ) -> EncryptedVector:
     """Return the smaller of a and b; as `maximum`."""
-    chosen = _composite(composite, alpha, error)
+    chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.minimum(a.evaluator, a.ciphertext, _plain(b), chosen, radius=radius), a.evaluator)
 
 
 def largest(
     x: EncryptedVector,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     composite: Composite | None = None,
 ) -> EncryptedVector:
     """Return the maximum over the first batch axis, ceil(log2 K) rounds of `maximum` deep."""
-    chosen = _composite(composite, alpha, error)
+    chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.largest(x.evaluator, x.ciphertext, chosen, radius=radius), x.evaluator)
 
 
 def argmax(
     x: EncryptedVector,
     *,
-    alpha: float = 12,
-    error: float = ERROR,
+    resolution: float = RESOLUTION,
+    max_abs_error: float = MAX_ABS_ERROR,
     radius: float = 1.0,
     decided: bool = False,
     composite: Composite | None = None,
@@ -161,13 +162,13 @@ def argmax(
 
     m values that share the maximum get 2^-(m - 1) each.
     """
-    chosen = _composite(composite, alpha, error)
+    chosen = _composite(composite, resolution, max_abs_error)
     found = comparison.argmax(x.evaluator, x.ciphertext, chosen, radius=radius, decided=decided)
     return EncryptedVector(found, x.evaluator)
 
 
-def _composite(given: Composite | None, alpha: float, error: float) -> Composite:
-    return minimax_composite(float(alpha), float(error)) if given is None else given
+def _composite(given: Composite | None, resolution: float, max_abs_error: float) -> Composite:
+    return minimax_composite(float(resolution), float(max_abs_error)) if given is None else given
 
 
 def _of_difference(

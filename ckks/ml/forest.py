@@ -135,7 +135,7 @@ class Forest:
         for pairs in _rounds(self.paths):
             factors = [stack([known[pair[side]] for pair in pairs]) for side in (0, 1)]
             product = evaluator.multiply(*factors)
-            product = evaluator.with_bound(product, (1 + self.comparison.error) ** len(sum(pairs[0], ())))
+            product = evaluator.with_bound(product, (1 + self.comparison.max_abs_error) ** len(sum(pairs[0], ())))
             for k, (head, rest) in enumerate(pairs):
                 known[head + rest] = product[k]
         lowest = min(known[path].level for path in self.paths)
@@ -210,7 +210,7 @@ def planted(
     trees: Sequence[Tree], start: Floats, weights: Floats, shift: Floats, schema: Schema, resolution: float
 ) -> Forest:
     """Return the forest of these trees, whose features are weights @ (features of the schema) + shift."""
-    e = comparison(resolution).error
+    e = comparison(resolution).max_abs_error
     numbers: dict[tuple[int, float], int] = {}
     paths: list[Path] = []
     values: list[Floats] = []

@@ -15,10 +15,11 @@ from benchmarks.comparison import (
     key_switches,
     markdown,
     operations,
+    use_titles_of,
 )
 from ckks.circuits.comparison.composite import minimax_composite
 
-ALPHAS, ERROR = [8, 12, 16], 2.0**-20
+BITS, ERROR = [8, 12, 16], 2.0**-20
 
 
 def between(marks: tuple[str, str]) -> str:
@@ -27,14 +28,14 @@ def between(marks: tuple[str, str]) -> str:
 
 
 def test_tables_are_those_of_the_command():
-    assert between(DEPTHS) == markdown(DEPTH_TITLES, depths(ALPHAS, ERROR))
-    assert between(USES) == markdown(["levels", *(f"alpha {a}" for a in ALPHAS)], operations(ALPHAS, ERROR))
+    assert between(DEPTHS) == markdown(DEPTH_TITLES, depths(BITS, ERROR))
+    assert between(USES) == markdown(use_titles_of(BITS), operations(BITS, ERROR))
 
 
-@pytest.mark.parametrize("alpha", ALPHAS)
-def test_products_are_counted_at_levels_that_exist(alpha):
+@pytest.mark.parametrize("bits", BITS)
+def test_products_are_counted_at_levels_that_exist(bits):
     """All key switches of the composite, from the level of its argument down to one above that of its result."""
-    c = minimax_composite(alpha, ERROR)
+    c = minimax_composite(2.0**-bits, ERROR)
     found = key_switches(c, c.depth)
     assert sum(found.values()) == c.key_switches
     assert max(found) == c.depth and min(found) == 1

@@ -51,10 +51,10 @@ def wanted(composite: Composite, x: np.ndarray) -> np.ndarray:
 # ---- the sign ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("alpha", "error"), [(4, 2.0**-20), (8, 2.0**-20), (8, 2.0**-30), (12, 2.0**-20)])
-def test_decided_values(alpha, error):
-    """Within composite.error and the bound of the last stage, at the adversary's choice of values; exact levels."""
-    kit, c = kit_for(), minimax_composite(alpha, error)
+@pytest.mark.parametrize(("bits", "error"), [(4, 2.0**-20), (8, 2.0**-20), (8, 2.0**-30), (12, 2.0**-20)])
+def test_decided_values(bits, error):
+    """Within composite.max_abs_error and the bound of the last stage, at the adversary's choice of values; exact levels."""
+    kit, c = kit_for(), minimax_composite(2.0**-bits, error)
     x = adversarial(c)
     for composite in (c, c.step()):
         result = evaluate_composite(kit.evaluator, kit.encrypt(x), composite, decided=True)
@@ -62,16 +62,16 @@ def test_decided_values(alpha, error):
         assert meta_of(result).scale == kit.params.scale_at(result.level)
         off = kit.error(result, wanted(composite, x))
         assert off <= error_bound(result) + DECODING
-        assert off <= composite.error + 2.0**-28  # 40 bits of scale, 64 coefficients
-        assert off >= composite.error / 2  # the adversary was one
+        assert off <= composite.max_abs_error + 2.0**-28  # 40 bits of scale, 64 coefficients
+        assert off >= composite.max_abs_error / 2  # the adversary was one
         assert meta_of(result).bound >= np.abs(kit.decrypt(result)).max() - 2.0**-28
 
 
 def test_on_every_backend(backend):
-    kit, c = kit_for(16 if backend == "reference" else 64, 10), minimax_composite(3, 2.0**-12)
+    kit, c = kit_for(16 if backend == "reference" else 64, 10), minimax_composite(2.0**-3, 2.0**-12)
     x = adversarial(c, 8)
     result = on.sign(kit.evaluator, kit.encrypt(x), c)
-    assert kit.error(result, wanted(c, x)) <= c.error + 2.0**-28
+    assert kit.error(result, wanted(c, x)) <= c.max_abs_error + 2.0**-28
 
 
 def steepest(composite: Composite) -> float:
@@ -85,29 +85,29 @@ def steepest(composite: Composite) -> float:
 
 
 @pytest.mark.parametrize("value", [1.0, -1.0, "t", "-t", 0.37, "worst", "steepest"])
-@pytest.mark.parametrize(("alpha", "error"), [(4, 2.0**-14), (6, 2.0**-39), (10, 2.0**-20), (12, 2.0**-6)])
-def test_expected_error(alpha, error, value):
+@pytest.mark.parametrize(("bits", "error"), [(4, 2.0**-14), (6, 2.0**-39), (10, 2.0**-20), (12, 2.0**-6)])
+def test_expected_error(bits, error, value):
     """Constant vectors: what is expected is not optimistic by more than a bit at any decided value, nor beside the sign
     once the composite's error is added.
 
     128 slots: their mean square is off by 9 % in one deviation, its root by half of that (see kit.LARGE), so a factor
     of 2 is far.
     """
-    kit, c = kit_for(256), minimax_composite(alpha, error)
+    kit, c = kit_for(256), minimax_composite(2.0**-bits, error)
     chosen = {"t": c.resolution, "-t": -c.resolution, "worst": adversarial(c)[6], "steepest": steepest(c)}
     number = chosen.get(value, value)
     x = np.full(kit.params.slots, number)
     result = evaluate_composite(kit.evaluator, kit.encrypt(x), c)
     found = kit.decrypt(result)
     assert math.sqrt(np.mean((found - c(x)) ** 2)) <= 2 * expected_error(result)
-    assert math.sqrt(np.mean((found - wanted(c, x)) ** 2)) <= c.error + 2 * expected_error(result)
+    assert math.sqrt(np.mean((found - wanted(c, x)) ** 2)) <= c.max_abs_error + 2 * expected_error(result)
 
 
 def test_expected_error_is_reached():
     """At the worst place, where the profile has it, within three bits: it is a forecast and no bound."""
     kit = kit_for(256)
-    for alpha, error in ((4, 2.0**-14), (8, 2.0**-20)):
-        c = minimax_composite(alpha, error)
+    for bits, error in ((4, 2.0**-14), (8, 2.0**-20)):
+        c = minimax_composite(2.0**-bits, error)
         measured = 0.0
         for number in (steepest(c), 1.0, c.resolution, *adversarial(c)[6:12]):
             x = np.full(kit.params.slots, number)
@@ -119,14 +119,14 @@ def test_expected_error_is_reached():
 def test_noise_is_squashed():
     """Noise of a quarter of the margin at the input, 2^10 times that of the scheme, does not reach the result; what
     plain propagation would carry is far from it."""
-    kit, c = kit_for(256), minimax_composite(6, 2.0**-39)
+    kit, c = kit_for(256), minimax_composite(2.0**-6, 2.0**-39)
     noise = c.margin / 4 * np.cos(np.arange(kit.params.slots))
     x = np.resize(adversarial(c), kit.params.slots) * (1 - c.margin / 2)
     plain = evaluate_composite(kit.evaluator, kit.encrypt(x), c)
     noisy = evaluate_composite(kit.evaluator, kit.encrypt(x + noise), c)
     for result in (plain, noisy):
         measured = math.sqrt(np.mean((kit.decrypt(result) - wanted(c, x)) ** 2))
-        assert measured <= c.error + 2 * expected_error(result) <= 2.0**-30
+        assert measured <= c.max_abs_error + 2 * expected_error(result) <= 2.0**-30
     slopes = 1.0
     for stage in c.stages:
         grid = np.linspace(0, 1, 10001)
@@ -137,7 +137,7 @@ def test_noise_is_squashed():
 def test_rounding_gain_against_random_errors():
     """The linear model beside plans that are executed with random errors in every step."""
     g = np.random.default_rng(3)
-    for stage, low in ((minimax_composite(8).stages[1], 0.3), (minimax_composite(4).stages[0], 2.0**-4)):
+    for stage, low in ((minimax_composite(2.0**-8).stages[1], 0.3), (minimax_composite(2.0**-4).stages[0], 2.0**-4)):
         plan, size, worst = evaluation_plan(stage), 2.0**-20, 0.0
         for u in (low, 0.5, 0.8, 1.0, -1.0, -low):
             shape = 20000
@@ -155,10 +155,10 @@ def test_rounding_gain_against_random_errors():
         assert rounding_gain(stage, low) <= 3 * worst  # the model looks at all u
 
 
-@pytest.mark.parametrize("alpha", [4, 8])
-def test_ties_and_undecided_values(alpha):
+@pytest.mark.parametrize("bits", [4, 8])
+def test_ties_and_undecided_values(bits):
     """0 gives the middle up to the slope times the noise; below the resolution something in between, rising."""
-    kit, c = kit_for(), minimax_composite(alpha)
+    kit, c = kit_for(), minimax_composite(2.0**-bits)
     slope = 2.0 / c.resolution
     result = on.sign(kit.evaluator, kit.encrypt(np.zeros(32)), c)
     assert kit.error(result, np.zeros(32)) <= slope * 2.0**-28
@@ -168,21 +168,21 @@ def test_ties_and_undecided_values(alpha):
     x = np.linspace(-c.resolution, c.resolution, 32)
     found = kit.decrypt(on.sign(kit.evaluator, kit.encrypt(x), c))
     np.testing.assert_allclose(found, c(x), atol=slope * 2.0**-28)
-    assert (np.diff(found) > -2 * c.error - slope * 2.0**-28).all()
+    assert (np.diff(found) > -2 * c.max_abs_error - slope * 2.0**-28).all()
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("size", ["resolution", "one", "zero"])
 def test_constant_vectors(size, sign):
     """All slots alike: the whole message is one coefficient, the noise is not."""
-    kit, c = kit_for(), minimax_composite(6)
+    kit, c = kit_for(), minimax_composite(2.0**-6)
     value = sign * {"resolution": c.resolution, "one": 1.0, "zero": 0.0}[size]
     result = on.sign(kit.evaluator, kit.encrypt(np.full(32, value)), c)
-    assert kit.error(result, np.full(32, float(np.sign(value)))) <= max(c.error, 2.0**-20) + 2.0**-28
+    assert kit.error(result, np.full(32, float(np.sign(value)))) <= max(c.max_abs_error, 2.0**-20) + 2.0**-28
 
 
 def test_classical_composites_run_as_well():
-    kit, c = kit_for(), classical_composite(5)
+    kit, c = kit_for(), classical_composite(2.0**-5)
     x = adversarial(c)
     result = on.sign(kit.evaluator, kit.encrypt(x), c, decided=True)
     assert result.level == TOP - c.depth
@@ -191,7 +191,7 @@ def test_classical_composites_run_as_well():
 
 def test_noise_above_the_margin_warns():
     """Of the argument, or of what a stage adds: told apart by an argument that says it is noisy."""
-    kit, c = kit_for(), minimax_composite(4)
+    kit, c = kit_for(), minimax_composite(2.0**-4)
     ct, scale = kit.encrypt(np.full(32, 0.5)), 2.0**40
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -201,7 +201,7 @@ def test_noise_above_the_margin_warns():
     with pytest.warns(PrecisionWarning, match="margin"):
         found = decide(kit.evaluator, noisy, c, decided=True)
     assert not found.certain and error_bound(found.value) > 1
-    fine = minimax_composite(24, margin=2.0**-33)  # a degree-31 stage adds 2^-30 at its worst place
+    fine = minimax_composite(2.0**-24, margin=2.0**-33)  # a degree-31 stage adds 2^-30 at its worst place
     with pytest.warns(PrecisionWarning, match="margin"):
         on.sign(kit_for(depth=34).evaluator, kit_for(depth=34).encrypt(np.full(32, 0.5)), fine)
 
@@ -231,7 +231,7 @@ def pairs(radius: float, t: float, worst: float) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize("radius", RADII)
 def test_two_values(radius):
     """compare, maximum, minimum, absolute, threshold: values, levels and what is stated of the error."""
-    kit, c = kit_for(value_range=4.0), minimax_composite(5)
+    kit, c = kit_for(value_range=4.0), minimax_composite(2.0**-5)
     t = on.resolution_of(c, 2 * radius)
     a, b = pairs(radius, t, dearest(c))
     x, y = kit.encrypt(a, bound=radius), kit.encrypt(b, bound=radius)
@@ -240,7 +240,7 @@ def test_two_values(radius):
     found = on.compare(kit.evaluator, x, y, c, radius=radius)
     assert found.level == TOP - on.depth_of("compare", c, radius=radius)
     decided = np.abs(a - b) >= t * (1 - 1e-9)
-    assert np.abs(kit.decrypt(found) - (a > b))[decided].max() <= c.error / 2 + noise
+    assert np.abs(kit.decrypt(found) - (a > b))[decided].max() <= c.max_abs_error / 2 + noise
     assert np.abs(kit.decrypt(found)[:2] - 0.5).max() <= noise * 2 / c.resolution
 
     for circuit, exact, other in (
@@ -257,7 +257,7 @@ def test_two_values(radius):
         assert off.max() <= error_bound(found) <= 1.01 * unit * c.loss + noise
         if other is y:
             assert off.max() >= 0.8 * unit * c.loss  # margins are what it is not
-            assert off[decided].max() <= radius * c.error + noise
+            assert off[decided].max() <= radius * c.max_abs_error + noise
             assert off[[0, 1, 8, 9]].max() <= noise  # ties
 
     found = on.absolute(kit.evaluator, x, c, radius=radius)
@@ -272,24 +272,24 @@ def test_two_values(radius):
     assert found.level == TOP - on.depth_of("threshold", c, radius=radius + at)
     decided = np.abs(a - at) >= on.resolution_of(c, radius + at)
     assert decided.sum() > 20
-    assert np.abs(kit.decrypt(found) - (a > at))[decided].max() <= c.error / 2 + noise
+    assert np.abs(kit.decrypt(found) - (a > at))[decided].max() <= c.max_abs_error / 2 + noise
 
 
 @pytest.mark.parametrize("difference", [2.0**-5, 0.3, 1.0])
 def test_maximum_expects_its_error(difference):
     """Decided, all at one place: noise as expected beside the composite, which is off by its error times half."""
-    kit, c = kit_for(256), minimax_composite(5, 2.0**-14)
+    kit, c = kit_for(256), minimax_composite(2.0**-5, 2.0**-14)
     a = np.full(kit.params.slots, difference / 2)
     found = on.maximum(kit.evaluator, kit.encrypt(a, bound=0.5), kit.encrypt(-a, bound=0.5), c, radius=0.5)
     measured = math.sqrt(np.mean((kit.decrypt(found) - a * c(2 * a)) ** 2))
     assert measured <= 2 * expected_error(found) <= 16 * measured
-    assert kit.error(found, a) <= c.error / 2 + 16 * expected_error(found)
+    assert kit.error(found, a) <= c.max_abs_error / 2 + 16 * expected_error(found)
 
 
 @pytest.mark.parametrize("radius", [0.5, 2.0])
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_tournaments(count, radius):
-    kit, c = kit_for(value_range=4.0), minimax_composite(4)
+    kit, c = kit_for(value_range=4.0), minimax_composite(2.0**-4)
     x = np.random.default_rng(count).uniform(-radius, radius, (count, 32))
     x[:, 0], x[:, 1] = radius, np.linspace(-radius, radius, count)
     x[:, 2] = 0.3 * radius
@@ -309,7 +309,7 @@ def test_tournaments(count, radius):
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
 def test_argmax(count, radius):
     """One-hot where the largest stands out; m equal ones get 2^-(m - 1) each, the rest nothing."""
-    kit, c = kit_for(value_range=4.0), minimax_composite(4)
+    kit, c = kit_for(value_range=4.0), minimax_composite(2.0**-4)
     t = on.resolution_of(c, 2 * radius)
     x = np.random.default_rng(count).uniform(-radius, radius, (count, 32))
     x[:, 0], x[:, 1], x[:, 2] = radius, 0.0, -radius
@@ -323,27 +323,31 @@ def test_argmax(count, radius):
     decided = ranked[-1] - ranked[-2] >= t * (1 - 1e-9)
     assert decided.sum() > 10 and decided[1]
     off = np.abs(values - np.eye(count)[x.argmax(axis=0)].T)
-    assert off[:, decided].max() <= (count - 1) * c.error / 2 + noise
+    assert off[:, decided].max() <= (count - 1) * c.max_abs_error / 2 + noise
     tied = np.full(count, 2.0 ** -(count - 1))
     np.testing.assert_allclose(values[:, 0], tied, atol=noise * count / c.resolution)
     two = np.where(np.arange(count) < 2, 0.5, 0.0)
-    np.testing.assert_allclose(values[:, 2], two, atol=count * c.error + noise / c.resolution)
+    np.testing.assert_allclose(values[:, 2], two, atol=count * c.max_abs_error + noise / c.resolution)
 
 
 def test_further_batch_axes():
     """(K, 2, n): the first axis is compared, the others are carried along."""
-    kit, c = kit_for(), minimax_composite(3, 2.0**-12)
+    kit, c = kit_for(), minimax_composite(2.0**-3, 2.0**-12)
     x = np.random.default_rng(11).permuted(np.linspace(-0.5, 0.5, 3)[:, None, None] * np.ones((3, 2, 32)), axis=0)
     ct = kit.encrypt(x, bound=0.5)
-    assert kit.error(on.largest(kit.evaluator, ct, c, radius=0.5), np.full((2, 32), 0.5)) <= 2 * c.error + 2.0**-24
-    assert kit.error(on.argmax(kit.evaluator, ct, c, radius=0.5), (x == 0.5).astype(float)) <= c.error + 2.0**-24
+    assert (
+        kit.error(on.largest(kit.evaluator, ct, c, radius=0.5), np.full((2, 32), 0.5)) <= 2 * c.max_abs_error + 2.0**-24
+    )
+    assert (
+        kit.error(on.argmax(kit.evaluator, ct, c, radius=0.5), (x == 0.5).astype(float)) <= c.max_abs_error + 2.0**-24
+    )
 
 
 @pytest.mark.parametrize("name", ["sign", "step", "compare", "maximum", "absolute", "largest", "argmax"])
 @pytest.mark.parametrize("radius", [0.5, 2.0])
 def test_exactly_as_many_levels_as_stated(name, radius):
     """With depth_of levels left it runs and ends at level 0; with one fewer it says how many, before any work."""
-    kit, c = kit_for(depth=16, value_range=2.0), minimax_composite(2, 2.0**-8)
+    kit, c = kit_for(depth=16, value_range=2.0), minimax_composite(2.0**-2, 2.0**-8)
     need = on.depth_of(name, c, radius=radius, count=3)
     x = np.random.default_rng(1).uniform(-radius, radius, (3, 8))
     call = {
@@ -356,7 +360,7 @@ def test_exactly_as_many_levels_as_stated(name, radius):
 
 
 def test_resolution_of():
-    c = minimax_composite(4)
+    c = minimax_composite(2.0**-4)
     assert on.resolution_of(c) == on.resolution_of(c, 1.0) == 2.0**-4
     assert on.resolution_of(c, 3.0) == 3 * 2.0**-4
     assert on.resolution_of(c, 0.3) == 2.0**-4 / 3
@@ -366,7 +370,7 @@ def test_resolution_of():
 
 def test_promises():
     """What is relied on is noted: the declared radius, of values that were said to be larger."""
-    kit, c = kit_for(value_range=4.0), minimax_composite(2, 2.0**-8)
+    kit, c = kit_for(value_range=4.0), minimax_composite(2.0**-2, 2.0**-8)
     ct = kit.encrypt(np.full(8, 0.5), bound=4.0)
     with listening() as found:
         on.compare(kit.evaluator, ct, ct, c, radius=2.0)
@@ -376,7 +380,7 @@ def test_promises():
 
 def test_noise_that_comes_along_moves_a_maximum_by_itself_only():
     """Inputs off by far more than the margin: the maximum is off by that, plus its own error."""
-    kit, c = kit_for(), minimax_composite(5)
+    kit, c = kit_for(), minimax_composite(2.0**-5)
     a, b = pairs(0.5, 2.0**-5, 0.1)
     coarse = 2.0**-6
     x, y = (kit.encrypt(v, bound=0.5).with_(noise=Noise(0.0, coarse * 2.0**40)) for v in (a, b))
@@ -386,7 +390,7 @@ def test_noise_that_comes_along_moves_a_maximum_by_itself_only():
 
 
 def test_bad_arguments():
-    kit, c = kit_for(), minimax_composite(4)
+    kit, c = kit_for(), minimax_composite(2.0**-4)
     ct = kit.encrypt(np.full((2, 8), 0.5))
     for radius in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(RangeError, match="radius"):
@@ -423,7 +427,7 @@ def test_vectors():
     a, b = pairs(2.0, 0.25, 0.1)
     t, e = 2.0**-4, 2.0**-20
     x, y = (EncryptedVector(kit.encrypt(v, bound=2.0), kit.evaluator) for v in (a, b))
-    options = {"alpha": 4, "radius": 2.0}
+    options = {"resolution": t, "radius": 2.0}
     clear = np.abs(a - b) >= 4 * t * (1 - 1e-9)
     noise = 2.0**-24
     assert np.abs(kit.decrypt(comparisons.compare(x, y, **options)) - (a > b))[clear].max() <= e + noise
@@ -439,7 +443,7 @@ def test_vectors():
     assert np.abs(kit.decrypt(comparisons.step(x, **options)) - (a > 0))[clear].max() <= e + noise
     clear = np.abs(a - 0.5) >= 2.5 * t
     assert np.abs(kit.decrypt(comparisons.threshold(x, 0.5, **options)) - (a > 0.5))[clear].max() <= e + noise
-    own = minimax_composite(4, 2.0**-10)
+    own = minimax_composite(2.0**-4, 2.0**-10)
     assert comparisons.sign(x, composite=own, radius=2.0).ciphertext.level == TOP - 1 - own.depth
 
 
@@ -447,9 +451,9 @@ def test_batches():
     kit = kit_for()
     x = np.random.default_rng(7).uniform(-0.5, 0.5, (3, 32))
     v = EncryptedVector(kit.encrypt(x, bound=0.5), kit.evaluator)
-    top = comparisons.largest(v, alpha=4, radius=0.5)
+    top = comparisons.largest(v, resolution=2.0**-4, radius=0.5)
     assert top.shape == (32,) and np.abs(kit.decrypt(top) - x.max(axis=0)).max() <= 2 * 0.5 * 2.0**-4 / 9 + 2.0**-24
-    place = comparisons.argmax(v, alpha=4, radius=0.5)
+    place = comparisons.argmax(v, resolution=2.0**-4, radius=0.5)
     assert place.shape == (3, 32)
     clear = np.diff(np.sort(x, axis=0), axis=0)[-1] >= 2.0**-4
     assert (kit.decrypt(place).argmax(axis=0) == x.argmax(axis=0))[clear].all()
@@ -463,9 +467,9 @@ def test_linear_forms_fold_the_radius(function):
     features, weights, bias, at = g.uniform(-1, 1, (5, 32)), np.array([2.0, -1.5, 3.0, 0.5, 1.0]), 0.75, 1.25
     x = EncryptedVector(kit.encrypt(features), kit.evaluator)
     scores = weights @ features + bias
-    composite = minimax_composite(6)
-    call = {"threshold": lambda v: comparisons.threshold(v, at, alpha=6, radius=9.0)}.get(
-        function, lambda v: getattr(comparisons, function)(v, alpha=6, radius=9.0)
+    composite = minimax_composite(2.0**-6)
+    call = {"threshold": lambda v: comparisons.threshold(v, at, resolution=2.0**-6, radius=9.0)}.get(
+        function, lambda v: getattr(comparisons, function)(v, resolution=2.0**-6, radius=9.0)
     )
     found = call(weights @ x + bias)
     assert found.ciphertext.level == TOP - 1 - composite.depth
@@ -474,4 +478,4 @@ def test_linear_forms_fold_the_radius(function):
     exact = np.sign(scores - shift)
     exact = exact if function == "sign" else (exact + 1) / 2
     assert clear.sum() > 20
-    assert np.abs(kit.decrypt(found) - exact)[clear].max() <= composite.error + 2.0**-24
+    assert np.abs(kit.decrypt(found) - exact)[clear].max() <= composite.max_abs_error + 2.0**-24

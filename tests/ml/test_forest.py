@@ -139,8 +139,8 @@ def test_the_step_keeps_its_word(resolution):
     x = np.linspace(-1, 1, 100001)
     y = c.in_the_clear(x)
     far = np.abs(x) >= resolution
-    assert np.abs(y - (x > 0))[far].max() <= c.error
-    assert y.min() >= -c.error and y.max() <= 1 + c.error
+    assert np.abs(y - (x > 0))[far].max() <= c.max_abs_error
+    assert y.min() >= -c.max_abs_error and y.max() <= 1 + c.max_abs_error
 
 
 def test_a_step_takes_the_least_depth():

@@ -35,7 +35,7 @@ from ckks.errors import ParameterError, RangeError
 
 __all__ = ["Composite", "classical_composite", "compose", "default_margin", "minimax_composite"]
 
-LARGEST_ALPHA = 32.0
+LEAST_RESOLUTION = 2.0**-32
 _LEAST_WANTED = 2.0**-40
 
 
@@ -43,12 +43,12 @@ _LEAST_WANTED = 2.0**-40
 class Composite:
     """Odd polynomials to be applied one after the other, and what is certain of the result.
 
-    stages      first to last, Chebyshev basis on [-1, 1]; each maps [-1, 1] into it, but for the last
-    resolution  t: arguments with t <= |x| <= 1 are decided
-    error       for those, the result is this near to the value of their sign
-    margins     the error holds when each stage's argument is off by up to its margin
-    intervals   [t_i, 1] of each stage: where decided arguments lie, without the margin
-    values      what negative and positive arguments become: (-1, 1) for the sign, (0, 1) for a step
+    stages         first to last, Chebyshev basis on [-1, 1]; each maps [-1, 1] into it, but for the last
+    resolution     t: arguments with t <= |x| <= 1 are decided
+    max_abs_error  for those, the result is this near to the value of their sign
+    margins        the error holds when each stage's argument is off by up to its margin
+    intervals      [t_i, 1] of each stage: where decided arguments lie, without the margin
+    values         what negative and positive arguments become: (-1, 1) for the sign, (0, 1) for a step
 
     Arguments with |x| < t give something between the two values, rising with x until it is within the error; 0 gives
     the middle.
@@ -56,7 +56,7 @@ class Composite:
 
     stages: tuple[Polynomial, ...]
     resolution: float
-    error: float
+    max_abs_error: float
     margins: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
     values: tuple[float, float] = (-1.0, 1.0)
@@ -116,7 +116,7 @@ class Composite:
         return replace(
             self,
             stages=(*self.stages[:-1], Polynomial(tuple(c))),
-            error=self.error * abs(factor),
+            max_abs_error=self.max_abs_error * abs(factor),
             values=(low, high),
         )
 
@@ -125,20 +125,20 @@ class Composite:
         return self.affine(0.5, 0.5)
 
 
-def default_margin(alpha: float) -> float:
-    """Return a 32nd of the resolution, 2^-(alpha + 5), no more than 2^-10: it makes the resolution 3 % finer."""
-    return min(2.0**-10, math.exp2(-(alpha + 5)))
+def default_margin(resolution: float) -> float:
+    """Return a 32nd of the resolution, no more than 2^-10: it makes the resolution 3 % finer."""
+    return min(2.0**-10, resolution / 32)
 
 
 @lru_cache(maxsize=256)
 def minimax_composite(
-    alpha: float, error: float = 2.0**-20, *, margin: float | None = None, largest_degree: int = 63
+    resolution: float, max_abs_error: float = 2.0**-20, *, margin: float | None = None, largest_degree: int = 63
 ) -> Composite:
-    """Return the composite of least depth, then least cost, for resolution 2^-alpha and this error ([LLNK20]).
+    """Return the composite of least depth, then least cost, for a resolution and an error ([LLNK20]).
 
     Args:
-        alpha: 1 to 32; |x| >= 2^-alpha is decided.
-        error: wanted on decided values, 2^-40 to 1/2. What is reached is in the result.
+        resolution: 2^-32 to 1/2; |x| >= resolution is decided.
+        max_abs_error: wanted on decided values, 2^-40 to 1/2. What is reached is in the result.
         margin: noise that arguments may have (at least); `default_margin` unless given.
         largest_degree: of a stage, 3 to 63. With 31 or 15 the depth is sometimes one more, for fewer products.
 
@@ -146,69 +146,72 @@ def minimax_composite(
         RangeError: an argument out of range, a margin that is not well below the resolution.
         ParameterError: no composite found: the margin is too large for this error.
     """
-    alpha, error, margin = _checked(alpha, error, margin)
+    resolution, max_abs_error, margin = _checked(resolution, max_abs_error, margin)
     if largest_degree % 2 == 0 or not 3 <= largest_degree <= 63:
         raise RangeError(f"largest degree {largest_degree}; choose an odd number from 3 to 63")
     degrees = [d for d in DEGREES if d <= largest_degree]
     for slack in (1.0, 1 - 2.0**-10, 1 - 2.0**-5, 0.5):  # the search reads a table; what it finds is made and measured
-        found = _made(best_degrees(2.0**-alpha, slack * error, margin, degrees), alpha, margin)
-        if found.error <= error:
+        found = _made(best_degrees(resolution, slack * max_abs_error, margin, degrees), resolution, margin)
+        if found.max_abs_error <= max_abs_error:
             return found
-    raise ParameterError(f"an error of {error:.3g} is out of reach of double precision here; allow a larger one")
+    raise ParameterError(f"an error of {max_abs_error:.3g} is out of reach of double precision; allow a larger one")
 
 
-def _made(degrees: tuple[int, ...], alpha: float, margin: float) -> Composite:
+def _made(degrees: tuple[int, ...], resolution: float, margin: float) -> Composite:
     """Return the composite of the best polynomials of these degrees, each for what the one before leaves."""
     stages: list[Polynomial] = []
-    low = 2.0**-alpha
+    low = resolution
     for degree in degrees:
         around = stage_margin(margin, low)
         fit = odd_minimax(low - around, 1 + around, degree)
-        scale = 1.0 if len(stages) == len(degrees) - 1 else 1 / (1 + fit.error)
+        scale = 1.0 if len(stages) == len(degrees) - 1 else 1 / (1 + fit.max_abs_error)
         stages.append(Polynomial(tuple(scale * v for v in fit.coefficients)))
-        low = (1 - fit.error) / (1 + fit.error)
-    return compose(stages, alpha, margin=margin)
+        low = (1 - fit.max_abs_error) / (1 + fit.max_abs_error)
+    return compose(stages, resolution, margin=margin)
 
 
 @lru_cache(maxsize=256)
-def classical_composite(alpha: float, error: float = 2.0**-20, *, n: int = 3, margin: float | None = None) -> Composite:
+def classical_composite(
+    resolution: float, max_abs_error: float = 2.0**-20, *, n: int = 3, margin: float | None = None
+) -> Composite:
     """Return f_n o ... o f_n o g_n o ... o g_n with the fewest levels, then the fewest g_n ([CKK19]).
 
     f_n is flat at +-1 and brings values there together; g_n has a steeper slope at 0 and no such limit. n is 1, 3 or 4
     (degree 3, 7, 9). (g_2 as printed leaves [-1, 1].) Simple, and a third deeper than `minimax_composite`.
     """
     if margin is None:  # f_1 squares the distance to 1, margin included
-        margin = min(default_margin(alpha), 0.125 * math.sqrt(abs(error)))
-    alpha, error, margin = _checked(alpha, error, margin)
+        margin = min(default_margin(resolution), 0.125 * math.sqrt(abs(max_abs_error)))
+    resolution, max_abs_error, margin = _checked(resolution, max_abs_error, margin)
     if n not in _F:
         raise ParameterError(f"n is {n}; choose one of {sorted(_F)}")
     f, g = (_odd_powers(table[n]) for table in (_F, _G))
     for length in range(1, LARGEST_DEPTH):
         for count in range(length + 1):
             try:
-                found = compose([g] * count + [f] * (length - count), alpha, margin=margin)
+                found = compose([g] * count + [f] * (length - count), resolution, margin=margin)
             except ParameterError:
                 continue
-            if found.error <= error:
+            if found.max_abs_error <= max_abs_error:
                 return found
     raise ParameterError(
-        f"no composite of f_{n} and g_{n} reaches {error:.3g}; allow a larger error or a smaller margin"
+        f"no composite of f_{n} and g_{n} reaches {max_abs_error:.3g}; allow a larger error or a smaller margin"
     )
 
 
-def compose(stages: Iterable[Polynomial], alpha: float, *, margin: float | None = None) -> Composite:
+def compose(stages: Iterable[Polynomial], resolution: float, *, margin: float | None = None) -> Composite:
     """Return the composite of any odd polynomials on [-1, 1], its error measured.
 
-    From [2^-alpha, 1], the range of every stage over its interval and the margin around it, by all its extremes, is the
-    interval of the next; the last range gives the error.
+    From [resolution, 1] on, the range of every stage over its interval and the margin around it, by all its extremes,
+    is the interval of the next; the last range gives the error.
 
     Raises:
         ParameterError: a polynomial that is not odd or not in Chebyshev form on [-1, 1], an intermediate value that
             may leave [-1, 1], or decided values that come to lie near 0.
     """
     parts = tuple(stages)
-    margin = default_margin(alpha) if margin is None else margin
-    low, high = 2.0**-alpha, 1.0
+    _check_resolution(resolution)
+    margin = default_margin(resolution) if margin is None else margin
+    low, high = resolution, 1.0
     intervals, margins, error = [], [], math.inf
     for i, stage in enumerate(parts):
         if stage.basis != "chebyshev" or stage.interval != (-1.0, 1.0) or any(stage.coefficients[0::2]):
@@ -230,7 +233,7 @@ def compose(stages: Iterable[Polynomial], alpha: float, *, margin: float | None 
         low, high = bottom, min(top, 1.0)
     if not parts:
         raise ParameterError("no stages; a composite has at least one")
-    return Composite(parts, 2.0**-alpha, error, tuple(margins), tuple(intervals))
+    return Composite(parts, resolution, error, tuple(margins), tuple(intervals))
 
 
 @lru_cache(maxsize=256)
@@ -242,21 +245,26 @@ def _loss(composite: Composite) -> float:
     s = x
     for stage, margin in zip(composite.stages, composite.margins, strict=True):
         s = stage(s - margin)
-    s = np.minimum((s - (low + high) / 2) * 2 / (high - low), 1 - composite.error * 2 / abs(high - low))
-    return max(float((x[1:] * (1 - s[:-1])).max()), composite.error * 2 / abs(high - low))
+    s = np.minimum((s - (low + high) / 2) * 2 / (high - low), 1 - composite.max_abs_error * 2 / abs(high - low))
+    return max(float((x[1:] * (1 - s[:-1])).max()), composite.max_abs_error * 2 / abs(high - low))
 
 
-def _checked(alpha: float, error: float, margin: float | None) -> tuple[float, float, float]:
-    if not (math.isfinite(alpha) and 1 <= alpha <= LARGEST_ALPHA):
+def _check_resolution(resolution: float) -> None:
+    if not LEAST_RESOLUTION <= resolution <= 0.5:
         raise RangeError(
-            f"alpha is {alpha}; needed 1 to {LARGEST_ALPHA:g}: values of size 2^-alpha are told apart from 0"
+            f"resolution {resolution}; needed 2^-32 to 1/2: the share of the largest size from which on values are "
+            "told apart from 0"
         )
-    if not _LEAST_WANTED <= error <= 0.5:
-        raise RangeError(f"error {error}; needed 2^-40 to 1/2")
-    margin = default_margin(alpha) if margin is None else float(margin)
-    if not 0 <= margin <= 2.0 ** -(alpha + 2):
-        raise RangeError(f"margin {margin} for a resolution of 2^-{alpha:g}; needed 0 to a quarter of it")
-    return float(alpha), float(error), margin
+
+
+def _checked(resolution: float, max_abs_error: float, margin: float | None) -> tuple[float, float, float]:
+    _check_resolution(resolution)
+    if not _LEAST_WANTED <= max_abs_error <= 0.5:
+        raise RangeError(f"max_abs_error {max_abs_error}; needed 2^-40 to 1/2")
+    margin = default_margin(resolution) if margin is None else float(margin)
+    if not 0 <= margin <= resolution / 4:
+        raise RangeError(f"margin {margin} for a resolution of {resolution:.3g}; needed 0 to a quarter of it")
+    return float(resolution), float(max_abs_error), margin
 
 
 _F = {1: ((3, -1), 2), 3: ((35, -35, 21, -5), 16), 4: ((315, -420, 378, -180, 35), 128)}

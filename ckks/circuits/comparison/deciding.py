@@ -1,11 +1,11 @@
 """Evaluating a composite for the sign on ciphertexts, and saying what its errors are.
 
-Carried through one stage after the other, an expected error would be multiplied by the slope of each, by 2^alpha in
-all, and nothing would seem to be left. For decided values that is wrong: there the composite is flat. So the expected
-error is computed for the composite as a whole. Every rescale on the way adds one rounding error; how much of it arrives
-is the derivative of what follows, at the values that belong to an argument x (`noise_profile`), and the worst decided x
-counts. As everywhere, it is the distance to the same polynomials in the clear: how far those are from the sign is the
-composite's `error`, and known beforehand.
+Carried through one stage after the other, an expected error would be multiplied by the slope of each, by the inverse
+of the resolution in all, and nothing would seem to be left. For decided values that is wrong: there the composite is
+flat. So the expected error is computed for the composite as a whole. Every rescale on the way adds one rounding error;
+how much of it arrives is the derivative of what follows, at the values that belong to an argument x (`noise_profile`),
+and the worst decided x counts. As everywhere, it is the distance to the same polynomials in the clear: how far those
+are from the sign is the composite's `max_abs_error`, and known beforehand.
 
 That is first order. What is certain: a stage's argument may be off by up to the composite's margin there, and the final
 error is still the stated one. So noise is compared with the margins before each stage; a warning says when it is large.
@@ -73,7 +73,8 @@ def evaluate_composite(
         composite: for the sign, or for a step.
         decided: the caller promises that |u| >= composite.resolution everywhere; the result then has a useful bound.
 
-    The expected error is that of decided values, against the composite in the clear; `composite.error` comes on top.
+    The expected error is that of decided values, against the composite in the clear; `composite.max_abs_error` comes on
+    top.
 
     Raises:
         LevelError: not enough levels left (says how many would do).
@@ -102,7 +103,7 @@ def decide(
         bound, last = min(meta_of(value).bound, 1.0), stage is composite.stages[-1]
         value = evaluator.with_bound(value, bound, min(meta_of(value).rms, bound)).with_(noise=EXACT)
         value = evaluate_normalised(evaluator, value, stage)
-        value = evaluator.with_bound(value, max(map(abs, composite.values)) + composite.error if last else 1.0)
+        value = evaluator.with_bound(value, max(map(abs, composite.values)) + composite.max_abs_error if last else 1.0)
         value = value.with_(noise=Noise(rounding_gain(stage, interval[0]) * one, value.noise.bound))
     if loud:
         warnings.warn(
@@ -118,9 +119,9 @@ def decide(
     if not certain:
         bound = UNBOUNDED
     elif decided:
-        bound = composite.error
+        bound = composite.max_abs_error
     else:
-        bound = abs(composite.values[1] - composite.values[0]) + composite.error
+        bound = abs(composite.values[1] - composite.values[0]) + composite.max_abs_error
     source = u.noise.scaled(0.0)  # whatever keeps track of errors: this is a new one
     return Decision(
         value.with_(noise=source + Noise(std, bound * scale + own)),

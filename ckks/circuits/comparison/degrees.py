@@ -71,7 +71,7 @@ def _table(degree: int) -> tuple[float, ...]:
     for a in arguments:
         known = len(values)
         if known < 2 or values[-1] < 0.9 * _LARGEST:
-            error = odd_minimax(math.tanh(a), 1.0, degree).error if math.tanh(a) < 1 - 2.0**-40 else LEAST_ERROR
+            error = odd_minimax(math.tanh(a), 1.0, degree).max_abs_error if math.tanh(a) < 1 - 2.0**-40 else LEAST_ERROR
             if known < 2 or error > 2 * LEAST_ERROR:
                 values.append(-0.5 * math.log(error))
                 continue
@@ -88,14 +88,15 @@ class _Sequence(NamedTuple):
     degrees: tuple[int, ...]
 
 
-def best_degrees(low: float, error: float, margin: float, degrees: Sequence[int] = DEGREES) -> tuple[int, ...]:
-    """Return degrees of the stages that take [low, 1] to within `error` of 1, each made for the margin around its
-    interval.
+def best_degrees(low: float, max_abs_error: float, margin: float, degrees: Sequence[int] = DEGREES) -> tuple[int, ...]:
+    """Return degrees of the stages that take [low, 1] to within `max_abs_error` of 1.
+
+    Each is made for the margin around its interval.
 
     Raises:
         ParameterError: no sequence does, of whatever depth: the margin is too large.
     """
-    wanted = -0.5 * math.log(error)
+    wanted = -0.5 * math.log(max_abs_error)
     by_depth: dict[int, int] = {}
     for degree in degrees:
         levels = cost_of(degree)[0]

@@ -40,7 +40,7 @@ class OddFit:
     """
 
     coefficients: tuple[float, ...]
-    error: float
+    max_abs_error: float
     levelled: float
 
 
@@ -74,7 +74,7 @@ def odd_minimax(low: float, high: float, degree: int) -> OddFit:
         c[1::2] = solution[:-1]
         points = np.concatenate([[low], _extremes(c, low, high), [high]])
         error, levelled = _largest_error(c, points, low, high), abs(float(solution[-1]))
-        if best is None or error < best.error:
+        if best is None or error < best.max_abs_error:
             best = OddFit(tuple(c.tolist()), max(error, LEAST_ERROR), levelled)
         gap, unit = error - levelled, 2 * _rounding(c)
         converged = gap <= max(_CONVERGED * min(error, 1 - levelled), unit)
@@ -82,9 +82,9 @@ def odd_minimax(low: float, high: float, degree: int) -> OddFit:
             break
         reference = points
     assert best is not None
-    if best.error - best.levelled > 2.0**-7 * best.error and best.error > 16 * LEAST_ERROR:
+    if best.max_abs_error - best.levelled > 2.0**-7 * best.max_abs_error and best.max_abs_error > 16 * LEAST_ERROR:
         raise ParameterError(
-            f"no convergence for degree {degree} on [{low:g}, {high:g}]: error {best.error:.3g}, lower bound "
+            f"no convergence for degree {degree} on [{low:g}, {high:g}]: error {best.max_abs_error:.3g}, lower bound "
             f"{best.levelled:.3g}; choose a lower degree"
         )
     return best
@@ -112,17 +112,17 @@ def asymptotic_error(low: float, degree: int) -> float:
     return min(1.0, math.exp(m * (math.log1p(-low) - math.log1p(low))) * (1 - low) / math.sqrt(math.pi * low * m))
 
 
-def least_degree(low: float, error: float) -> int:
-    """Return the odd degree that any polynomial needs to be within `error` of the sign on [low, 1].
+def least_degree(low: float, max_abs_error: float) -> int:
+    """Return the odd degree that any polynomial needs to be within `max_abs_error` of the sign on [low, 1].
 
     By `asymptotic_error`; so no circuit of fewer than log2 of it multiplications in a row can do it, whatever its form.
     """
     below, enough = 0, 1  # degree 2m + 1
-    while asymptotic_error(low, 2 * enough + 1) > error:
+    while asymptotic_error(low, 2 * enough + 1) > max_abs_error:
         below, enough = enough, 2 * enough
     while enough - below > 1:
         m = (below + enough) // 2
-        below, enough = (below, m) if asymptotic_error(low, 2 * m + 1) <= error else (m, enough)
+        below, enough = (below, m) if asymptotic_error(low, 2 * m + 1) <= max_abs_error else (m, enough)
     return 2 * enough + 1
 
 

@@ -2,8 +2,8 @@
 `circuits.comparison.composite`.
 
 All of them rest on the sign of a difference, and that is decided only when the difference is not too small. For a
-composite of resolution t and error e (`minimax_composite(alpha, e)` has t = 2^-alpha), and values declared to lie
-within +-r, so that differences lie within w = r (sign, absolute) or w = 2r (of two values):
+composite of resolution t and error e (`minimax_composite(t, e)`), and values declared to lie within +-r, so that
+differences lie within w = r (sign, absolute) or w = 2r (of two values):
 
 - a difference of size t w or more is decided: the sign is right up to e (`resolution_of` says t w);
 - a smaller one gives something in between, rising with the difference; a tie gives the middle, sign 0 and step 1/2;
@@ -15,8 +15,8 @@ Levels. Composites work on [-1, 1]. Differences within w <= 1 are multiplied by 
 
 Errors. The expected error of a result is that of decided values against the same composite in the clear; what the
 composite is off by is known beforehand, and part of the error bound. `circuits.comparison.deciding` says why it is not
-what plain propagation would give. Noise should stay below the composite's margin, 2^-(alpha + 5) unless chosen
-otherwise; a PrecisionWarning says when it may not.
+what plain propagation would give. Noise should stay below the composite's margin, a 32nd of the resolution unless
+chosen otherwise; a PrecisionWarning says when it may not.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def sign(
     Args:
         evaluator: with a relinearisation key.
         x: values in [-radius, radius].
-        composite: its `resolution` and `error` are what the result has.
+        composite: its `resolution` and `max_abs_error` are what the result has.
         radius: the caller's promise about x.
         decided: promise also that no |x| is below the resolution: the result's error bound is then small.
     """
