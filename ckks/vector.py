@@ -21,7 +21,7 @@ from ckks.scheme import Evaluator, precision_bits
 from ckks.scheme.encoder import as_numbers
 from ckks.scheme.meta import meta_of
 
-__all__ = ["EncryptedVector", "normalised", "polynomial"]
+__all__ = ["EncryptedVector", "checked_vector", "normalised", "polynomial"]
 
 
 @dataclass(frozen=True)
@@ -275,6 +275,11 @@ def polynomial(x: EncryptedVector, p: Polynomial) -> EncryptedVector:
 
     The map of p.interval to [-1, 1] is folded into the weights when x is a linear form (`weights @ features + bias`).
     """
+    x = checked_vector(x)
+    if not isinstance(p, Polynomial):
+        raise TypeError(
+            f"found {type(p).__name__}, needed a Polynomial: approximate(f, interval, degree=...) makes one"
+        )
     u = normalised(x, p.center, p.radius) if p.basis == "chebyshev" else None
     if u is not None:
         return EncryptedVector(evaluate_normalised(x.evaluator, u.ciphertext, p), x.evaluator)
@@ -284,6 +289,14 @@ def polynomial(x: EncryptedVector, p: Polynomial) -> EncryptedVector:
 def normalised(x: EncryptedVector, center: float, radius: float) -> EncryptedVector | None:
     """Return (x - center)/radius for a linear form that was not computed yet, at no cost; None for other vectors."""
     return x._affine(1 / radius, -center / radius) if x._waiting else None
+
+
+def checked_vector(x: Any) -> EncryptedVector:
+    """Return x, an EncryptedVector; raise TypeError for anything else, saying how to make one of it."""
+    if isinstance(x, EncryptedVector):
+        return x
+    ct = "ciphertext" if isinstance(x, Ciphertext) else "encryptor.encrypt(values)"
+    raise TypeError(f"found {type(x).__name__}, needed an EncryptedVector; make one: EncryptedVector({ct}, evaluator)")
 
 
 def _is_operand(other: Any) -> bool:
