@@ -23,7 +23,8 @@ from typing import Any
 
 from ckks.circuits.comparison import operations as comparison
 from ckks.circuits.comparison.composite import Composite, minimax_composite
-from ckks.vector import EncryptedVector, normalised
+from ckks.errors import ParameterError
+from ckks.vector import EncryptedVector, checked_vector, normalised
 
 __all__ = ["absolute", "argmax", "compare", "largest", "maximum", "minimum", "sign", "step", "threshold"]
 
@@ -44,8 +45,7 @@ def sign(
 
     decided: a promise that there are no smaller ones, ties included; the result's error bound is then small.
     """
-    chosen = _composite(composite, resolution, max_abs_error)
-    return _of_difference(x, 0.0, chosen, radius, decided)
+    return _of_difference(x, 0.0, _composite(composite, resolution, max_abs_error), radius, decided)
 
 
 def step(
@@ -72,7 +72,8 @@ def threshold(
     composite: Composite | None = None,
 ) -> EncryptedVector:
     """Return 1 where x > at, 0 where x < at, 1/2 where equal; decided from (radius + |at|) resolution on."""
-    return _of_difference(x, float(at), _composite(composite, resolution, max_abs_error).step(), radius, decided)
+    at = _number("at", at)
+    return _of_difference(x, at, _composite(composite, resolution, max_abs_error).step(), radius, decided)
 
 
 def compare(
@@ -86,10 +87,10 @@ def compare(
     composite: Composite | None = None,
 ) -> EncryptedVector:
     """Return 1 where a > b, 0 where a < b, 1/2 where equal; decided from 2 radius resolution on."""
+    a = checked_vector(a)
     chosen = _composite(composite, resolution, max_abs_error)
-    evaluator = a.evaluator
-    found = comparison.compare(evaluator, a.ciphertext, _plain(b), chosen, radius=radius, decided=decided)
-    return EncryptedVector(found, evaluator)
+    found = comparison.compare(a.evaluator, a.ciphertext, _plain(b), chosen, radius=radius, decided=decided)
+    return EncryptedVector(found, a.evaluator)
 
 
 def absolute(
@@ -101,6 +102,7 @@ def absolute(
     composite: Composite | None = None,
 ) -> EncryptedVector:
     """Return |x|, off by no more than radius max(resolution/9, max_abs_error)."""
+    x = checked_vector(x)
     chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.absolute(x.evaluator, x.ciphertext, chosen, radius=radius), x.evaluator)
 
@@ -118,6 +120,7 @@ def maximum(
 
     Ties are exact. maximum(x, 0.0) is the rectifier.
     """
+    a = checked_vector(a)
     chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.maximum(a.evaluator, a.ciphertext, _plain(b), chosen, radius=radius), a.evaluator)
 
@@ -132,6 +135,7 @@ def minimum(
     composite: Composite | None = None,
 ) -> EncryptedVector:
     """Return the smaller of a and b; as `maximum`."""
+    a = checked_vector(a)
     chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.minimum(a.evaluator, a.ciphertext, _plain(b), chosen, radius=radius), a.evaluator)
 
@@ -145,6 +149,7 @@ def largest(
     composite: Composite | None = None,
 ) -> EncryptedVector:
     """Return the maximum over the first batch axis, ceil(log2 K) rounds of `maximum` deep."""
+    x = checked_vector(x)
     chosen = _composite(composite, resolution, max_abs_error)
     return EncryptedVector(comparison.largest(x.evaluator, x.ciphertext, chosen, radius=radius), x.evaluator)
 
@@ -162,20 +167,26 @@ def argmax(
 
     m values that share the maximum get 2^-(m - 1) each.
     """
+    x = checked_vector(x)
     chosen = _composite(composite, resolution, max_abs_error)
     found = comparison.argmax(x.evaluator, x.ciphertext, chosen, radius=radius, decided=decided)
     return EncryptedVector(found, x.evaluator)
 
 
 def _composite(given: Composite | None, resolution: float, max_abs_error: float) -> Composite:
-    return minimax_composite(float(resolution), float(max_abs_error)) if given is None else given
+    if given is None:
+        return minimax_composite(_number("resolution", resolution), _number("max_abs_error", max_abs_error))
+    if not isinstance(given, Composite):
+        raise ParameterError(f"composite {given!r}; needed a Composite, as minimax_composite(resolution) returns it")
+    return given
 
 
 def _of_difference(
     x: EncryptedVector, at: float, composite: Composite, radius: float, decided: bool
 ) -> EncryptedVector:
     """The composite of x - at, |x| <= radius; what a linear form still waits for is folded into its weights."""
-    reach = radius + abs(at)
+    x = checked_vector(x)
+    reach = _number("radius", radius) + abs(at)
     u = normalised(x, at, reach)
     if u is not None:
         reach = 1.0
@@ -183,6 +194,13 @@ def _of_difference(
         u = x - at if at else x
     found = comparison.sign(x.evaluator, u.ciphertext, composite, radius=reach, decided=decided)
     return EncryptedVector(found, x.evaluator)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} is {value!r}; needed one plain number") from None
 
 
 def _plain(b: Any) -> Any:

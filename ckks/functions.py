@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ckks.circuits.functions.choice import Approximation, describe, evaluate_function, fit
+from ckks.circuits.polynomials import arguments
 from ckks.circuits.polynomials.evaluation import evaluate_per_slot, evaluate_polynomials
 from ckks.circuits.polynomials.plan import check_alike
 from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.rlwe import Ciphertext
-from ckks.vector import EncryptedVector, normalised
+from ckks.vector import EncryptedVector, checked_vector, normalised
 
 __all__ = [
     "describe",
@@ -45,7 +46,8 @@ __all__ = [
     "tanh",
 ]
 
-Interval = float | Sequence[float] | None
+Interval = arguments.Interval | None
+"""(a, b), or B for (-B, B); None for that of the catalogue."""
 
 
 def function(
@@ -67,12 +69,12 @@ def function(
             `fit(f, interval, ...).max_abs_error` is what was reached.
 
     Raises:
+        TypeError: x is no EncryptedVector.
         ParameterError, RangeError: see `fit`.
         LevelError: not enough levels left (says how many would do).
     """
-    approximation = (
-        f if isinstance(f, Approximation) else fit(f, _ends(interval), degree=degree, max_abs_error=max_abs_error)
-    )
+    x = checked_vector(x)
+    approximation = f if isinstance(f, Approximation) else fit(f, interval, degree=degree, max_abs_error=max_abs_error)
     ct, folded = _folded(x, approximation)
     return EncryptedVector(evaluate_function(x.evaluator, ct, approximation, normalised=folded), x.evaluator)
 
@@ -87,6 +89,7 @@ def _folded(x: EncryptedVector, approximation: Approximation) -> tuple[Ciphertex
 
 def polynomials(x: EncryptedVector, several: Sequence[Polynomial]) -> list[EncryptedVector]:
     """Return [p(x), q(x), ...] for polynomials on one interval, computing the powers of x once."""
+    x = checked_vector(x)
     check_alike(several)
     ct, folded = _folded(x, several[0])
     results = evaluate_polynomials(x.evaluator, ct, several, normalised=folded)
@@ -95,15 +98,10 @@ def polynomials(x: EncryptedVector, several: Sequence[Polynomial]) -> list[Encry
 
 def per_slot(x: EncryptedVector, polynomials: Sequence[Polynomial], which: ArrayLike) -> EncryptedVector:
     """Return polynomials[which[j]](x[j]) for every value, with the key switches of one polynomial."""
+    x = checked_vector(x)
     check_alike(polynomials)
     ct, folded = _folded(x, polynomials[0])
     return EncryptedVector(evaluate_per_slot(x.evaluator, ct, polynomials, which, normalised=folded), x.evaluator)
-
-
-def _ends(interval: Interval) -> Sequence[float] | None:
-    if interval is None or isinstance(interval, Sequence):
-        return interval
-    return -float(interval), float(interval)
 
 
 def sigmoid(

@@ -11,7 +11,7 @@ import pytest
 from kit import Kit, make_kit
 from params import insecure_small
 
-from ckks import EncryptedVector, comparisons, error_bound, expected_error
+from ckks import error_bound, expected_error
 from ckks.circuits.comparison import operations as on
 from ckks.circuits.comparison.composite import Composite, classical_composite, minimax_composite
 from ckks.circuits.comparison.deciding import decide, evaluate_composite, noise_profile, rounding_gain
@@ -417,65 +417,3 @@ def test_bad_arguments():
         on.sign(kit.evaluator, kit.encrypt(np.full(8, 0.5j)), c)
     with pytest.raises(TypeError, match="encrypt"):
         on.sign(kit.evaluator, np.ones(8), c)
-
-
-# ---- through vectors -----------------------------------------------------------------------------------------------
-
-
-def test_vectors():
-    kit = kit_for(value_range=4.0)
-    a, b = pairs(2.0, 0.25, 0.1)
-    t, e = 2.0**-4, 2.0**-20
-    x, y = (EncryptedVector(kit.encrypt(v, bound=2.0), kit.evaluator) for v in (a, b))
-    options = {"resolution": t, "radius": 2.0}
-    clear = np.abs(a - b) >= 4 * t * (1 - 1e-9)
-    noise = 2.0**-24
-    assert np.abs(kit.decrypt(comparisons.compare(x, y, **options)) - (a > b))[clear].max() <= e + noise
-    for exact, found in (
-        (np.maximum(a, b), comparisons.maximum(x, y, **options)),
-        (np.minimum(a, b), comparisons.minimum(x, y, **options)),
-        (np.abs(a), comparisons.absolute(x, **options)),
-        (np.maximum(a, 0.5), comparisons.maximum(x, 0.5, **options)),
-    ):
-        assert np.abs(kit.decrypt(found) - exact).max() <= 2 * t / 9 + noise
-    clear = np.abs(a) >= 2 * t
-    assert np.abs(kit.decrypt(comparisons.sign(x, **options)) - np.sign(a))[clear].max() <= e + noise
-    assert np.abs(kit.decrypt(comparisons.step(x, **options)) - (a > 0))[clear].max() <= e + noise
-    clear = np.abs(a - 0.5) >= 2.5 * t
-    assert np.abs(kit.decrypt(comparisons.threshold(x, 0.5, **options)) - (a > 0.5))[clear].max() <= e + noise
-    own = minimax_composite(2.0**-4, 2.0**-10)
-    assert comparisons.sign(x, composite=own, radius=2.0).ciphertext.level == TOP - 1 - own.depth
-
-
-def test_batches():
-    kit = kit_for()
-    x = np.random.default_rng(7).uniform(-0.5, 0.5, (3, 32))
-    v = EncryptedVector(kit.encrypt(x, bound=0.5), kit.evaluator)
-    top = comparisons.largest(v, resolution=2.0**-4, radius=0.5)
-    assert top.shape == (32,) and np.abs(kit.decrypt(top) - x.max(axis=0)).max() <= 2 * 0.5 * 2.0**-4 / 9 + 2.0**-24
-    place = comparisons.argmax(v, resolution=2.0**-4, radius=0.5)
-    assert place.shape == (3, 32)
-    clear = np.diff(np.sort(x, axis=0), axis=0)[-1] >= 2.0**-4
-    assert (kit.decrypt(place).argmax(axis=0) == x.argmax(axis=0))[clear].all()
-
-
-@pytest.mark.parametrize("function", ["sign", "step", "threshold"])
-def test_linear_forms_fold_the_radius(function):
-    """weights @ x + bias uses a level, the division by 9 none."""
-    kit = kit_for(value_range=4.0)
-    g = np.random.default_rng(8)
-    features, weights, bias, at = g.uniform(-1, 1, (5, 32)), np.array([2.0, -1.5, 3.0, 0.5, 1.0]), 0.75, 1.25
-    x = EncryptedVector(kit.encrypt(features), kit.evaluator)
-    scores = weights @ features + bias
-    composite = minimax_composite(2.0**-6)
-    call = {"threshold": lambda v: comparisons.threshold(v, at, resolution=2.0**-6, radius=9.0)}.get(
-        function, lambda v: getattr(comparisons, function)(v, resolution=2.0**-6, radius=9.0)
-    )
-    found = call(weights @ x + bias)
-    assert found.ciphertext.level == TOP - 1 - composite.depth
-    shift, reach = (at, 9.0 + at) if function == "threshold" else (0.0, 9.0)
-    clear = np.abs(scores - shift) >= reach * 2.0**-6
-    exact = np.sign(scores - shift)
-    exact = exact if function == "sign" else (exact + 1) / 2
-    assert clear.sum() > 20
-    assert np.abs(kit.decrypt(found) - exact)[clear].max() <= composite.max_abs_error + 2.0**-24

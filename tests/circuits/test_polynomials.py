@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckks.circuits.polynomials.polynomial import Polynomial, check_degree, check_interval
+from ckks.circuits.polynomials.arguments import check_degree, check_interval
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.errors import HEError, ParameterError, RangeError
 
 ULP = 2.0**-52
@@ -150,6 +151,9 @@ def test_is_an_immutable_value():
         (((1.0,), "power", (0.0, math.inf)), RangeError, "not finite"),
         (((1.0,), "power", (-1e308, 1e308)), RangeError, "not finite"),
         (((1.0,), "power", (0.0, 1.0, 2.0)), ParameterError, "two ends"),
+        (((1.0, 2j),), ParameterError, "needed real numbers"),
+        (("ab",), ParameterError, "needed real numbers"),
+        ((3.0,), ParameterError, "needed real numbers"),
         (((1.0,), "power", (0.0, 1.0), -1.0), RangeError, "max_abs_error"),
     ],
 )

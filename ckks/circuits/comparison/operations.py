@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -253,6 +254,8 @@ def _of_signs(composite: Composite) -> Composite:
 
 
 def _checked_radius(radius: float) -> float:
+    if not isinstance(radius, Real):
+        raise ParameterError(f"radius {radius!r}; needed one plain number: values are declared to lie within +-radius")
     if not (math.isfinite(radius) and 2.0**-40 <= radius <= 2.0**100):
         raise RangeError(f"radius {radius}: values are declared to lie within +-radius, 2^-40 to 2^100")
     return float(radius)

@@ -11,7 +11,6 @@ intervals above 0, and `circuits.functions.extension` for functions that level o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -20,10 +19,11 @@ from ckks.circuits.functions.catalogue import CATALOGUE, Named
 from ckks.circuits.functions.extension import Extension, evaluate_extension, extend
 from ckks.circuits.functions.newton import Newton, evaluate_newton, refine
 from ckks.circuits.polynomials.approximation import MAX_DEGREE, approximate
+from ckks.circuits.polynomials.arguments import Interval, check_degree, check_interval, check_wanted_error
 from ckks.circuits.polynomials.evaluation import evaluate_normalised, evaluate_polynomial
 from ckks.circuits.polynomials.measure import Function, Reals, sample, symmetry
 from ckks.circuits.polynomials.plan import evaluation_plan
-from ckks.circuits.polynomials.polynomial import Polynomial, check_interval
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.circuits.polynomials.powers import least_depth
 from ckks.errors import ParameterError
 from ckks.rlwe import Ciphertext
@@ -36,7 +36,7 @@ Approximation = Polynomial | Newton | Extension
 
 def fit(
     f: Function | str,
-    interval: Sequence[float] | None = None,
+    interval: Interval | None = None,
     *,
     degree: int | None = None,
     max_abs_error: float | None = None,
@@ -45,7 +45,8 @@ def fit(
 
     Args:
         f: maps a float64 array elementwise, or a name of `CATALOGUE`.
-        interval: (a, b), which has to hold every value that can occur; that of the catalogue unless given.
+        interval: (a, b), or B for (-B, B), which has to hold every value that can occur; that of the catalogue unless
+            given.
         degree: of the polynomial; together with an error, the largest that is tried. For a name, that of the catalogue
             unless one of the two is given.
         max_abs_error: wanted. The one reached is measured on the interval, and is `max_abs_error` of the result.
@@ -53,10 +54,14 @@ def fit(
     Results are kept: the same function object on the same interval is not fitted twice.
 
     Raises:
-        ParameterError: an unknown name; neither degree nor error for an f without defaults; or nothing reaches the
-            error (the best is named).
-        RangeError: f is not finite somewhere on the interval.
+        ParameterError: an unknown name, or no function at all; neither degree nor error for an f without defaults; or
+            nothing reaches the error (the best is named).
+        RangeError: an error that is not above 0; f is not finite somewhere on the interval.
     """
+    if not (isinstance(f, str) or callable(f)):
+        raise ParameterError(
+            f"{f!r} is no function; pass a callable on float64 arrays, or one of {', '.join(CATALOGUE)}"
+        )
     named = _named(f) if isinstance(f, str) else None
     if interval is None:
         if named is None:
@@ -64,6 +69,8 @@ def fit(
         interval = named.interval
     if degree is None and max_abs_error is None and named is not None:
         degree = named.degree
+    degree = None if degree is None else check_degree(degree)
+    max_abs_error = None if max_abs_error is None else check_wanted_error(max_abs_error)
     return _fit(f, check_interval(interval), degree, max_abs_error)
 
 
@@ -170,11 +177,14 @@ def evaluate_function(
         normalised: the division then costs nothing; polynomials have to be in the Chebyshev basis.
 
     Raises:
+        ParameterError: something else than an approximation.
         LevelError: not enough levels left (says how many would do).
     """
     if isinstance(approximation, Extension):
         return evaluate_extension(evaluator, x, approximation, normalised=normalised)
     if isinstance(approximation, Newton):
         return evaluate_newton(evaluator, x, approximation, normalised=normalised)
+    if not isinstance(approximation, Polynomial):
+        raise ParameterError(f"{approximation!r} is no approximation; needed what `fit(f, interval, ...)` returns")
     evaluate = evaluate_normalised if normalised else evaluate_polynomial
     return evaluate(evaluator, x, approximation)

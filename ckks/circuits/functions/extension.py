@@ -35,14 +35,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ckks.circuits.polynomials.arguments import Interval, check_interval, check_wanted_error
 from ckks.circuits.polynomials.evaluation import evaluate_normalised, normalise
 from ckks.circuits.polynomials.measure import Function, Reals, maximum_distance, sample
 from ckks.circuits.polynomials.plan import evaluation_plan
-from ckks.circuits.polynomials.polynomial import Polynomial, check_interval
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.circuits.polynomials.powers import least_depth
 from ckks.circuits.polynomials.remez import minimax
 from ckks.circuits.promises import promise
-from ckks.errors import ParameterError, RangeError
+from ckks.errors import ParameterError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
 from ckks.scheme.align import too_deep
@@ -128,12 +129,12 @@ class Extension:
         return self.base(self.base.radius * self.narrowed(x))
 
 
-def extend(f: Function, interval: tuple[float, float], *, max_abs_error: float) -> Extension:
+def extend(f: Function, interval: Interval, *, max_abs_error: float) -> Extension:
     """Find the extension of least depth that is accurate enough; of those, one with the fewest products.
 
     Args:
         f: levels off towards both ends; what it does around 0 is free.
-        interval: (-w, w).
+        interval: (-w, w), or w.
         max_abs_error: wanted on the whole interval.
 
     Raises:
@@ -141,15 +142,14 @@ def extend(f: Function, interval: tuple[float, float], *, max_abs_error: float) 
         ParameterError: no extension is accurate enough (the best is named): f does not level off, or not far enough
             inside the interval.
     """
-    if not (math.isfinite(max_abs_error) and max_abs_error > 0):
-        raise RangeError(f"max_abs_error is {max_abs_error}; pass a finite number > 0")
-    interval = _shape(check_interval(interval), 1, LARGEST_RATIO).interval  # raises unless symmetric
-    _check_level(f, interval, max_abs_error)
+    max_abs_error = check_wanted_error(max_abs_error)
+    ends = _shape(check_interval(interval), 1, LARGEST_RATIO).interval  # raises unless symmetric
+    _check_level(f, ends, max_abs_error)
     best: Extension | None = None
     for candidates in _by_depth():
         good = []
         for steps, depth in candidates:
-            found = min((_interpolated(f, interval, steps, r, depth) for r in _ratios()), key=_error)
+            found = min((_interpolated(f, ends, steps, r, depth) for r in _ratios()), key=_error)
             if _error(found) <= 4 * max_abs_error:  # within reach of a minimax fit, which is seldom 4 times better
                 found = _finished(f, found)
                 if _error(found) <= max_abs_error:
@@ -160,7 +160,7 @@ def extend(f: Function, interval: tuple[float, float], *, max_abs_error: float) 
     assert best is not None
     raise ParameterError(
         f"no extension with a base of degree up to {(1 << MAX_BASE_DEPTH) - 1} approximates the function within "
-        f"{max_abs_error:.3g} on {interval}; the best is {_error(best):.3g} with {best.steps} steps. It has to level "
+        f"{max_abs_error:.3g} on {ends}; the best is {_error(best):.3g} with {best.steps} steps. It has to level "
         "off well inside the interval; allow a larger error, or approximate it by a polynomial on a shorter interval"
     )
 

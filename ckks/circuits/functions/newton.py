@@ -30,13 +30,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ckks.circuits.polynomials.approximation import MAX_DEGREE, chebyshev_interpolant
+from ckks.circuits.polynomials.arguments import Interval, check_interval, check_wanted_error
 from ckks.circuits.polynomials.evaluation import evaluate_normalised, normalise
 from ckks.circuits.polynomials.measure import Function, Reals, maximum_distance
 from ckks.circuits.polynomials.plan import evaluation_plan
-from ckks.circuits.polynomials.polynomial import Polynomial, check_interval
+from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.circuits.polynomials.powers import least_depth
 from ckks.circuits.promises import promise
-from ckks.errors import ParameterError, RangeError
+from ckks.errors import ParameterError
 from ckks.rlwe import Ciphertext, Noise
 from ckks.scheme import Evaluator
 from ckks.scheme.align import too_deep
@@ -131,15 +132,14 @@ class Newton:
         return points * y if self.kind == "sqrt" else y
 
 
-def refine(kind: Kind, interval: tuple[float, float], *, max_abs_error: float, max_degree: int = MAX_DEGREE) -> Newton:
+def refine(kind: Kind, interval: Interval, *, max_abs_error: float, max_degree: int = MAX_DEGREE) -> Newton:
     """Find the fewest levels, then the fewest products, that reach an error on [a, b].
 
     Raises:
         RangeError: max_abs_error is not a positive number.
         ParameterError: the interval does not lie above 0, or nothing reaches the error (the best is named).
     """
-    if not (math.isfinite(max_abs_error) and max_abs_error > 0):
-        raise RangeError(f"max_abs_error is {max_abs_error}; pass a finite number > 0")
+    max_abs_error = check_wanted_error(max_abs_error)
     a, b = check_interval(interval)
     if a <= 0:
         raise ParameterError(f"{kind} on [{a}, {b}] by Newton's iteration; needed an interval above 0")

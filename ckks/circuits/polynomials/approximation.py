@@ -19,15 +19,16 @@ outside, it leaves for infinity, so the interval must hold every argument that c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ckks.circuits.polynomials.arguments import Interval, check_degree, check_interval, check_wanted_error
 from ckks.circuits.polynomials.measure import Function, Reals, maximum_error, sample, symmetry
-from ckks.circuits.polynomials.polynomial import Parity, Polynomial, check_degree, check_interval
+from ckks.circuits.polynomials.polynomial import Parity, Polynomial
 from ckks.circuits.polynomials.remez import minimax
 from ckks.errors import ParameterError, RangeError
 
@@ -57,7 +58,7 @@ def logistic(x: ArrayLike) -> Reals:
     return np.asarray(np.where(x >= 0, 1.0, decay) / (1.0 + decay))
 
 
-def chebyshev_interpolant(f: Function, interval: Sequence[float], degree: int) -> Polynomial:
+def chebyshev_interpolant(f: Function, interval: Interval, degree: int) -> Polynomial:
     """Interpolate f at the degree + 1 zeros of T_{degree+1}, moved to the interval.
 
     c_k = (2 - [k = 0]) / (n + 1) sum_j f(x_j) cos(k t_j), t_j = (j + 1/2) pi / (n + 1), with n
@@ -75,7 +76,7 @@ def chebyshev_interpolant(f: Function, interval: Sequence[float], degree: int) -
     return _finished(f, (a, b), _with_exact_zeros(coefficients, parity, middle))
 
 
-def least_squares(f: Function, interval: Sequence[float], degree: int, weight: Function | None = None) -> Polynomial:
+def least_squares(f: Function, interval: Interval, degree: int, weight: Function | None = None) -> Polynomial:
     """Minimise the integral of weight * (p - f)^2 over the interval; weight >= 0, 1 unless given.
 
     The integral is a Gauss-Legendre sum over 64 panels of 16 nodes, exact for integrands that are
@@ -114,7 +115,7 @@ def least_squares(f: Function, interval: Sequence[float], degree: int, weight: F
 
 def approximate(
     f: Function,
-    interval: Sequence[float],
+    interval: Interval,
     *,
     degree: int | None = None,
     max_abs_error: float | None = None,
@@ -125,6 +126,8 @@ def approximate(
 
     fill_depth  raise the degree found to the next 2^d - 1: the highest that evaluates at the same
                 multiplicative depth, so a smaller error for a few multiplications and no level
+
+    interval    (a, b), or B for (-B, B)
 
     With both a degree and an error, the degree is the highest that is tried; otherwise MAX_DEGREE
     is. Raises ParameterError when neither is given, when the method is unknown, or when no degree
@@ -139,8 +142,7 @@ def approximate(
         if limit is None:
             raise ParameterError("neither degree nor max_abs_error is given; pass one of them")
         return fit(f, interval, _filled(limit) if fill_depth else limit)
-    if not (math.isfinite(max_abs_error) and max_abs_error > 0):
-        raise RangeError(f"max_abs_error is {max_abs_error}; pass a finite number > 0")
+    max_abs_error = check_wanted_error(max_abs_error)
     top = MAX_DEGREE if limit is None else limit
     least = _least_degree(fit, f, interval, max_abs_error, top, monotone=method == "minimax")
     filled = min(_filled(least.degree), max(top, least.degree))
@@ -149,7 +151,7 @@ def approximate(
     return min(fit(f, interval, filled), least, key=_error)
 
 
-_Fit = Callable[[Function, Sequence[float], int], Polynomial]
+_Fit = Callable[[Function, Interval, int], Polynomial]
 
 
 _METHODS: dict[str, _Fit] = {
@@ -159,9 +161,7 @@ _METHODS: dict[str, _Fit] = {
 }
 
 
-def _least_degree(
-    fit: _Fit, f: Function, interval: Sequence[float], wanted: float, top: int, *, monotone: bool
-) -> Polynomial:
+def _least_degree(fit: _Fit, f: Function, interval: Interval, wanted: float, top: int, *, monotone: bool) -> Polynomial:
     """First fit good enough among degrees 0..top: by bisection when more degrees never hurt."""
     if not monotone:
         tried = []

@@ -32,6 +32,8 @@ _MAX_CELLS = 1 << 16
 
 def sample(f: Function, x: Reals) -> Reals:
     """Values of f at x (1-D); RangeError or ParameterError names the first place that is bad."""
+    if not callable(f):
+        raise ParameterError(f"{f!r} is no function; pass a callable on float64 arrays (fit() takes names too)")
     with np.errstate(all="ignore"):
         values = np.asarray(f(x))
     if values.shape == ():

@@ -98,11 +98,15 @@ def shared_plans(polynomials: tuple[Polynomial, ...]) -> tuple[EvaluationPlan, .
 
 def check_alike(polynomials: Sequence[Polynomial]) -> Basis:
     """Return the basis of polynomials that can share their powers; raise ParameterError for others."""
+    listed = [] if isinstance(polynomials, Polynomial) else list(polynomials)
+    if isinstance(polynomials, Polynomial) or not all(isinstance(p, Polynomial) for p in listed):
+        found = ", ".join(type(p).__name__ for p in listed) or "a single Polynomial"
+        raise ParameterError(f"found {found}; needed a list of Polynomials, each by fit(f, interval, degree=...)")
     kinds = dict.fromkeys((p.basis, p.interval) for p in polynomials)
     if len(kinds) != 1:
-        listed = "; ".join(f"{basis} on {interval}" for basis, interval in kinds) or "none at all"
+        several = "; ".join(f"{basis} on {interval}" for basis, interval in kinds) or "none at all"
         raise ParameterError(
-            f"polynomials of one input share its powers, so they need one basis and one interval, found {listed}; "
+            f"polynomials of one input share its powers, so they need one basis and one interval, found {several}; "
             "fit all of them on the interval that holds the input"
         )
     return polynomials[0].basis

@@ -27,41 +27,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ckks.circuits.polynomials.arguments import check_interval
 from ckks.errors import ParameterError, RangeError
 
-__all__ = ["Basis", "Parity", "Polynomial", "check_degree", "check_interval"]
+__all__ = ["Basis", "Parity", "Polynomial"]
 
 Basis = Literal["power", "chebyshev"]
 Parity = Literal["odd", "even", "none"]
 
 _LOG2_SNAP = -60  # far below a float's 2^-53: only what rounding left of an exact zero goes away
 _HALF_ULP = 2.0**-53
-
-
-def check_interval(interval: Sequence[float]) -> tuple[float, float]:
-    """Return (a, b) as floats with a < b, both finite and b - a finite.
-
-    Raises RangeError for an infinite or NaN end, ParameterError for anything else that is no
-    interval.
-    """
-    if len(interval) != 2:
-        raise ParameterError(f"an interval has two ends, got {len(interval)} numbers; pass (lower, upper)")
-    a, b = float(interval[0]), float(interval[1])
-    if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(b - a)):
-        raise RangeError(f"the interval [{a}, {b}] is not finite; choose finite bounds")
-    if a >= b:
-        kind = "empty" if a == b else "reversed"
-        raise ParameterError(f"the interval [{a}, {b}] is {kind}; pass (lower, upper)")
-    return a, b
-
-
-def check_degree(degree: int) -> int:
-    """Return the degree, a non-negative integer, or raise ParameterError."""
-    if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)):
-        raise ParameterError(f"a degree is an integer, got {degree!r}")
-    if degree < 0:
-        raise ParameterError(f"the degree {degree} is negative; a constant has degree 0")
-    return int(degree)
 
 
 @dataclass(frozen=True)
@@ -73,7 +48,7 @@ class Polynomial:
                    basis |c_k| max|x|^k is compared, so that small coefficients on wide intervals
                    stay); trailing zeros are dropped
     basis          "chebyshev" (of u, see the module) or "power" (of x itself)
-    interval       (a, b); outside it the values grow like |2u|^degree and approximate nothing
+    interval       (a, b), or B for (-B, B); outside it the values grow like |2u|^degree and approximate nothing
     max_abs_error  an upper estimate of max |p - f| on the interval for the function f that was
                    approximated, or None for a polynomial that approximates nothing
 
@@ -91,7 +66,12 @@ class Polynomial:
         if self.basis not in ("power", "chebyshev"):
             raise ParameterError(f"unknown basis {self.basis!r}; a polynomial is in 'power' or in 'chebyshev'")
         object.__setattr__(self, "interval", check_interval(self.interval))
-        given = [float(c) for c in self.coefficients]
+        try:
+            given = [float(c) for c in self.coefficients]
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f"coefficients {self.coefficients!r}; needed real numbers, that of degree 0 first"
+            ) from None
         if not given:
             raise ParameterError("no coefficients; the zero polynomial is (0.0,)")
         for k, c in enumerate(given):

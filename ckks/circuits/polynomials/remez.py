@@ -11,11 +11,11 @@ largest error (de la Vallee Poussin), so every step brackets the answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ckks.circuits.polynomials.arguments import Interval, check_degree, check_interval
 from ckks.circuits.polynomials.measure import (
     Function,
     Reals,
@@ -24,7 +24,7 @@ from ckks.circuits.polynomials.measure import (
     sample,
     symmetry,
 )
-from ckks.circuits.polynomials.polynomial import Parity, Polynomial, check_degree, check_interval
+from ckks.circuits.polynomials.polynomial import Parity, Polynomial
 from ckks.errors import ParameterError
 
 __all__ = ["minimax"]
@@ -36,7 +36,7 @@ _PATIENCE = 10  # exchanges granted to errors near the floor
 _FLOOR = 16  # errors below this many rounding units have no reliable sign pattern
 
 
-def minimax(f: Function, interval: Sequence[float], degree: int) -> Polynomial:
+def minimax(f: Function, interval: Interval, degree: int) -> Polynomial:
     """Polynomial of at most this degree whose largest error on the interval is least.
 
     Chebyshev basis. When the interval is symmetric about 0 and f - f(0) is odd, or f is even, only
