@@ -20,6 +20,7 @@
     why              explain          which conditions drive the label, and how sure that is, in the clear
     for all          cli, terminal    the command line
                      errors, plain    what goes wrong with tables and models; JSON that is read with care
+                     identity         name, version and salt of whatever a models folder holds
 
 `hosting` below has everything about the service that any other model could use as well. Nothing that serves (offer,
 server, launch, worker, hosting) imports anything that could decrypt.

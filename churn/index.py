@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from churn import plain
 from churn.errors import DataError, ModelError
 from churn.hosting.registry import Record, latest_version, load_folder, register
+from churn.identity import LAST_VERSION, check_format, check_identity, check_name, fresh_salt, is_digest
 from churn.vectors import file_digest, read_vectors, write_vectors
 
 __all__ = ["INDEX_FORMAT", "LONGEST", "MOST_DIMENSIONS", "MOST_ITEMS", "VectorIndex", "register_index"]
@@ -30,9 +30,7 @@ MOST_DIMENSIONS, MOST_ITEMS = 1024, 10_000_000
 LONGEST = 1 + 5e-6
 """Of a vector: 1, but for rounding in single precision."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FILE = re.compile(r"[a-z0-9][a-z0-9._@-]{0,95}\.npy")
-_HEX = re.compile(r"[0-9a-f]{64}")
 _PARTS = ("format", "name", "version", "items", "dimension", "vectors", "sha256", "embedding", "salt")
 _CHUNK = 1 << 14
 
@@ -41,11 +39,10 @@ _CHUNK = 1 << 14
 class VectorIndex:
     """Vectors to be compared with, none longer than 1, under a name.
 
-    name, version   what a client asks for: [a-z0-9._-], at most 64 characters; 1, 2, ...
+    name, version   what a client asks for; see `churn.identity`, for the salt too
     vectors         (items, dimension), float32 or float64, in the file `path`
     sha256          of that file
     embedding       what made them, for clients to know theirs by: 64 hex digits, or nothing
-    salt            64 random hex digits: with them in it, a digest of the index confirms no guess of its vectors
 
     Raises ModelError for parts that do not fit together.
     """
@@ -56,22 +53,13 @@ class VectorIndex:
     path: Path
     sha256: str
     embedding: str = ""
-    salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    salt: str = field(default_factory=fresh_salt, repr=False)
 
     def __post_init__(self) -> None:
         """Check every part."""
-        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
-            raise ModelError(
-                f"the index's name is {str(self.name)[:80]!r}",
-                "1 to 64 of a-z, 0-9 and '.', '_', '-' inside are needed",
-                "Choose such a name",
-            )
-        plain.whole(self.version, "the index's version", 1, 1 << 31)
-        digests = (self.sha256, self.salt, self.embedding or "0" * 64)
-        if not all(isinstance(text, str) and _HEX.fullmatch(text) for text in digests):
-            raise ModelError(
-                "a digest or the salt of the index is no 64 hex digits", "these are needed", "Make it again"
-            )
+        check_identity(self.name, self.version, self.salt, "index")
+        if not (is_digest(self.sha256) and (self.embedding == "" or is_digest(self.embedding))):
+            raise ModelError("a digest of the index is no 64 hex digits", "these are needed", "Make it again")
         items, dimension = self.vectors.shape
         if not (1 <= items <= MOST_ITEMS and 1 <= dimension <= MOST_DIMENSIONS):
             raise ModelError(
@@ -110,10 +98,7 @@ class VectorIndex:
     def from_dict(cls, value: object, folder: Path) -> VectorIndex:
         """Return the index that `to_dict` described, its vectors from `folder`; ModelError for anything else."""
         parts = plain.fields(value, "the index", _PARTS)
-        if parts["format"] != INDEX_FORMAT:
-            raise ModelError(
-                f"the index's format is {str(parts['format'])[:40]!r}", f"{INDEX_FORMAT!r} is needed", "Write it again"
-            )
+        check_format(parts["format"], INDEX_FORMAT, "index")
         name = plain.text(parts["vectors"], "the file of the vectors")
         if not _FILE.fullmatch(name):
             raise ModelError(
@@ -133,7 +118,7 @@ class VectorIndex:
         embedding = parts["embedding"]
         return cls(
             name=plain.text(parts["name"], "the index's name"),
-            version=plain.whole(parts["version"], "the index's version", 1, 1 << 31),
+            version=plain.whole(parts["version"], "the index's version", 1, LAST_VERSION),
             vectors=vectors,
             path=path,
             sha256=sha256,
@@ -154,8 +139,7 @@ def register_index(
     if path.suffix != ".json":
         raise ModelError(f"{path} does not end in .json", "an index's file does", "Choose such a name")
     folder, name = path.parent, name or path.stem
-    if not _NAME.fullmatch(name):
-        raise ModelError(f"the index's name is {name[:80]!r}", "a-z, 0-9, '.', '_' and '-' may be in it", "Rename it")
+    check_name(name, "index")
     folder.mkdir(parents=True, exist_ok=True)
     latest = latest_version(folder, name, load)
     version = latest + 1

@@ -26,8 +26,6 @@ counts with one weight and not their sum, and training shrinks weights that the 
 from __future__ import annotations
 
 import math
-import re
-import secrets
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +33,7 @@ import numpy.typing as npt
 
 from churn import plain
 from churn.errors import ModelError
+from churn.identity import LAST_VERSION, check_format, check_identity, fresh_salt
 from churn.schema import MAX_FEATURES, Schema
 
 __all__ = ["INTERVAL_STEP", "LinearModel", "interval_for"]
@@ -43,8 +42,6 @@ Floats = npt.NDArray[np.float64]
 
 FORMAT = "linear-model/1"
 INTERVAL_STEP = 0.25
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_SALT = re.compile(r"[0-9a-f]{64}")
 _PARTS = (
     "format",
     "name",
@@ -64,13 +61,12 @@ _PARTS = (
 class LinearModel:
     """A logistic regression ready to be hosted. Immutable; `weights` is read-only.
 
-    name, version      what a client asks for: [a-z0-9._-], at most 64 characters; 1, 2, ...
+    name, version      what a client asks for; see `churn.identity`, for the salt too
     target, positive   the label: the model gives the probability that `target` is `positive`
     schema             the columns, and how they become features
     weights, bias      float64 (d,) and a float
     logit_interval     B: every logit of every record the schema accepts lies in [-B, B]
     observed_logit     the largest |logit| among the training rows; for information
-    salt               64 random hex digits: with them in it, a digest of the model confirms no guess of its weights
 
     Raises ModelError for parts that do not fit together, a B that is too small included.
     """
@@ -84,21 +80,13 @@ class LinearModel:
     bias: float
     logit_interval: float
     observed_logit: float
-    salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    salt: str = field(default_factory=fresh_salt, repr=False)
 
     def __post_init__(self) -> None:
         """Check every part; copy the weights and lock them."""
-        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
-            raise ModelError(
-                f"the model's name is {str(self.name)[:80]!r}",
-                "1 to 64 of a-z, 0-9 and '.', '_', '-' inside are needed",
-                "Choose such a name",
-            )
-        plain.whole(self.version, "the model's version", 1, 1 << 31)
+        check_identity(self.name, self.version, self.salt, "model")
         plain.text(self.target, "the target's name")
         plain.text(self.positive, "the positive label")
-        if not (isinstance(self.salt, str) and _SALT.fullmatch(self.salt)):
-            raise ModelError("the model's salt is no 64 hex digits", "random ones are needed", "Train the model again")
         weights = np.array(self.weights, np.float64)
         if weights.shape != (self.schema.width,) or not np.isfinite(weights).all():
             raise ModelError(
@@ -173,16 +161,11 @@ class LinearModel:
     def from_dict(cls, value: object) -> LinearModel:
         """Return the model that `to_dict` described; ModelError for anything else."""
         parts = plain.fields(value, "the model", _PARTS)
-        if parts["format"] != FORMAT:
-            raise ModelError(
-                f"the model's format is {str(parts['format'])[:40]!r}",
-                f"{FORMAT!r} is needed",
-                "Write it again with to_dict()",
-            )
+        check_format(parts["format"], FORMAT, "model")
         weights = plain.items(parts["weights"], "the list of weights", MAX_FEATURES)
         return cls(
             name=plain.text(parts["name"], "the model's name"),
-            version=plain.whole(parts["version"], "the model's version", 1, 1 << 31),
+            version=plain.whole(parts["version"], "the model's version", 1, LAST_VERSION),
             target=plain.text(parts["target"], "the target's name"),
             positive=plain.text(parts["positive"], "the positive label"),
             schema=Schema.from_dict(parts["schema"]),

@@ -9,14 +9,13 @@ No pickle is read, here or anywhere: whoever has one trains, converts and publis
 
 from __future__ import annotations
 
-import re
-import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from churn import plain
 from churn.errors import ModelError
 from churn.hosting.registry import Record, latest_version, load_folder, register
+from churn.identity import LAST_VERSION, check_format, check_identity, fresh_salt
 from ckks.errors import HEError
 from ckks.ml.model import Model
 
@@ -24,8 +23,6 @@ __all__ = ["TRAINED_FORMAT", "TrainedModel", "publish"]
 
 TRAINED_FORMAT = "trained-model/1"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_SALT = re.compile(r"[0-9a-f]{64}")
 _PARTS = ("format", "name", "version", "target", "model", "salt")
 
 
@@ -33,10 +30,9 @@ _PARTS = ("format", "name", "version", "target", "model", "salt")
 class TrainedModel:
     """A model of `ckks.ml` under a name.
 
-    name, version   what a client asks for: [a-z0-9._-], at most 64 characters; 1, 2, ...
+    name, version   what a client asks for; see `churn.identity`, for the salt too
     model           what is evaluated; its parameters are those for answers that are not flooded
     target          the column that holds the label in tables that have one, "" if nobody knows
-    salt            64 random hex digits: with them in it, a digest of the model confirms no guess of its weights
 
     Raises ModelError for parts that cannot be hosted.
     """
@@ -45,21 +41,13 @@ class TrainedModel:
     version: int
     model: Model
     target: str = ""
-    salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    salt: str = field(default_factory=fresh_salt, repr=False)
 
     def __post_init__(self) -> None:
         """Check every part but the model, which has checked itself."""
-        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
-            raise ModelError(
-                f"the model's name is {str(self.name)[:80]!r}",
-                "1 to 64 of a-z, 0-9 and '.', '_', '-' inside are needed",
-                "Choose such a name",
-            )
-        plain.whole(self.version, "the model's version", 1, 1 << 31)
+        check_identity(self.name, self.version, self.salt, "model")
         if self.target != "" and not plain.text(self.target, "the target's name").isprintable():
             raise ModelError("the target's name cannot be shown", "printable text is needed", "Rename the column")
-        if not (isinstance(self.salt, str) and _SALT.fullmatch(self.salt)):
-            raise ModelError("the model's salt is no 64 hex digits", "random ones are needed", "Publish it again")
 
     def to_dict(self) -> dict[str, object]:
         """Return what is in the JSON file."""
@@ -76,10 +64,7 @@ class TrainedModel:
     def from_dict(cls, value: object) -> TrainedModel:
         """Return the model that `to_dict` described; ModelError for anything else."""
         parts = plain.fields(value, "the model", _PARTS)
-        if parts["format"] != TRAINED_FORMAT:
-            raise ModelError(
-                f"the model's format is {str(parts['format'])[:40]!r}", f"{TRAINED_FORMAT!r} is needed", "Publish again"
-            )
+        check_format(parts["format"], TRAINED_FORMAT, "model")
         try:
             model = Model.from_dict(parts["model"])
         except HEError as error:
@@ -89,7 +74,7 @@ class TrainedModel:
         target = parts["target"]
         return cls(
             name=plain.text(parts["name"], "the model's name"),
-            version=plain.whole(parts["version"], "the model's version", 1, 1 << 31),
+            version=plain.whole(parts["version"], "the model's version", 1, LAST_VERSION),
             model=model,
             target="" if target == "" else plain.text(target, "the target's name"),
             salt=plain.text(parts["salt"], "the model's salt"),
