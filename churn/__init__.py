@@ -1,6 +1,6 @@
 """Who may leave? Employee records scored on a stranger's model, without showing it a number. And who fits which job?
 
-    in the clear     data, tables     synthetic employees; a CSV file; records reads one that is to be scored
+    in the clear     data, tables     synthetic employees; a CSV file, to learn from or to be scored
                      schema           from records to numbers between known ends
                      training, model  a logistic regression: how it is learned, and what of it is hosted
     encrypted        circuit          `Score`: the same model on ciphertexts, and what its answers may be off by
@@ -16,9 +16,10 @@
     any model        trained          what `ckks.ml` made of a scikit-learn model, as a file beside the others
                      predictor        the same, evaluated encrypted; predicting asks for it, predict_command prints
     both worlds      demo             the whole story; process runs the service beside it
-                     results, report  what came of it; page and charts are how it looks
+                     report           what came of it, as numbers and as a page
     why              explain          which conditions drive the label, and how sure that is, in the clear
     for all          cli, terminal    the command line
+                     pages, units     what HTML pages share; numbers for readers
                      errors, plain    what goes wrong with tables and models; JSON that is read with care
                      identity         name, version and salt of whatever a models folder holds
 

@@ -121,7 +121,7 @@ def demo(
     with steps(console) as step:
         with step("load libraries"):
             from churn.demo import compare_worlds
-            from churn.results import as_json, print_table
+            from churn.report.results import as_json, print_table
         results = compare_worlds(
             _source(rows, seed, data, target, positive),
             mode.value,
@@ -130,7 +130,7 @@ def demo(
             step=step,
         )
         with step("write the report"):
-            from churn.report import write_report
+            from churn.report.page import write_report
 
             with writing(out):
                 report = write_report(results, out / "index.html")
@@ -392,8 +392,8 @@ def score(
             from churn.predict_command import predict_file, print_predictions, write_labels
             from churn.predicting import KnownPredictor
             from churn.predictor import PREDICTIONS
-            from churn.records import load_records
             from churn.scoring import ScoringModel
+            from churn.tables import load_records
             from churn.training import measure
         set_threads(threads)
         remote = _remote(url, token_env, ca, plain_http)
@@ -450,7 +450,7 @@ def score(
 
 
 def _print_usage(usage: Usage, console: Console) -> None:
-    from churn.results import bytes_text, seconds_text
+    from churn.units import bytes_text, seconds_text
 
     line(
         console,

@@ -19,7 +19,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from churn.errors import DataError
-from churn.tables import load_csv
 
 __all__ = [
     "DEFAULT_ROWS",
@@ -27,7 +26,6 @@ __all__ = [
     "TARGET",
     "bayes_accuracy",
     "describe",
-    "load_csv",
     "make_employees",
     "true_probability",
 ]

@@ -20,7 +20,7 @@ import pandas as pd
 
 from churn.circuit import OutputKind, Score
 from churn.client import Client, Progress
-from churn.data import POSITIVE, TARGET, load_csv, make_employees, true_probability
+from churn.data import POSITIVE, TARGET, make_employees, true_probability
 from churn.errors import DataError, ModelError
 from churn.explain import Explanation, explain
 from churn.hosting.model import Description
@@ -28,7 +28,8 @@ from churn.hosting.registry import Record, latest_version, load_file, load_folde
 from churn.model import LinearModel
 from churn.offer import loader
 from churn.process import ServiceProcess
-from churn.results import Results, Seconds, Traffic
+from churn.report.results import Results, Seconds, Traffic
+from churn.tables import load_csv
 from churn.training import Split, Trained, split, train
 
 __all__ = ["Source", "Step", "compare_worlds", "explain_on", "load_table", "train_on", "write_model"]

@@ -248,7 +248,7 @@ def _print_comparison(console: Console, result: Comparison) -> None:
 
 
 def _print_usage(console: Console, usage: Usage, queries: int) -> None:
-    from churn.results import bytes_text, seconds_text
+    from churn.units import bytes_text, seconds_text
 
     each = {name: getattr(usage, name) / queries for name in ("encrypt", "evaluate", "evaluate_server", "decrypt")}
     line(

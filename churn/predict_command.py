@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from churn.errors import ColumnError, DataError, nearest
 from churn.predicting import KnownPredictor, Predictions, predict
-from churn.records import load_table
+from churn.tables import load_table
 from churn.terminal import line
 
 if TYPE_CHECKING:

@@ -1,4 +1,9 @@
-"""Reading a table of records from a CSV file, with errors that say which line or name is wrong."""
+"""Reading a table of records from a CSV file, with errors that say which line or name is wrong.
+
+load_csv       to learn from: with a label in every row
+load_records   to be scored by a model of one label: with that label's column, if it is there
+load_table     all columns as they are
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ import pandas as pd
 
 from churn.errors import CategoryError, ColumnError, DataError, nearest
 
-__all__ = ["load_csv"]
+__all__ = ["load_csv", "load_records", "load_table"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -25,8 +30,8 @@ def load_csv(path: str | Path, target: str, positive: str) -> tuple[pd.DataFrame
     Raises DataError for a file that is missing, empty, not CSV, or of one class; ColumnError for an
     unknown `target` or doubled names; CategoryError for a `positive` that does not occur.
     """
-    text = _read_text(Path(path))
-    names = _check_shape(text, str(path))
+    table = load_table(path, target)
+    names = [str(name) for name in table.columns]
     if target not in names:
         raise ColumnError(
             f"{path} has no column {target!r}{nearest(target, names)}",
@@ -40,15 +45,37 @@ def load_csv(path: str | Path, target: str, positive: str) -> tuple[pd.DataFrame
             "at least one attribute is needed to learn from",
             "Check that the file is separated by commas and holds the attributes",
         )
-    table = pd.read_csv(
-        io.StringIO(text),
-        keep_default_na=False,
-        dtype={target: str},
-        na_values={name: [""] for name in others},
-        low_memory=False,
-    )
     cells = table[target].str.strip().to_numpy(dtype=object)
     return table[others], _labels(cells, target, positive.strip())
+
+
+def load_records(path: str | Path, target: str, positive: str) -> tuple[pd.DataFrame, Bools | None]:
+    """Read a table like `load_csv` does, for scoring: with labels, (rows,), if it has them.
+
+    Labels are True where column `target` holds `positive`; None when there is no such column, or an
+    empty cell in it. Any mixture of labels will do, one class included.
+    """
+    table = load_table(path, target)
+    if target not in table:
+        return table, None
+    cells = table.pop(target).str.strip().to_numpy(dtype=object)
+    return table, None if (cells == "").any() else np.asarray(cells == positive, np.bool_)
+
+
+def load_table(path: str | Path, label: str | None = None) -> pd.DataFrame:
+    """Read a table with all its columns, types inferred, an empty cell missing; DataError for what is no CSV file.
+
+    Column `label`, if there is such a one, is text throughout, and its empty cells are empty text.
+    """
+    text = _read_text(Path(path))
+    names = _check_shape(text, str(path))
+    return pd.read_csv(
+        io.StringIO(text),
+        keep_default_na=False,
+        dtype={} if label is None else {label: str},
+        na_values={name: [""] for name in names if name != label},
+        low_memory=False,
+    )
 
 
 def _read_text(path: Path) -> str:

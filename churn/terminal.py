@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from churn.errors import DataError
 
 if TYPE_CHECKING:
-    from churn.results import Results
+    from churn.report.results import Results
 
 __all__ = [
     "from_environment",

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
-from churn.charts import AMBER, BLUE, GREY, INK, RED, TEAL, _svg
 from churn.explain.effects import Z95, Effect
 from churn.explain.explanation import Explanation
 from churn.explain.importance import Dependence
 from churn.explain.text import label_of
+from churn.pages.drawing import AMBER, BLUE, GREY, INK, RED, TEAL, as_svg
 from churn.terminal import one_line
 
 __all__ = ["dependence", "effects", "importance", "limits_of"]
@@ -141,4 +141,4 @@ def _quiet(draw: Callable[[Axes], None], width: float, height: float) -> str:
     """Draw; letters that the font lacks become boxes, without a warning: the page names them in its table."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
-        return _svg(draw, width, height)
+        return as_svg(draw, width, height)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from string import Template
 
-from churn.charts import as_data_uri
 from churn.explain import charts
 from churn.explain.effects import Estimate
 from churn.explain.explanation import Explanation
@@ -23,7 +22,8 @@ from churn.explain.text import (
     scarce_text,
     truth_texts,
 )
-from churn.page import HEAD
+from churn.pages.drawing import as_data_uri
+from churn.pages.html import FOOT, HEAD, listed, write
 
 __all__ = ["render", "write_page"]
 
@@ -95,19 +95,12 @@ $rows
 <p>$who</p>
 </section>
 $notes
-<footer>This page is one file: it loads nothing and runs no script.</footer>
-</main>
-</body>
-</html>
 """)
 
 
 def write_page(explanation: Explanation, path: str | Path) -> Path:
     """Write the page to `path`, folders included, and return the path."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(render(explanation), encoding="utf-8")
-    return target
+    return write(render(explanation), path)
 
 
 def render(explanation: Explanation) -> str:
@@ -118,7 +111,8 @@ def render(explanation: Explanation) -> str:
         third = f"{truth.shared} of {truth.top}", "of the conditions that truly matter most were found", "good"
     else:
         third = f"{len(scarce)}", "groups that the model knows little about", "warn" if scarce else "good"
-    return HEAD.substitute(title=f"Which conditions go with {label}?", style=_STYLE) + _BODY.substitute(
+    head = HEAD.substitute(title=f"Which conditions go with {label}?", style=_STYLE)
+    body = _BODY.substitute(
         label=label,
         first=escape(first.name),
         first_lost=f"{first.importance.auc.lost:.3f}",
@@ -145,8 +139,9 @@ def render(explanation: Explanation) -> str:
         truth_heading="" if truth is None else '<th scope="col">in truth</th>',
         rows="\n".join(_rows(explanation)),
         who=escape(WHO),
-        notes=_list("Notes on the data", explanation.notes),
+        notes=listed("Notes on the data", explanation.notes),
     )
+    return head + body + FOOT
 
 
 def _shown(most: int, there: int, what: str) -> str:
@@ -172,7 +167,7 @@ def _dependences(explanation: Explanation) -> str:
 
 
 def _truth(explanation: Explanation) -> str:
-    return _list(
+    return listed(
         "How close this comes to the truth",
         truth_texts(explanation),
         "The data are synthetic: the probability of each row is known, and can be asked the same questions. Its "
@@ -195,9 +190,3 @@ def _rows(explanation: Explanation) -> Iterator[str]:
                 + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
                 + "</tr>"
             )
-
-
-def _list(title: str, sentences: Iterable[str], first: str = "") -> str:
-    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    before = f"<p>{first}</p>" if first else ""
-    return f"<section><h2>{title}</h2>{before}<ul>{listed}</ul></section>" if listed else ""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import io
 import json
 import math
-import re
 import statistics
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from page_kit import check_page
 from rich.console import Console
 
 from churn import cli
@@ -497,37 +494,6 @@ def no_pictures(monkeypatch):
     """Drawing is most of the time; tests about words do without."""
     for name in ("importance", "effects", "dependence"):
         monkeypatch.setattr(charts, name, lambda *given: "<svg/>")
-
-
-class Links(HTMLParser):
-    """Collects every tag and every attribute that could load something."""
-
-    def __init__(self):
-        super().__init__()
-        self.tags, self.loads, self.open = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.loads += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "action", "poster")]
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def check_page(page: str, pictures: int) -> None:
-    links = Links()
-    links.feed(page)
-    assert links.open == []
-    assert links.tags.count("img") == pictures == len(links.loads)
-    assert all(load.startswith("data:image/svg+xml;base64,") for load in links.loads)
-    assert not {"script", "link", "iframe", "object"} & set(links.tags)
-    assert "url(" not in page and "@import" not in page and "default-src 'none'" in page
-    for load in links.loads:
-        svg = base64.b64decode(load.split(",")[1])
-        assert ElementTree.fromstring(svg).tag.endswith("svg")
-        assert all(href.startswith(b"#") for href in re.findall(rb'(?:xlink:)?href="([^"]*)"', svg))
 
 
 def test_page_is_self_contained_and_says_what_was_found(explanation, tmp_path):

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.data import POSITIVE, TARGET, load_csv, make_employees
+from churn.data import POSITIVE, TARGET, make_employees
 from churn.errors import CategoryError, ColumnError, DataError, ModelError
 from churn.model import LinearModel, interval_for
 from churn.schema import CategoricalColumn, NumericColumn, Schema
+from churn.tables import load_csv
 from churn.training import measure, split, train
 
 IBM = Path(__file__).resolve().parents[3] / "shared/data/hr/ibm_hr_attrition.csv"

@@ -1,10 +1,13 @@
-"""The report's page: HTML and style, with $places that `churn.report` fills; HEAD suits any page."""
+"""What every page has: it is one file, with a style of its own, and loads nothing: no script, no font, no picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
 from string import Template
 
-__all__ = ["HEAD", "PAGE"]
+__all__ = ["FOOT", "HEAD", "listed", "write"]
 
 HEAD = Template("""\
 <!doctype html>
@@ -73,101 +76,26 @@ footer { color: var(--soft); font-size: .85rem; padding: 4px 0 40px; }
 $style</style>
 </head>
 """)
+"""Fill in a title and what style the page needs beyond this one."""
 
-PAGE = Template(
-    HEAD.substitute(title="Attrition, scored in the clear and encrypted", style="")
-    + """\
-<body>
-<header><div>
-<h1>Who may leave? Scored in the clear and encrypted</h1>
-<p>Company A owns employee records. Company B owns a model. $rows employees that the model had
-never seen were scored twice: once in the clear, once without B seeing a single number.</p>
-</div></header>
-<main>
-<div class="figures">
-<div><b>$plain</b><span>accuracy in the clear</span></div>
-<div><b>$encrypted</b><span>accuracy encrypted</span></div>
-<div class="$differ_class"><b>$differ</b><span>of $rows predictions differ</span></div>
-</div>
-
-<section>
-<h2>Both worlds side by side</h2>
-<p>$differ_text</p>
-<table class="summary"><thead><tr><th></th><th scope="col">in the clear</th>
-<th scope="col">encrypted</th><th scope="col">difference</th></tr></thead>
-<tbody>
-$summary
-</tbody></table>
-</section>
-
-<section>
-<h2>Right and wrong</h2>
-<p>How many of those who really left, or stayed, were predicted to.</p>
-<div class="pair">
-$confusion
-</div>
-</section>
-
-<section>
-<h2>Row by row</h2>
-<p>No probability is off by more than $total_error ($total_bits).</p>
-<div class="pair">
-<figure><img src="$scatter" alt="Scatter plot: encrypted probability against plain probability">
-<figcaption>One dot per employee. On the diagonal both worlds agree.</figcaption></figure>
-<figure><img src="$differences" alt="Scatter plot: difference of the two probabilities">
-<figcaption>What the left picture cannot show: the difference, enlarged. The line is what replacing
-the sigmoid by a polynomial does already in the clear$line_text; the scatter around it is the encryption's
-own.</figcaption></figure>
-</div>
-</section>
-
-<section>
-<h2>Scores and errors</h2>
-<p>$polynomial_text Encryption itself adds at most $encryption_error ($encryption_bits).</p>
-<div class="pair">
-<figure><img src="$scores" alt="Histogram of the scores of those who stayed and who left">
-<figcaption>Distribution of the scores by what really happened; the dashed line is the threshold.
-Filled: encrypted. Outline: in the clear.</figcaption></figure>
-<figure><img src="$errors" alt="Histogram of the error of the probabilities, by cause">
-<figcaption>How precise each probability is, by cause; right is better.</figcaption></figure>
-</div>
-</section>
-
-<section>
-<h2>Who saw what</h2>
-<p>A encrypts its records with a key that never leaves it and sends ciphertexts. B multiplies
-and adds ciphertexts by its weights, without being able to read one of them, and returns an
-encrypted score per employee. Only A can decrypt it$sigmoid_text. B learns that a request came and how
-large it was; A learns the answers, from which a linear model can be worked out if enough rows
-are asked for. Nothing proves to A that B used the model it named, and decrypted probabilities
-carry a trace of the key, which rounding alone does not remove: A keeps them to itself.</p>
-<table class="saw"><thead><tr><th></th><th scope="col">A, the owner of the records</th>
-<th scope="col">B, the owner of the model</th></tr></thead>
-<tbody>
-$who
-</tbody></table>
-</section>
-
-<section>
-<h2>What it cost</h2>
-<p>$total_seconds all in all, the start of the service included; $throughput rows a second while
-scoring. Sent: $up of encrypted records ($per_row per employee), $down of encrypted answers, and
-$keys of keys, once.</p>
-<table class="time"><tbody>
-$seconds
-</tbody></table>
-</section>
-
-<section>
-<h2>Parameters and security</h2>
-<table class="params"><tbody>
-$parameters
-</tbody></table>
-</section>
-$notes
+FOOT = """\
 <footer>This page is one file: it loads nothing and runs no script.</footer>
 </main>
 </body>
 </html>
 """
-)
+
+
+def listed(title: str, sentences: Iterable[str], first: str = "") -> str:
+    """Return a section with a list of sentences, escaped here; nothing where there are none."""
+    lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    before = f"<p>{first}</p>" if first else ""
+    return f"<section><h2>{title}</h2>{before}<ul>{lines}</ul></section>" if lines else ""
+
+
+def write(page: str, path: str | Path) -> Path:
+    """Write a page, folders included; return its path."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target

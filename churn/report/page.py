@@ -5,15 +5,108 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
+from string import Template
 
 import numpy as np
 
-from churn import charts
-from churn.page import PAGE
-from churn.results import Results, bits_of, bytes_text, difference_text, seconds_text
+from churn.pages.drawing import as_data_uri
+from churn.pages.html import FOOT, HEAD, listed, write
+from churn.report import charts
+from churn.report.results import Results
+from churn.units import bits_of, bytes_text, difference_text, seconds_text
 
 __all__ = ["render", "write_report"]
 
+_BODY = Template("""\
+<body>
+<header><div>
+<h1>Who may leave? Scored in the clear and encrypted</h1>
+<p>Company A owns employee records. Company B owns a model. $rows employees that the model had
+never seen were scored twice: once in the clear, once without B seeing a single number.</p>
+</div></header>
+<main>
+<div class="figures">
+<div><b>$plain</b><span>accuracy in the clear</span></div>
+<div><b>$encrypted</b><span>accuracy encrypted</span></div>
+<div class="$differ_class"><b>$differ</b><span>of $rows predictions differ</span></div>
+</div>
+
+<section>
+<h2>Both worlds side by side</h2>
+<p>$differ_text</p>
+<table class="summary"><thead><tr><th></th><th scope="col">in the clear</th>
+<th scope="col">encrypted</th><th scope="col">difference</th></tr></thead>
+<tbody>
+$summary
+</tbody></table>
+</section>
+
+<section>
+<h2>Right and wrong</h2>
+<p>How many of those who really left, or stayed, were predicted to.</p>
+<div class="pair">
+$confusion
+</div>
+</section>
+
+<section>
+<h2>Row by row</h2>
+<p>No probability is off by more than $total_error ($total_bits).</p>
+<div class="pair">
+<figure><img src="$scatter" alt="Scatter plot: encrypted probability against plain probability">
+<figcaption>One dot per employee. On the diagonal both worlds agree.</figcaption></figure>
+<figure><img src="$differences" alt="Scatter plot: difference of the two probabilities">
+<figcaption>What the left picture cannot show: the difference, enlarged. The line is what replacing
+the sigmoid by a polynomial does already in the clear$line_text; the scatter around it is the encryption's
+own.</figcaption></figure>
+</div>
+</section>
+
+<section>
+<h2>Scores and errors</h2>
+<p>$polynomial_text Encryption itself adds at most $encryption_error ($encryption_bits).</p>
+<div class="pair">
+<figure><img src="$scores" alt="Histogram of the scores of those who stayed and who left">
+<figcaption>Distribution of the scores by what really happened; the dashed line is the threshold.
+Filled: encrypted. Outline: in the clear.</figcaption></figure>
+<figure><img src="$errors" alt="Histogram of the error of the probabilities, by cause">
+<figcaption>How precise each probability is, by cause; right is better.</figcaption></figure>
+</div>
+</section>
+
+<section>
+<h2>Who saw what</h2>
+<p>A encrypts its records with a key that never leaves it and sends ciphertexts. B multiplies
+and adds ciphertexts by its weights, without being able to read one of them, and returns an
+encrypted score per employee. Only A can decrypt it$sigmoid_text. B learns that a request came and how
+large it was; A learns the answers, from which a linear model can be worked out if enough rows
+are asked for. Nothing proves to A that B used the model it named, and decrypted probabilities
+carry a trace of the key, which rounding alone does not remove: A keeps them to itself.</p>
+<table class="saw"><thead><tr><th></th><th scope="col">A, the owner of the records</th>
+<th scope="col">B, the owner of the model</th></tr></thead>
+<tbody>
+$who
+</tbody></table>
+</section>
+
+<section>
+<h2>What it cost</h2>
+<p>$total_seconds all in all, the start of the service included; $throughput rows a second while
+scoring. Sent: $up of encrypted records ($per_row per employee), $down of encrypted answers, and
+$keys of keys, once.</p>
+<table class="time"><tbody>
+$seconds
+</tbody></table>
+</section>
+
+<section>
+<h2>Parameters and security</h2>
+<table class="params"><tbody>
+$parameters
+</tbody></table>
+</section>
+$notes
+""")
 _PARAMETERS = {
     "ring_degree": ("Ring degree N", "a ciphertext is a pair of polynomials with N coefficients"),
     "log2_qp": ("log2(QP)", "bits of the modulus under which the keys are published"),
@@ -46,17 +139,15 @@ _WHO_SAW = (
 
 def write_report(results: Results, path: str | Path) -> Path:
     """Write the page to `path`, folders included, and return the path."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(render(results), encoding="utf-8")
-    return target
+    return write(render(results), path)
 
 
 def render(results: Results) -> str:
     """Return the page. Every text that comes from `results` is escaped."""
     error, same = results.probability_error, results.labels_differ == 0
     evaluated = error.polynomial > 0  # the sigmoid, as a polynomial, under encryption
-    return PAGE.substitute(
+    head = HEAD.substitute(title="Attrition, scored in the clear and encrypted", style="")
+    body = _BODY.substitute(
         rows=f"{results.rows:,}",
         plain=f"{results.plain.accuracy:.1%}",
         encrypted=f"{results.encrypted.accuracy:.1%}",
@@ -66,10 +157,10 @@ def render(results: Results) -> str:
         summary=_rows(_summary(results)),
         confusion=_confusion("In the clear", results.labels, results.p_plain)
         + _confusion("Encrypted", results.labels, results.p_encrypted),
-        scatter=charts.as_data_uri(charts.scatter(results)),
-        differences=charts.as_data_uri(charts.differences(results)),
-        scores=charts.as_data_uri(charts.scores(results)),
-        errors=charts.as_data_uri(charts.errors(results)),
+        scatter=as_data_uri(charts.scatter(results)),
+        differences=as_data_uri(charts.differences(results)),
+        scores=as_data_uri(charts.scores(results)),
+        errors=as_data_uri(charts.errors(results)),
         total_error=_power(error.total),
         total_bits=bits_of(error.total),
         polynomial_text=f"The polynomial for the sigmoid is off by at most {_power(error.polynomial)}."
@@ -90,8 +181,9 @@ def render(results: Results) -> str:
         keys=bytes_text(results.traffic.keys),
         who=_rows((escape(a), escape(b), escape(c)) for a, b, c in _WHO_SAW),
         parameters=_rows(_parameters(results)),
-        notes=_notes(results.notes),
+        notes=listed("Notes on the data", results.notes),
     )
+    return head + body + FOOT
 
 
 def _differ_text(results: Results) -> str:
@@ -182,10 +274,3 @@ def _parameters(results: Results) -> Iterable[tuple[str, str, str]]:
         name, meaning = _PARAMETERS.get(key, (key.replace("_", " ").capitalize(), ""))
         shown = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
         yield escape(name), escape(shown), escape(meaning)
-
-
-def _notes(notes: tuple[str, ...]) -> str:
-    if not notes:
-        return ""
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f"<section><h2>Notes on the data</h2><ul>{listed}</ul></section>"

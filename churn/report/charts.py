@@ -1,44 +1,17 @@
-"""The pictures of the report, as SVG text. No display and no global state of matplotlib is used."""
+"""The pictures of the report, as SVG text."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Callable
-
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from churn.results import Results
+from churn.pages.drawing import AMBER, BLUE, GREY, GRID, INK, RED, TEAL, as_svg
+from churn.report.results import Results
 
-__all__ = ["AMBER", "BLUE", "RED", "TEAL", "as_data_uri", "differences", "errors", "scatter", "scores"]
+__all__ = ["differences", "errors", "scatter", "scores"]
 
-Floats = npt.NDArray[np.float64]
-
-BLUE, RED, TEAL, AMBER = "#3b6ea8", "#c8553d", "#14827a", "#d99a2b"
-INK, GREY, GRID = "#1f2933", "#6b7785", "#e4e8ec"
 MAX_POINTS = 6000  # more dots hide each other and only make the file larger
-
-_STYLE = {
-    "font.size": 10,
-    "font.family": "sans-serif",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#b8c0c8",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "legend.frameon": False,
-    "svg.hashsalt": "churn",
-}
 
 
 def scatter(results: Results) -> str:
@@ -70,7 +43,7 @@ def scatter(results: Results) -> str:
         )
         axes.legend(loc="upper left", markerscale=2)
 
-    return _svg(draw, 4.8, 4.5)
+    return as_svg(draw, 4.8, 4.5)
 
 
 def differences(results: Results) -> str:
@@ -105,7 +78,7 @@ def differences(results: Results) -> str:
         axes.margins(y=0.18)
         axes.legend(loc="upper center", markerscale=2, ncols=2, fontsize=9)
 
-    return _svg(draw, 4.8, 4.5)
+    return as_svg(draw, 4.8, 4.5)
 
 
 def scores(results: Results) -> str:
@@ -136,7 +109,7 @@ def scores(results: Results) -> str:
         axes.legend(fontsize=8.5, ncols=2, loc="upper center")
         axes.grid(axis="x", visible=False)
 
-    return _svg(draw, 4.8, 3.5)
+    return as_svg(draw, 4.8, 3.5)
 
 
 def errors(results: Results) -> str:
@@ -160,22 +133,8 @@ def errors(results: Results) -> str:
         axes.legend(fontsize=9, ncols=2, loc="upper center")
         axes.grid(axis="x", visible=False)
 
-    return _svg(draw, 4.8, 3.5)
-
-
-def as_data_uri(svg: str) -> str:
-    """Return the picture as text for the src of an <img>."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
+    return as_svg(draw, 4.8, 3.5)
 
 
 def _some_rows(rows: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, rows - 1, min(rows, MAX_POINTS)).astype(np.int64))
-
-
-def _svg(draw: Callable[[Axes], None], width: float, height: float) -> str:
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure.add_subplot())
-        sink = io.StringIO()
-        figure.savefig(sink, format="svg", dpi=200, transparent=True, metadata={"Date": None})
-    return sink.getvalue()
