@@ -23,15 +23,13 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import README, ROOT, write_between
 from churn.circuit import FEATURE_MAJOR, LOGIT, PROBABILITY, OutputKind, Score
 from churn.client import Client
 from churn.demo import Source, train_on, write_model
 from churn.process import ServiceProcess
 from ckks.scheme.serialization import ciphertext_length
 
-ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
 MARKS = "<!-- table: python -m benchmarks.answers --write -->", "<!-- end of answers -->"
 
 
@@ -202,7 +200,7 @@ def main() -> None:
     text = table(*measure(options.rows, 0, options.rounds, console), options.rounds)
     print(text)
     if options.write:
-        README.write_text(replace_between(README.read_text(encoding="utf-8"), MARKS, text), encoding="utf-8")
+        write_between(README, MARKS, text)
 
 
 if __name__ == "__main__":

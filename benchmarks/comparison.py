@@ -14,7 +14,6 @@ import statistics
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -24,14 +23,15 @@ from rich.table import Table
 
 import ckks
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import DOCS, replace_between
+from benchmarks.pages import table as markdown
 from ckks import CKKSParams
 from ckks.circuits.comparison.composite import Composite, classical_composite, minimax_composite
 from ckks.circuits.comparison.deciding import evaluate_composite
 from ckks.circuits.comparison.odd_minimax import least_degree
 from ckks.circuits.comparison.operations import Operation, depth_of
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "comparison.md"
+PAGE = DOCS / "comparison.md"
 DEPTHS = "<!-- depths: python -m benchmarks.comparison --write -->", "<!-- end of depths -->"
 RUNS = "<!-- runs: python -m benchmarks.comparison --write -->", "<!-- end of runs -->"
 USES = "<!-- operations: python -m benchmarks.comparison --write -->", "<!-- end of operations -->"
@@ -163,12 +163,6 @@ def runs(bits: list[int], max_abs_error: float, scale_bits: int, repeats: int, c
             size = f"N = 2^{r.params.ring_degree.bit_length() - 1}, {c.depth} levels"
             rows.append([f"2^-{b}", title, size, f"{r.seconds:.2f}", f"{r.products:.2f}", *exact])
     return rows
-
-
-def markdown(titles: list[str], rows: Rows) -> str:
-    """Format as a Markdown table."""
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def shown(title: str, titles: list[str], rows: Rows) -> Table:

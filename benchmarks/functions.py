@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, log2
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from rich.table import Table
 
 import ckks
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import DOCS, table, write_between
 from ckks.circuits import evaluate_per_slot, evaluate_polynomial, evaluate_polynomials
 from ckks.circuits.functions.catalogue import CATALOGUE
 from ckks.circuits.functions.choice import Approximation, depth_of, evaluate_function, fit, multiplications_of
@@ -33,7 +32,7 @@ from ckks.circuits.functions.newton import Newton
 from ckks.circuits.polynomials.plan import evaluation_plan, shared_plans
 from ckks.circuits.polynomials.polynomial import Polynomial
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "functions.md"
+PAGE = DOCS / "functions.md"
 MARKS = "<!-- table: python -m benchmarks.functions --write -->", "<!-- end of functions -->"
 WORST_OF_MANY = 7
 """The worst of N/2 slots lies at about 7 rms (`CKKSParams.for_depth`)."""
@@ -249,22 +248,20 @@ def shared(m: Machinery, rounds: int) -> list[str]:
     ]
 
 
-def degrees() -> list[str]:
+def degrees() -> str:
     """Levels and products of odd polynomials, dense ones beside them."""
-    lines = [
-        "| degree | levels | least | products, odd | key switches, odd | products, dense | key switches, dense |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heads = [
+        "degree", "levels", "least", "products, odd", "key switches, odd", "products, dense", "key switches, dense"
+    ]  # fmt: skip
+    rows = []
     for degree in (3, 7, 15, 31, 63):
         c = np.random.default_rng(degree).uniform(0.1, 1, degree + 1)
         dense = evaluation_plan(Polynomial(tuple(c.tolist())))
         c[0::2] = 0
         odd = evaluation_plan(Polynomial(tuple(c.tolist())))
-        lines.append(
-            f"| {degree} | {odd.depth} | {ceil(log2(degree + 1))} | {odd.multiplications} | {odd.relinearisations} | "
-            f"{dense.multiplications} | {dense.relinearisations} |"
-        )
-    return lines
+        least, counts = ceil(log2(degree + 1)), (odd.multiplications, odd.relinearisations)
+        rows.append([degree, odd.depth, least, *counts, dense.multiplications, dense.relinearisations])
+    return table(heads, ([str(number) for number in row] for row in rows))
 
 
 def main(
@@ -296,15 +293,14 @@ def main(
         "Made by `python -m benchmarks.functions`.",
     ]
     for title, rows in groups:
-        lines += ["", f"{title}:", "", "| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
+        lines += ["", f"{title}:", "", table(HEADS, map(cells, rows))]
         for row in rows:
-            lines.append("| " + " | ".join(cells(row)) + " |")
             shown.add_row(*cells(row))
-    lines += ["", *several, "", *degrees()]
+    lines += ["", *several, "", degrees()]
     Console().print(shown)
     print("\n".join(lines))
     if write:
-        PAGE.write_text(replace_between(PAGE.read_text(encoding="utf-8"), MARKS, "\n".join(lines)), encoding="utf-8")
+        write_between(PAGE, MARKS, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import DOCS, write_between
+from benchmarks.pages import table as markdown
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "dependencies.md"
+PAGE = DOCS / "dependencies.md"
 MARKS = "<!-- table: python -m benchmarks.licences --write -->", "<!-- end of table -->"
 
 
@@ -74,9 +74,9 @@ def collect(extras: Iterable[str], root: str = "ckks") -> list[Row]:
 
 def table(rows: list[Row]) -> str:
     """Format the list as Markdown."""
-    lines = ["| package | version | licence | needed by |", "|---|---|---|---|"]
-    return "\n".join(
-        lines + [f"| {r.name} | {r.version} | {r.licence or 'not stated'} | {r.needed_by} |" for r in rows]
+    return markdown(
+        ["package", "version", "licence", "needed by"],
+        ([r.name, r.version, r.licence or "not stated", r.needed_by] for r in rows),
     )
 
 
@@ -89,7 +89,7 @@ def main() -> None:
     text = table(collect(options.extras))
     print(text)
     if options.write:
-        PAGE.write_text(replace_between(PAGE.read_text(encoding="utf-8"), MARKS, text), encoding="utf-8")
+        write_between(PAGE, MARKS, text)
 
 
 if __name__ == "__main__":

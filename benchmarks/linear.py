@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from math import log, log2, sqrt
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import DOCS, table, write_between
 from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, error_bound, expected_error, kernels
 from ckks.circuits.linear.arranged import ArrangedProduct
 from ckks.circuits.linear.matrix import Keys, LinearMap
@@ -33,7 +32,7 @@ from ckks.circuits.linear.statistics import covariance, covariance_rotations
 from ckks.rlwe import Ciphertext
 from ckks.scheme.meta import meta_of
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "linear.md"
+PAGE = DOCS / "linear.md"
 MARKS = "<!-- table: python -m benchmarks.linear --write -->", "<!-- end of linear -->"
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -278,17 +277,13 @@ def text_of(rows: list[Row], tried: list[tuple[str, float]], rounds: int) -> str
         f"Processor time of one thread, kernels {kernels.active().describe().get('variant')}, medians of {rounds} rounds in turn, "
         f"{processor()}, {datetime.date.today().isoformat()}. Made by `python -m benchmarks.linear`.",
         "",
-        "| " + " | ".join(HEADINGS) + " |",
-        "|---|" + "---|" * (len(HEADINGS) - 1),
-        *("| " + " | ".join(row.cells()) + " |" for row in rows),
+        table(HEADINGS, (row.cells() for row in rows)),
         "",
         *sorted(f"- {params}" for params in sets),
         "",
         "1024 x 1024 over N = 2^13 by design, milliseconds:",
         "",
-        "| design | ms |",
-        "|---|---|",
-        *(f"| {name} | {ms:.1f} |" for name, ms in tried),
+        table(["design", "ms"], ([name, f"{ms:.1f}"] for name, ms in tried)),
     ]
     return "\n".join(lines)
 
@@ -327,14 +322,14 @@ def main(
     for row in rows:
         del row.seconds[0], row.seconds_alone[0]
     tried = designs(small, 1024, max(3, rounds // 2))
-    table = Table(*HEADINGS)
+    shown = Table(*HEADINGS)
     for row in rows:
-        table.add_row(*row.cells())
-    Console(width=200).print(table)
+        shown.add_row(*row.cells())
+    Console(width=200).print(shown)
     text = text_of(rows, tried, rounds)
     print(text)
     if write:
-        PAGE.write_text(replace_between(PAGE.read_text(encoding="utf-8"), MARKS, text), encoding="utf-8")
+        write_between(PAGE, MARKS, text)
 
 
 if __name__ == "__main__":

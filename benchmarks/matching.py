@@ -27,7 +27,8 @@ from rich.table import Table
 
 import ckks
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import DOCS, write_between
+from benchmarks.pages import table as markdown_table
 from churn.client import Client
 from churn.embedding import fit_embedding
 from churn.matching import KnownIndex, best, match, same_up_to_ties
@@ -51,8 +52,7 @@ from ckks.kernels import Words
 from ckks.scheme import CKKSParams, error_bound
 from ckks.scheme.serialization import ciphertext_length
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "matching.md"
+PAGE = DOCS / "matching.md"
 MARKS = "<!-- table: python -m benchmarks.matching --write -->", "<!-- end of matching -->"
 TOP = 10
 FITTED = 5000  # vacancies that the embedding is fitted to; it is applied to all
@@ -303,7 +303,7 @@ def markdown(tables: dict[str, Rows]) -> str:
         "of the processor. Made by `python -m benchmarks.matching`.",
     ]
     for title, rows in tables.items():
-        lines += ["", f"**{title}**", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+        lines += ["", f"**{title}**", "", markdown_table(["", ""], rows)]
     return "\n".join(lines)
 
 
@@ -330,8 +330,7 @@ def main(
             table.add_row(*row)
         Console().print(table)
     if write:
-        text = replace_between(PAGE.read_text(encoding="utf-8"), MARKS, markdown(tables))
-        PAGE.write_text(text, encoding="utf-8")
+        write_between(PAGE, MARKS, markdown(tables))
 
 
 if __name__ == "__main__":

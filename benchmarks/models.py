@@ -13,7 +13,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,11 +33,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 import ckks.ml
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import DOCS, table, write_between
 from ckks import kernels
 from ckks.ml.layers import FEATURE_MAJOR
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "models.md"
+PAGE = DOCS / "models.md"
 MARKS = "<!-- table: python -m benchmarks.models --write -->", "<!-- end of models -->"
 
 
@@ -248,15 +247,11 @@ def cells(r: Result) -> list[str]:
 
 def markdown(results: list[Result], rounds: int) -> str:
     """Format the table for the page."""
-    lines = [
+    return (
         f"{processor()}, {kernels.active().name} kernels, one thread, medians of {rounds} full chunks or more, "
-        f"{datetime.date.today().isoformat()}. Made by `python -m benchmarks.models`.",
-        "",
-        "| " + " | ".join(HEADS) + " |",
-        "|" + "---|" * len(HEADS),
-        *("| " + " | ".join(cells(r)) + " |" for r in results),
-    ]
-    return "\n".join(lines)
+        f"{datetime.date.today().isoformat()}. Made by `python -m benchmarks.models`.\n\n"
+        + table(HEADS, map(cells, results))
+    )
 
 
 def main(
@@ -278,8 +273,7 @@ def main(
         shown.add_row(*cells(result))
     Console(width=250).print(shown)
     if write:
-        text = replace_between(PAGE.read_text(encoding="utf-8"), MARKS, markdown(results, rounds))
-        PAGE.write_text(text, encoding="utf-8")
+        write_between(PAGE, MARKS, markdown(results, rounds))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from rich.table import Table
 
 import ckks
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import replace_between
 from ckks import kernels
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "planning.md"

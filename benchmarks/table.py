@@ -14,18 +14,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 import ckks
 from benchmarks.machine import processor
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import README, write_between
+from benchmarks.pages import table as markdown
 from ckks import kernels
 from ckks.errors import BackendError
 from ckks.scheme import PRESETS
 
-README = Path(__file__).resolve().parent.parent / "README.md"
 MARKS = "<!-- table: python -m benchmarks.table --write -->", "<!-- end of table -->"
 ROWS = ("encode", "encrypt (public key)", "encrypt (secret key)", "decrypt + decode", "multiply", "rotate")
 
@@ -69,32 +68,36 @@ def measure(sets: list[str], backends: list[str], seconds: float) -> dict[tuple[
 def table(sets: list[str], backends: list[str], times: dict[tuple[str, str, str], list[float]]) -> str:
     """Format the measurements as Markdown."""
     variants = {b: f"{b} ({kernels.load(b).describe()['variant']})" for b in backends}
-    lines = [
-        f"Median (minimum) in milliseconds, one thread, {processor()}, {datetime.date.today().isoformat()}, "
-        f"ckks {ckks.__version__}, Python {platform.python_version()}. Made by `python -m benchmarks.table`.",
-        "",
-        "| operation | " + " | ".join(f"{name}, {variants[b]}" for name in sets for b in backends) + " |",
-        "|---|" + "---|" * (len(sets) * len(backends)),
-    ]
+    measured = []
     for operation in ROWS:
-        label = "multiply + relinearise + rescale" if operation == "multiply" else operation
-        cells = []
+        cells = ["multiply + relinearise + rescale" if operation == "multiply" else operation]
         for name in sets:
             for backend in backends:
                 t = times[name, operation, backend]
                 cells.append(f"{statistics.median(t):.2f} ({min(t):.2f})")
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "| set | parameters | in memory: ciphertext | public key | one switching key (relinearisation or rotation) |",
-    ]
-    lines.append("|---|---|---|---|---|")
+        measured.append(cells)
+    chosen = []
     for name in sets:
         params = ckks.CKKSParams.preset(name)
         sizes = params.sizes()
-        cells = [f"{sizes[key] / 2**20:.2f} MiB" for key in ("ciphertext", "public_key", "switching_key")]
-        lines.append(f"| {name} | {params} | " + " | ".join(cells) + " |")
-    lines += [
+        stored = (f"{sizes[key] / 2**20:.2f} MiB" for key in ("ciphertext", "public_key", "switching_key"))
+        chosen.append([name, str(params), *stored])
+    lines = [
+        f"Median (minimum) in milliseconds, one thread, {processor()}, {datetime.date.today().isoformat()}, "
+        f"ckks {ckks.__version__}, Python {platform.python_version()}. Made by `python -m benchmarks.table`.",
+        "",
+        markdown(["operation", *(f"{name}, {variants[b]}" for name in sets for b in backends)], measured),
+        "",
+        markdown(
+            [
+                "set",
+                "parameters",
+                "in memory: ciphertext",
+                "public key",
+                "one switching key (relinearisation or rotation)",
+            ],
+            chosen,
+        ),
         "",
         "Stored, keys and fresh ciphertexts take about a third: the bits of their primes, and a seed for the uniform half.",
         "",
@@ -130,7 +133,7 @@ def main() -> None:
     text = table(options.sets, backends, measure(options.sets, backends, options.seconds))
     print(text)
     if options.write:
-        README.write_text(replace_between(README.read_text(encoding="utf-8"), MARKS, text), encoding="utf-8")
+        write_between(README, MARKS, text)
 
 
 if __name__ == "__main__":

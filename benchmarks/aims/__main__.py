@@ -17,11 +17,10 @@ from benchmarks.aims.document import Document
 from benchmarks.aims.measure import Context, runs
 from benchmarks.aims.targets import RECORDED, TITLES
 from benchmarks.machine import clock, processor
+from benchmarks.pages import ROOT, replace_between, write_between
 from benchmarks.peers.__main__ import interpreters
 from benchmarks.peers.errors import UsageError
-from benchmarks.peers.report import replace_between
 from benchmarks.peers.run import Effort
-from benchmarks.peers.worker import ROOT
 from ckks import kernels
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -99,8 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json is not None:
         options.json.write_text(json.dumps(document.as_json(), indent=1) + "\n", encoding="utf-8")
     if options.write:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(replace_between(page, MARKS, text), encoding="utf-8")
+        write_between(PAGE, MARKS, text)
     return int(any(row.failed for row in document.rows))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.aims.document import Document, Row
 from benchmarks.aims.targets import RECORDED
+from benchmarks.pages import table
 
 HEADER = (
     "aim",
@@ -32,8 +33,7 @@ def markdown(document: Document) -> str:
         "are of the machine above. Best is the minimum of times and ratios, the maximum of rates and speedups. What is "
         "compared in a row was sampled in turn, and the ratio is taken round by round. Bold: the median reaches the aim."
     )
-    lines = [_row(HEADER), _row(["---"] * len(HEADER)), *(_row(_cells(row)) for row in document.rows)]
-    return heading + "\n\n" + "\n".join(lines)
+    return heading + "\n\n" + table(HEADER, map(_cells, document.rows))
 
 
 def _cells(row: Row) -> list[str]:
@@ -61,7 +61,3 @@ def _number(value: float | None) -> str:
         return ""
     rounded = float(f"{value:.3g}")
     return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
-
-
-def _row(cells: list[str] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

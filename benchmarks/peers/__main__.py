@@ -11,15 +11,15 @@ import typer
 from rich.console import Console
 from rich.table import Table as Screen
 
+from benchmarks.pages import DOCS, write_between
 from benchmarks.peers import report
 from benchmarks.peers.document import Document
 from benchmarks.peers.errors import PeersError, UsageError
 from benchmarks.peers.registry import OURS, PEERS
 from benchmarks.peers.run import Effort, measure
-from benchmarks.peers.worker import ROOT
 from benchmarks.peers.workload import CASES
 
-PAGE = ROOT / "docs" / "peers.md"
+PAGE = DOCS / "peers.md"
 MARKS = "<!-- table: python -m benchmarks.peers --write -->", "<!-- end of peers -->"
 
 
@@ -97,8 +97,7 @@ def main(
     if write_json is not None:
         write_json.write_text(json.dumps(document.as_json(), indent=1) + "\n", encoding="utf-8")
     if write:
-        text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(report.replace_between(text, MARKS, report.markdown(document)), encoding="utf-8")
+        write_between(PAGE, MARKS, report.markdown(document))
     show(document)
 
 

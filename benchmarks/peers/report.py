@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import pages
 from benchmarks.peers import recorded
 from benchmarks.peers.document import Document, Figure, Found, ratio
 from benchmarks.peers.workload import OPERATIONS, STAGES, WAYS
@@ -61,20 +62,8 @@ def markdown(document: Document) -> str:
     """Return heading and tables as Markdown."""
     parts = [heading(document)]
     for table in tables(document):
-        lines = [f"**{table.title}**", "", _row(table.header), _row(["---"] * len(table.header))]
-        lines += [_row(row) for row in table.rows]
-        parts.append("\n".join(lines))
-        parts += table.notes
+        parts += [f"**{table.title}**", pages.table(table.header, table.rows), *table.notes]
     return "\n\n".join(parts)
-
-
-def replace_between(text: str, marks: tuple[str, str], content: str) -> str:
-    """Return `text` with what stands between two marks replaced; ValueError unless each is there once, in order."""
-    start, end = marks
-    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
-        raise ValueError(f"expected {start!r} and then {end!r}, once each; put them where the table belongs")
-    before, rest = text.split(start)
-    return f"{before}{start}\n{content}\n{end}{rest.split(end)[1]}"
 
 
 def _libraries(document: Document) -> Table:
@@ -196,7 +185,3 @@ def _value(value: Any) -> str:
         else:
             runs.append([bits, 1])
     return " + ".join(str(bits) if count == 1 else f"{count} x {bits}" for bits, count in runs)
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

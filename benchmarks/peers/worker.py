@@ -8,14 +8,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from threading import Timer
 from typing import Any
 
+from benchmarks.pages import ROOT
 from benchmarks.peers.errors import WorkerFailed
 from benchmarks.peers.registry import Entry
-
-ROOT = Path(__file__).resolve().parents[2]
 
 PATIENCE = 900.0
 """Seconds after which a request counts as hung."""

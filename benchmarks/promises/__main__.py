@@ -11,10 +11,9 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import ROOT, write_between
 from benchmarks.promises.listed import GROUPS, Promise
 
-ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("figures.jsonl")
 PAGE = ROOT / "docs" / "security.md"
 MARKS = "<!-- table: python -m benchmarks.promises --write -->", "<!-- end of promises -->"
@@ -93,7 +92,7 @@ def main() -> None:
     print(text)
     if options.write:
         KEPT.write_text("".join(json.dumps(one) + "\n" for one in sorted(figures, key=_order)), encoding="utf-8")
-        PAGE.write_text(replace_between(PAGE.read_text(encoding="utf-8"), MARKS, text), encoding="utf-8")
+        write_between(PAGE, MARKS, text)
 
 
 def _order(one: Figure) -> tuple[str, int, str]:

@@ -19,7 +19,7 @@ from benchmarks.aims.cases import CASES, measure
 from benchmarks.aims.document import Document, Row
 from benchmarks.aims.measure import Context, alternate, local
 from benchmarks.aims.targets import RECORDED, TARGETS, TITLES, Target
-from benchmarks.peers.report import replace_between
+from benchmarks.pages import replace_between
 from benchmarks.peers.run import Effort
 from ckks import kernels
 from ckks.errors import LevelError
