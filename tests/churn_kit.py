@@ -37,6 +37,7 @@ from churn.hosting.work.inline import Inline
 __all__ = [
     "AppTransport",
     "N",
+    "Run",
     "Seen",
     "Service",
     "employees",
@@ -46,6 +47,9 @@ __all__ = [
     "linear_model",
     "score",
 ]
+
+Run = Callable[..., tuple[int, str, str]]
+"""What the fixture `run` gives: runs the command line; returns exit code, output, errors."""
 
 
 def employees(rows: int, seed: int = 1) -> pd.DataFrame:

@@ -34,7 +34,6 @@ def check_page(page: str, pictures: int) -> None:
     assert all(load.startswith("data:image/svg+xml;base64,") for load in links.loads)
     assert not {"script", "link", "iframe", "object"} & set(links.tags)
     assert "url(" not in page and "@import" not in page and "default-src 'none'" in page
-    assert not re.search(r"\$[a-z]", page), "a place that nothing filled"
     for load in links.loads:
         svg = base64.b64decode(load.split(",")[1])
         assert ElementTree.fromstring(svg).tag.endswith("svg")

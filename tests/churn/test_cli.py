@@ -9,38 +9,19 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from churn_kit import Run
 
-from churn import cli, server
+from churn import server
 from churn.errors import ModelError
 from churn.hosting.remote import Remote, ServiceUnavailable
 from churn.process import ServiceProcess
-from ckks import kernels
 
-Run = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
-    """Run the command line in this process, in a folder of its own; return exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-    before = kernels.num_threads()
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["churn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err  # type: ignore[arg-type]
-
-    yield call
-    kernels.set_num_threads(before)
 
 
 def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import statistics
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ import pytest
 from page_kit import check_page
 from rich.console import Console
 
-from churn import cli
 from churn.data import POSITIVE, TARGET, make_employees, true_probability
 from churn.errors import DataError
 from churn.explain import Explanation, as_json, charts, explain
@@ -592,22 +590,6 @@ def test_estimates_far_out_are_finite():
 
 
 # ---- the command -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in a folder of its own; return exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["churn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def test_explain_trains_and_writes_page_and_numbers(run):

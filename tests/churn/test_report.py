@@ -108,6 +108,7 @@ def test_json_holds_every_number_and_survives_json():
 
 def test_page_is_self_contained(page):
     check_page(page, 4)
+    assert "$" not in page, "a place that nothing filled"
 
 
 def test_page_says_what_the_results_say(page):
