@@ -6,20 +6,19 @@ import numpy as np
 
 from ckks import Decryptor
 
-from .common import BACKENDS, SETS, choose, world
+from .common import BACKENDS, SETS, Timed, world
 
 BATCH = 4
 
 
-class _Operations:
+class _Operations(Timed):
     """Operands of one parameter set, made on the first use of the process, all at the top level."""
 
     params = (BACKENDS, SETS)
     param_names = ("backend", "set")
-    warmup_time = 0.2
 
     def setup(self, backend: str, name: str) -> None:
-        self.context = choose(backend)
+        super().setup(backend)
         w = self.world = world(name)
         self.encoder, self.evaluator = w.encryptor.encoder, w.evaluator
         self.encryptor, self.seeded, self.decryptor = w.encryptor, w.seeded, w.decryptor
@@ -27,9 +26,6 @@ class _Operations:
         self.plain = self.encoder.encode(self.values)
         self.other = self.encryptor.encrypt(self.plain)
         self.scale = w.params.scale
-
-    def teardown(self, *_: object) -> None:
-        self.context.__exit__(None, None, None)
 
 
 class Client(_Operations):

@@ -5,18 +5,17 @@ from __future__ import annotations
 from ckks.rlwe.secret import secret_key_from_bytes, secret_key_to_bytes
 from ckks.scheme import serialization as wire
 
-from .common import BACKENDS, SETS, choose, world
+from .common import BACKENDS, SETS, Timed, world
 
 
-class Serialization:
+class Serialization(Timed):
     """One object of each kind; keys and fresh ciphertexts with seeds, as they are sent."""
 
     params = (BACKENDS, SETS)
     param_names = ("backend", "set")
-    warmup_time = 0.2
 
     def setup(self, backend: str, name: str) -> None:
-        self.context = choose(backend)
+        super().setup(backend)
         w = self.world = world(name)
         self.own = w.params
         self.plain = w.encryptor.encoder.encode(w.values)
@@ -36,9 +35,6 @@ class Serialization:
         self.description = {"name": "a model", "version": 1, "layout": layout, "weights": w.values[:30].tolist()}
         self.stored_model = wire.model_to_bytes(self.description, self.own)
         self.stored_secret = secret_key_to_bytes(w.secret)
-
-    def teardown(self, *_: object) -> None:
-        self.context.__exit__(None, None, None)
 
     def time_store_ciphertext(self, *_: object) -> None:
         wire.to_bytes(self.world.ct)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,6 +25,37 @@ def choose(backend: str) -> Any:
     context = kernels.use(backend)
     context.__enter__()
     return context
+
+
+class Timed:
+    """A class of benchmarks on each backend; what has more parameters names them, the backend first."""
+
+    params: tuple[tuple[Any, ...], ...] = (BACKENDS,)
+    param_names: tuple[str, ...] = ("backend",)
+    warmup_time = 0.2
+
+    def setup(self, backend: str, *_: Any) -> None:
+        self.context = choose(backend)
+
+    def teardown(self, *_: object) -> None:
+        self.context.__exit__(None, None, None)
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """Keys for one circuit, and what works with them."""
+
+    encryptor: Encryptor
+    evaluator: Evaluator
+
+    @classmethod
+    def of(
+        cls, params: CKKSParams, *, relin: bool = False, rotations: Iterable[int] = (), conjugation: bool = False
+    ) -> Machinery:
+        generator = KeyGenerator(params)
+        secret = generator.secret_key()
+        keys = generator.evaluation_keys(secret, relin=relin, rotations=rotations, conjugation=conjugation)
+        return cls(Encryptor(params, secret), Evaluator(params, keys))
 
 
 @dataclass(frozen=True)

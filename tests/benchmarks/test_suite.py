@@ -1,12 +1,14 @@
-"""Every kernel and every public operation has a benchmark: read from the suite's source, so nothing is run."""
+"""Every kernel and every public operation has a benchmark, which is read from the suite's source; and each one runs."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ckks import kernels
@@ -83,6 +85,12 @@ def test_the_vectors_functions_have_a_benchmark() -> None:
     assert {("ckks", "sigmoid"), ("ckks", "polynomial")} <= CALLS
 
 
+def test_linear_algebra_and_models_have_a_benchmark() -> None:
+    assert {("similarity", "plain_similarities"), ("similarity", "encrypted_similarities")} <= CALLS
+    assert {("statistics", "covariance"), ("product", "multiply")} <= CALLS
+    assert {("client", "encrypt"), ("server", "evaluate"), ("client", "predict")} <= CALLS
+
+
 def test_kernels_of_the_front_exist() -> None:
     """The owner `kernels` is the module whose functions bear the names of the protocol."""
     assert public_methods(Kernels) - NOT_OPERATIONS["Kernels"] <= set(dir(kernels))
@@ -97,3 +105,35 @@ def test_every_class_names_its_parameters() -> None:
                     t.id for s in node.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)
                 }
                 assert ("params" in assigned) == ("param_names" in assigned), node.name
+
+
+def classes() -> Iterator[tuple[str, str]]:
+    """(module, class) of all that asv runs, from the source."""
+    for path in sorted(SUITE.glob("bench_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield path.stem, node.name
+
+
+@pytest.mark.parametrize(("module", "name"), sorted(classes()))
+def test_every_benchmark_runs(module: str, name: str) -> None:
+    """Once, with the first of its parameters, and compiled kernels if there are any."""
+    if module == "bench_ml":
+        pytest.importorskip("sklearn")
+    cls = getattr(importlib.import_module(f"benchmarks.suite.{module}"), name)
+    values = [choices[0] for choices in getattr(cls, "params", ())]
+    if values:
+        assert cls.param_names[0] == "backend" and len(cls.param_names) == len(values)
+        values[0] = "native" if "native" in kernels.available() else "numba"
+    benchmarks = [each for each in dir(cls) if each.startswith(PREFIXES)]
+    assert benchmarks
+    with kernels.use("reference"):
+        one = cls()
+        if hasattr(one, "setup"):
+            one.setup(*values)
+        for each in benchmarks:
+            result = getattr(one, each)(*values)
+            assert not each.startswith("track_") or np.isfinite(result)
+        if hasattr(one, "teardown"):
+            one.teardown(*values)
+        assert kernels.active().name == "reference", "the backend stays chosen"
