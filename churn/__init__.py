@@ -13,15 +13,14 @@
                      embedding, texts from texts to vectors; synthetic vacancies and résumés
                      matching         `match(client, index, queries)`: the most similar ones
                      matchmaker       the whole story of it; match_command its options and what it prints
-    any model        trained          what `ckks.ml` made of a scikit-learn model, as a file beside the others
-                     predictor        the same, evaluated encrypted; predicting asks for it, predict_command prints
+    any model        predict          what `ckks.ml` made of a scikit-learn model, hosted beside the others
     both worlds      demo             the whole story; process runs the service beside it
                      report           what came of it, as numbers and as a page
     why              explain          which conditions drive the label, and how sure that is, in the clear
     for all          cli, terminal    the command line
                      pages, units     what HTML pages share; numbers for readers
                      errors, plain    what goes wrong with tables and models; JSON that is read with care
-                     identity         name, version and salt of whatever a models folder holds
+                     identity         name, version and salt of whatever a models folder holds; versions adds to it
 
 `hosting` below has everything about the service that any other model could use as well. Nothing that serves (offer,
 server, launch, worker, hosting) imports anything that could decrypt.

@@ -161,13 +161,14 @@ def train(
     console = Console()
     with steps(console) as step, step("train in the clear"):
         from churn.data import NEGATIVE
-        from churn.demo import train_on, write_model
+        from churn.demo import train_on
         from churn.training import measure
+        from churn.versions import add_version
 
         parts, trained = train_on(_source(rows, seed, data, target, positive), name or out.stem)
         model = trained.model
         with writing(out):
-            written = write_model(model, out)
+            written = add_version(model, out)
         if held_out is not None:
             label = [NEGATIVE if model.positive != NEGATIVE else "other", model.positive]
             table = parts.test.assign(**{model.target: [label[int(y)] for y in parts.test_labels]})
@@ -389,9 +390,9 @@ def score(
     with steps(console) as step:
         with step("load libraries"):
             from churn.client import Client
-            from churn.predict_command import predict_file, print_predictions, write_labels
-            from churn.predicting import KnownPredictor
-            from churn.predictor import PREDICTIONS
+            from churn.predict.client import KnownPredictor
+            from churn.predict.command import predict_file, print_predictions, write_labels
+            from churn.predict.predictor import PREDICTIONS
             from churn.scoring import ScoringModel
             from churn.tables import load_records
             from churn.training import measure

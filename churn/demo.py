@@ -21,18 +21,18 @@ import pandas as pd
 from churn.circuit import OutputKind, Score
 from churn.client import Client, Progress
 from churn.data import POSITIVE, TARGET, make_employees, true_probability
-from churn.errors import DataError, ModelError
+from churn.errors import DataError
 from churn.explain import Explanation, explain
 from churn.hosting.model import Description
-from churn.hosting.registry import Record, latest_version, load_file, load_folder, register
+from churn.hosting.registry import load_file
 from churn.model import LinearModel
-from churn.offer import loader
 from churn.process import ServiceProcess
 from churn.report.results import Results, Seconds, Traffic
 from churn.tables import load_csv
 from churn.training import Split, Trained, split, train
+from churn.versions import add_version
 
-__all__ = ["Source", "Step", "compare_worlds", "explain_on", "load_table", "train_on", "write_model"]
+__all__ = ["Source", "Step", "compare_worlds", "explain_on", "load_table", "train_on"]
 
 Step = Callable[[str], AbstractContextManager[Progress]]
 """Shows a step by its name while it lasts; what it yields takes rows done and rows in all."""
@@ -111,24 +111,6 @@ def explain_on(source: Source, model_file: Path | None, *, repeats: int, step: S
         return explain(model, parts, repeats=repeats, seed=source.seed, oracle=oracle, notes=notes)
 
 
-def write_model(model: LinearModel, path: Path) -> Record:
-    """Add a model to the folder of a path, folders included; return its version and its file.
-
-    What differs from the latest of its name in nothing but the salt is that one again. Another gets the next version
-    and, if the path is in use, a file named by it: what is there stays.
-    """
-    if path.suffix != ".json":
-        raise ModelError(f"{path} does not end in .json", "a model's file does", "Choose such a name")
-    folder, load = path.parent, loader(path.parent)
-    latest = latest_version(folder, model.name, load)
-    for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
-        if (record.name, record.version) == (model.name, latest):
-            again = replace(model, version=latest, salt=there.salt)
-            if again.to_dict() == there.to_dict():
-                return record
-    return register(folder, replace(model, version=latest + 1).to_dict(), load, file=path.name)
-
-
 def compare_worlds(
     source: Source, mode: OutputKind, *, flooded: bool = True, threads: int | None, step: Step
 ) -> Results:
@@ -140,7 +122,7 @@ def compare_worlds(
     model = trained.model
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="churn-")))
-        write_model(model, folder / "models" / "churn.json")
+        add_version(model, folder / "models" / "churn.json")
         with step("start the service"):
             service = stack.enter_context(
                 ServiceProcess(

@@ -14,9 +14,9 @@ from churn.hosting.protocol import ANSWERS
 from churn.hosting.registry import load_folder
 from churn.index import INDEX_FORMAT, VectorIndex
 from churn.model import LinearModel
-from churn.predictor import Predictor
+from churn.predict.predictor import Predictor
+from churn.predict.trained import TRAINED_FORMAT, TrainedModel
 from churn.similarity import Similarity
-from churn.trained import TRAINED_FORMAT, TrainedModel
 
 __all__ = ["Hosted", "Model", "host", "load_models", "loader", "offer"]
 

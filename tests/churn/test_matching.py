@@ -17,7 +17,6 @@ from churn_kit import Service, employees, insecure_flooded, linear_model
 
 from churn.circuit import LOGIT, Score
 from churn.client import Client
-from churn.demo import write_model
 from churn.embedding import Embedding, fit_embedding
 from churn.errors import ChurnError, DataError, ModelError
 from churn.hosting.limits import Limits
@@ -31,6 +30,7 @@ from churn.offer import load_models, loader, offer
 from churn.similarity import QUERY, QUERY_SCALE, Similarity, index_parameters
 from churn.texts import Text, make_resumes, make_vacancies, read_texts
 from churn.vectors import read_vectors, unit, write_vectors
+from churn.versions import add_version
 from ckks import CKKSParams, Encryptor, Evaluator, KeyGenerator
 from ckks.circuits.linear.similarity import repeated, rotation_steps
 
@@ -127,7 +127,7 @@ def test_other_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_an_index_is_registered_and_found_beside_a_model(tmp_path: Path) -> None:
     load = loader(tmp_path)
     record = register_index(tmp_path / "vacancies.json", vectors(5), load, embedding="a" * 64)
-    write_model(linear_model(), tmp_path / "toy.json")
+    add_version(linear_model(), tmp_path / "toy.json")
     model, index = load_models(tmp_path)
     assert isinstance(index, VectorIndex) and record.reference == "vacancies@1" and model.name == "toy"
     assert (index.vectors == vectors(5)).all() and index.embedding == "a" * 64
@@ -137,7 +137,7 @@ def test_an_index_is_registered_and_found_beside_a_model(tmp_path: Path) -> None
     other = register_index(tmp_path / "vacancies.json", vectors(5, 2), load)
     assert other.reference == "vacancies@2" and other.path.name == "vacancies@2.json"
     assert [index.version for index in load_models(tmp_path) if index.name == "vacancies"] == [1, 2]
-    assert write_model(linear_model(), tmp_path / "toy.json").reference == "toy@1", "models are added as before"
+    assert add_version(linear_model(), tmp_path / "toy.json").reference == "toy@1", "models are added as before"
 
 
 def test_vectors_that_cannot_be_hosted(tmp_path: Path) -> None:

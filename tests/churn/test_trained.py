@@ -27,18 +27,18 @@ from typer.testing import CliRunner
 import ckks.ml
 from churn import cli
 from churn.client import Client
-from churn.demo import write_model
 from churn.errors import ChurnError, ColumnError, DataError, ModelError
 from churn.hosting.model import Description
 from churn.hosting.remote import BadAnswer, RequestRefused
 from churn.hosting.work import evaluation
 from churn.hosting.work.rehearsal import OwnNumbers, input_noise
 from churn.offer import load_models, offer
-from churn.predict_command import read_rows
-from churn.predicting import KnownPredictor, _values, predict
-from churn.predictor import Predictor, hosted_parameters
+from churn.predict.client import KnownPredictor, predict, values_of
+from churn.predict.command import read_rows
+from churn.predict.predictor import Predictor, hosted_parameters
+from churn.predict.trained import TrainedModel, publish
 from churn.process import ServiceProcess
-from churn.trained import TrainedModel, publish
+from churn.versions import add_version
 from ckks import CKKSParams, Encryptor, KeyGenerator
 from ckks.errors import HEError, RangeError
 from ckks.ml.forest import Forest
@@ -98,7 +98,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("trained")
     for name, (_, model, _, _) in estimators().items():
         publish(model, folder / "models", name, target="target")
-    write_model(linear_model(), folder / "models" / "toy.json")
+    add_version(linear_model(), folder / "models" / "toy.json")
     with ServiceProcess(folder / "models", folder / "keys", workers=1) as service:
         yield service.url
 
@@ -368,12 +368,12 @@ def test_answers_that_cannot_be_one(reference_kernels: None) -> None:
     good = np.full((2, 16), 0.5, complex)
     good[:, 0] = [0.25, -1.0]
     for rows, layout in ((3, "records"), (16, "feature-major")):
-        found = _values(good, known=known, rows=rows, layout=layout)
+        found = values_of(good, known=known, rows=rows, layout=layout)
         assert found is not None and found.shape == (rows, 2) and found[0].tolist() == [0.25, -1.0]
     for place, value in (((0, 4), 1.1), ((1, 0), -1.1), ((1, 15), 0.5 + 1e-3j), ((0, 9), np.nan), ((0, 9), np.inf)):
         bad = good.copy()
         bad[place] = value
-        assert _values(bad, known=known, rows=16, layout="feature-major") is None
+        assert values_of(bad, known=known, rows=16, layout="feature-major") is None
 
 
 def test_a_lying_service_is_found_out(portal: anyio.abc.BlockingPortal, reference_kernels: None) -> None:

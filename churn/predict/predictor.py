@@ -31,7 +31,7 @@ import numpy.typing as npt
 from churn.hosting.model import Flooding, Layout, Output
 from churn.hosting.protocol import ANSWERS
 from churn.hosting.work.rehearsal import Rehearsal
-from churn.trained import TrainedModel
+from churn.predict.trained import TrainedModel
 from ckks.ml.layers import FEATURE_MAJOR, RECORDS
 from ckks.ml.model import Description, Model, parameters_for
 from ckks.ml.schema import Outside

@@ -22,7 +22,7 @@ from churn.client import Client, Read
 from churn.errors import DataError, ModelError
 from churn.hosting.model import Description, Layout
 from churn.hosting.remote import RequestRefused
-from churn.predictor import PREDICTIONS
+from churn.predict.predictor import PREDICTIONS
 from churn.scoring import Usage
 from ckks.errors import HEError
 from ckks.ml.layers import FEATURE_MAJOR
@@ -30,7 +30,7 @@ from ckks.ml.model import Description as Described
 from ckks.ml.schema import Outside
 from ckks.scheme.serialization import to_bytes
 
-__all__ = ["KnownPredictor", "Predictions", "predict"]
+__all__ = ["KnownPredictor", "Predictions", "predict", "values_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -154,7 +154,7 @@ def predict(
     size = told.packing.rows_in(layout)
     chunks = [np.atleast_2d(chunk) for chunk in told.packing.pack(features, layout)]
     reads: list[Read] = [
-        partial(_values, known=known, rows=min(size, rows - start), layout=layout) for start in range(0, rows, size)
+        partial(values_of, known=known, rows=min(size, rows - start), layout=layout) for start in range(0, rows, size)
     ]
     values, usage = client.ask(
         known, layout, chunks, reads, lambda done: progress and progress(min(done * size, rows), rows)
@@ -172,7 +172,7 @@ def predict(
     )
 
 
-def _values(slots: npt.NDArray[np.complex128], *, known: KnownPredictor, rows: int, layout: str) -> Floats | None:
+def values_of(slots: npt.NDArray[np.complex128], *, known: KnownPredictor, rows: int, layout: str) -> Floats | None:
     """Return the values (rows, M) in all slots of an answer, if they can be one."""
     output, batch = known.description.output, np.atleast_2d(slots)
     if not np.isfinite(batch).all():

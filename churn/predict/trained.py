@@ -4,17 +4,17 @@
     publish(model, "models", "wine")                     models/wine.json, and `python -m churn serve` hosts it
 
 No pickle is read, here or anywhere: whoever has one trains, converts and publishes in a process of their own.
-`churn.predictor` evaluates the model encrypted, `churn.predicting` is its client's half.
+`churn.predict.predictor` evaluates the model encrypted, `churn.predict.client` is its client's half.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from churn import plain
 from churn.errors import ModelError
-from churn.hosting.registry import Record, latest_version, load_folder, register
+from churn.hosting.registry import Record
 from churn.identity import LAST_VERSION, check_format, check_identity, fresh_salt
 from ckks.errors import HEError
 from ckks.ml.model import Model
@@ -94,15 +94,6 @@ def publish(model: Model, folder: str | Path, name: str, *, target: str = "") ->
 
     Raises ModelError for a name that cannot be one, and for a model that differs from a registered one of its version.
     """
-    from churn.offer import loader  # which reads this format among others
+    from churn.versions import add_version  # which reads this format among others
 
-    folder = Path(folder)
-    trained, load = TrainedModel(name, 1, model, target), loader(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    latest = latest_version(folder, name, load)
-    for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
-        if (record.name, record.version) == (name, latest) and isinstance(there, TrainedModel):
-            again = replace(trained, version=latest, salt=there.salt)
-            if again.to_dict() == there.to_dict():
-                return record
-    return register(folder, replace(trained, version=latest + 1).to_dict(), load, file=f"{name}.json")
+    return add_version(TrainedModel(name, 1, model, target), Path(folder) / f"{name}.json")

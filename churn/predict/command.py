@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.errors import ColumnError, DataError, nearest
-from churn.predicting import KnownPredictor, Predictions, predict
+from churn.predict.client import KnownPredictor, Predictions, predict
 from churn.tables import load_table
 from churn.terminal import line
 
