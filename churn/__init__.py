@@ -17,7 +17,7 @@
     both worlds      demo             the whole story; process runs the service beside it
                      report           what came of it, as numbers and as a page
     why              explain          which conditions drive the label, and how sure that is, in the clear
-    for all          cli, terminal    the command line
+    for all          cli, commands    the command line; terminal is what its commands share
                      pages, units     what HTML pages share; numbers for readers
                      errors, plain    what goes wrong with tables and models; JSON that is read with care
                      identity         name, version and salt of whatever a models folder holds; versions adds to it
