@@ -24,12 +24,13 @@ from ckks.circuits.linear.slots import permutation, sum_rotations, transposition
 from ckks.circuits.linear.statistics import covariance_rotations, total_rotations
 from ckks.errors import BasisMismatch, SlotError
 from ckks.scheme.meta import meta_of
-from ckks.vector import EncryptedVector
+from ckks.vector import EncryptedVector, checked_vector
 
 __all__ = [
     "ArrangedProduct",
     "LinearMap",
     "MatrixProduct",
+    "centred",
     "covariance",
     "covariance_rotations",
     "dot",
@@ -73,31 +74,47 @@ def inner(x: EncryptedVector, y: EncryptedVector) -> EncryptedVector:
 def matmul(a: EncryptedVector, b: EncryptedVector, product: MatrixProduct | ArrangedProduct) -> EncryptedVector:
     """Return A B for encrypted matrices that `product` packed: `product.depth` levels, three or one."""
     _together(a, b)
+    if not isinstance(product, MatrixProduct):
+        raise TypeError(f"expected a MatrixProduct, found {type(product).__name__}: MatrixProduct(size) makes one")
     return EncryptedVector(product.multiply(a.evaluator, a.ciphertext, b.ciphertext), a.evaluator)
 
 
 def keep(x: EncryptedVector, chosen: Sequence[int] | np.ndarray) -> EncryptedVector:
     """Return x in the chosen slots (positions, or a boolean for each), 0 elsewhere: one level, no keys."""
+    x = checked_vector(x)
     return EncryptedVector(_slots.keep(x.evaluator, x.ciphertext, chosen), x.evaluator)
 
 
 def repeating(x: EncryptedVector, slots: int) -> EncryptedVector:
     """Return the same values under a promise of yours: the slots repeat with this period, as np.tile makes them."""
+    x = checked_vector(x)
     return EncryptedVector(_slots.repeating(x.ciphertext, slots), x.evaluator)
 
 
 def total(table: EncryptedVector) -> EncryptedVector:
     """Return the sum over the slots of each ciphertext, in every slot: no level."""
+    table = checked_vector(table)
     return EncryptedVector(_statistics.total(table.evaluator, table.ciphertext), table.evaluator)
 
 
 def mean(table: EncryptedVector) -> EncryptedVector:
-    """Return the mean of the values of each ciphertext, in every slot: one level."""
+    """Return the mean of the values of each ciphertext, in every slot: one level. To subtract it, `centred`."""
+    table = checked_vector(table)
     return EncryptedVector(_statistics.mean(table.evaluator, table.ciphertext), table.evaluator)
+
+
+def centred(table: EncryptedVector) -> EncryptedVector:
+    """Return the values of each ciphertext minus their mean, slots without values zero: one level.
+
+    Twice the table's bound is the bound of the result, unless you know better: `x.with_bound`.
+    """
+    table = checked_vector(table)
+    return EncryptedVector(_statistics.centred(table.evaluator, table.ciphertext), table.evaluator)
 
 
 def variance(table: EncryptedVector, *, ddof: int = 0) -> EncryptedVector:
     """Return the variance of the values of each ciphertext, in every slot: three levels."""
+    table = checked_vector(table)
     return EncryptedVector(_statistics.variance(table.evaluator, table.ciphertext, ddof=ddof), table.evaluator)
 
 
@@ -106,13 +123,12 @@ def covariance(table: EncryptedVector, *, ddof: int = 0) -> EncryptedVector:
 
     One ciphertext of w^2 values, w the power of two from d: `decrypt(...).reshape(w, w)[:d, :d]`.
     """
+    table = checked_vector(table)
     return EncryptedVector(_statistics.covariance(table.evaluator, table.ciphertext, ddof=ddof), table.evaluator)
 
 
 def _together(x: EncryptedVector, y: EncryptedVector) -> None:
-    for one in (x, y):
-        if not isinstance(one, EncryptedVector):
-            raise TypeError(f"expected an EncryptedVector, found {type(one).__name__}; encrypt it first")
+    x, y = checked_vector(x), checked_vector(y)
     if x.evaluator.params != y.evaluator.params:
         raise BasisMismatch("two vectors of different parameter sets")
     if meta_of(x.ciphertext).slots != meta_of(y.ciphertext).slots:

@@ -1,21 +1,27 @@
 """EncryptedVector: numpy-like operators on ciphertexts, and functions of them.
 
-A vector owns an evaluator, so `*` relinearises and rescales, and operands of different levels are aligned. What numpy
-would silently turn into an array of objects raises a TypeError instead.
+A vector owns an evaluator, so `*` relinearises and rescales, and operands of different levels are aligned. Numpy's own
+names (`np.add(x, y)`, `np.sum(x)`) work where they are exactly one of its operations; all others, and what numpy would
+silently turn into an array of objects, raise a TypeError that says what to use instead (`ckks.hints`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ckks import hints
 from ckks.circuits.linear.matrix import LinearMap
+from ckks.circuits.linear.slots import sum_apart
+from ckks.circuits.linear.statistics import mean, total
 from ckks.circuits.polynomials.evaluation import evaluate_normalised, evaluate_polynomial
 from ckks.circuits.polynomials.polynomial import Polynomial
-from ckks.errors import SlotError
+from ckks.errors import RangeError, SlotError
 from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator, precision_bits
 from ckks.scheme.encoder import as_numbers
@@ -51,15 +57,17 @@ class EncryptedVector:
         ciphertext: from an Encryptor.
         evaluator: with the keys that the operations need.
 
-    Operators: + - * with vectors, numbers and arrays; `weights @ x` sums over the first of two axes (one level, no
-    keys), `x @ weights` over the slots, `LinearMap(matrix) @ x` is a matrix times the slots; x ** k for small k; x <<
-    k rotates to the left; / by plain numbers. Slots behind the values are zeros: vectors of different length add up as
-    if the shorter went on with zeros. Immutable; share it freely.
+    Operators: + - * with vectors, numbers and arrays (lists, Series, sparse matrices); `weights @ x` sums over the
+    first of two axes (one level, no keys), `x @ weights` and `x @ y` over the slots, `LinearMap(matrix) @ x` is a
+    matrix times the slots; x ** k for small k; x << k rotates to the left; / by plain numbers.
+
+    Lengths have to agree, as in numpy, unless one side has all slots (a plain array; a sum, a rotation): the slots
+    behind values are zeros, in sums too, and `x + np.zeros(slots)` makes them values. Immutable; share it freely.
     """
 
     __slots__ = ("_ciphertext", "_linear", "evaluator")
-    __array_ufunc__ = None
     __hash__ = object.__hash__
+    __pandas_priority__ = 10_000  # `series * x` is ours
 
     def __init__(self, ciphertext: Ciphertext, evaluator: Evaluator) -> None:
         """Bind a ciphertext to an evaluator."""
@@ -122,31 +130,39 @@ class EncryptedVector:
         if len(position) > batch or any(part is None or part is Ellipsis for part in position):
             raise SlotError(
                 f"index {index!r} for shape {self.shape}; only the {batch} batch axes can be indexed: for slots, "
-                "rotate with << or multiply by a mask"
+                "rotate with <<, or use ckks.linear.keep(x, positions), which is 0 elsewhere (one level)"
             )
         return EncryptedVector(self.ciphertext[position], self.evaluator)
+
+    def __iter__(self) -> Iterator[EncryptedVector]:
+        """Iterate over the first batch axis; slots cannot be taken apart."""
+        if self.ndim == 1:
+            raise hints.refused("iteration over the slots", hints.DECRYPT)
+        return (self[i] for i in range(len(self)))
 
     # ---- operators -----------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> EncryptedVector:
         """Return self + other."""
-        if not _is_operand(other):
+        operand = self._operand(other)
+        if operand is None:
             return NotImplemented
-        if self._waiting and not isinstance(other, EncryptedVector):
-            values = as_numbers(other)
+        if self._waiting and not isinstance(operand, EncryptedVector):
+            values = as_numbers(operand)
             if values.dtype.kind == "f" and _fits(values.shape, self.shape):
                 return self._affine(1.0, values)
-        return self._apply(self.evaluator.add, other)
+        return self._apply(self.evaluator.add, operand)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> EncryptedVector:
         """Return self - other."""
-        if not _is_operand(other):
+        operand = self._operand(other)
+        if operand is None:
             return NotImplemented
-        if self._waiting and not isinstance(other, EncryptedVector):
-            return self + -as_numbers(other)
-        return self._apply(self.evaluator.subtract, other)
+        if self._waiting and not isinstance(operand, EncryptedVector):
+            return self + -as_numbers(operand)
+        return self._apply(self.evaluator.subtract, operand)
 
     def __rsub__(self, other: Any) -> EncryptedVector:
         """Return other - self."""
@@ -158,31 +174,40 @@ class EncryptedVector:
             return self._affine(-1.0, 0.0)
         return EncryptedVector(self.evaluator.negate(self.ciphertext), self.evaluator)
 
+    def __pos__(self) -> EncryptedVector:
+        """Return self."""
+        return self
+
     def __mul__(self, other: Any) -> EncryptedVector:
         """Return self * other, slot by slot: one level (integers are free)."""
-        if not _is_operand(other):
+        operand = self._operand(other)
+        if operand is None:
             return NotImplemented
-        if self._waiting and isinstance(other, (int, float, np.integer, np.floating)):
-            return self._affine(float(other), 0.0)
-        return self._apply(self.evaluator.multiply, other)
+        if self._waiting and isinstance(operand, (int, float, np.integer, np.floating)):
+            return self._affine(float(operand), 0.0)
+        return self._apply(self.evaluator.multiply, operand)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> EncryptedVector:
         """Return self / other for plain numbers: one level."""
         if isinstance(other, EncryptedVector):
-            raise TypeError("division by encrypted values: multiply by ckks.functions.inverse(x, interval=...)")
-        if not _is_operand(other):
+            raise hints.operator("division by a vector", "divide")
+        operand = self._operand(other)
+        if operand is None:
             return NotImplemented
-        return self * (1.0 / as_numbers(other))[()]
+        divisor = as_numbers(operand)
+        if not np.all(divisor):
+            raise RangeError("division by zero; needed divisors that are not zero, one for each value or one for all")
+        return self * (1.0 / divisor)[()]
 
     def __rtruediv__(self, other: Any) -> NoReturn:
         """Refuse: a reciprocal needs an interval."""
-        raise TypeError("division by encrypted values: use ckks.functions.inverse(x, interval=...)")
+        raise hints.operator("division by a vector", "divide")
 
     def __abs__(self) -> NoReturn:
         """Refuse: a sign needs a resolution."""
-        raise TypeError("the sign of encrypted values is not known: use ckks.comparisons.absolute(x, ...)")
+        raise hints.operator("abs(x)", "abs")
 
     def with_bound(self, bound: float) -> EncryptedVector:
         """Return the same vector under a promise of yours: no |value| exceeds `bound`."""
@@ -191,13 +216,20 @@ class EncryptedVector:
     def __pow__(self, exponent: int) -> EncryptedVector:
         """Return self ** exponent by repeated squaring, exponent 1 to 64."""
         if isinstance(exponent, bool) or not isinstance(exponent, (int, np.integer)) or not 1 <= exponent <= 64:
-            raise SlotError(f"power {exponent!r}; needed an integer from 1 to 64 (polynomial() is for more)")
+            known: dict[Any, str] = {0.5: "sqrt", -1: "inverse", -0.5: "inverse_sqrt"}
+            name = known.get(exponent if np.isscalar(exponent) else 0)
+            named = f"ckks.functions.{name}(x, interval=(a, b))" if name else "ckks.functions.function"
+            raise SlotError(f"power {exponent!r}; needed an integer from 1 to 64 (for other powers, {named})")
         power = self
         for bit in bin(int(exponent))[3:]:
             power = power * power
             if bit == "1":
                 power = power * self
         return power
+
+    def __rpow__(self, other: Any) -> NoReturn:
+        """Refuse: an exponential needs an interval."""
+        raise hints.operator(f"{other!r} ** x" if np.isscalar(other) else "powers with exponents", "power")
 
     def __lshift__(self, steps: int) -> EncryptedVector:
         """Return the slots rotated to the left: out[j] = self[j + steps], over all slots of the ciphertext."""
@@ -214,30 +246,106 @@ class EncryptedVector:
         """
         if isinstance(weights, LinearMap):
             return EncryptedVector(weights.apply(self.evaluator, self.ciphertext), self.evaluator)
+        if self._operand(weights) is None:
+            return NotImplemented
         w = as_numbers(weights)
+        if self.ndim == 1 and w.shape == self.shape:
+            return self @ w
         if self.ndim != 2 or w.ndim not in (1, 2) or w.shape[-1] != self.shape[0] or w.dtype.kind == "c":
             raise SlotError(
                 f"cannot multiply weights {w.shape} by encrypted values {self.shape}; needed real weights (K,) or "
-                "(M, K) and one ciphertext per feature, (K, n)"
+                "(M, K) and one ciphertext per feature, (K, n); for a matrix times the slots, ckks.LinearMap(matrix) @ "
+                "x, with x encrypted with slots=map.input_slots"
             )
         return EncryptedVector._pending(_Linear(self.ciphertext, w, np.zeros(())), self.evaluator)
 
     def __matmul__(self, other: Any) -> EncryptedVector:
-        """Return self @ w for plain w of shape (n,): the inner product, in every slot (one level, log2 rotations)."""
-        w = as_numbers(other)
+        """Return self @ other for (n,) and (n,): the inner product, in every slot (one level, log2 rotations)."""
+        operand = self._operand(other)
+        if operand is None:
+            return NotImplemented
+        if isinstance(operand, EncryptedVector):
+            if self.ndim != 1 or operand.ndim != 1:
+                raise hints.operator(f"{self.shape} @ {operand.shape}", "matmul")
+            self._agree(operand)
+            return EncryptedVector(sum_apart(self.evaluator, (self * operand).ciphertext), self.evaluator)
+        w = as_numbers(operand)
         if self.ndim != 1 or w.shape != self.shape:
-            raise SlotError(f"cannot multiply encrypted values {self.shape} by {w.shape}; needed (n,) and (n,)")
+            raise SlotError(
+                f"cannot multiply encrypted values {self.shape} by {w.shape}; needed (n,) and (n,); for values times a "
+                "matrix, ckks.LinearMap(matrix.T) @ x, with x encrypted with slots=map.input_slots"
+            )
         slots = meta_of(self.ciphertext).slots
         padded = np.zeros(slots, dtype=w.dtype)
         padded[: len(w)] = w
         product = self.evaluator.multiply(self.ciphertext, padded)
         return EncryptedVector(self.evaluator.sum_slots(product), self.evaluator)
 
-    def sum(self, axis: int = 0) -> EncryptedVector:
-        """Return the sum over a batch axis."""
-        if not -self.ndim <= axis < self.ndim or axis in (-1, self.ndim - 1):
-            raise SlotError(f"sum over axis {axis} of shape {self.shape}; only batch axes: use evaluator.sum_slots")
-        return EncryptedVector(self.evaluator.sum(self.ciphertext, axis % self.ndim), self.evaluator)
+    def sum(self, axis: int | None = None) -> EncryptedVector:
+        """Return the sum over one axis: no level.
+
+        Over the slots (axis -1, and for (n,) unless given) it is in every slot, and takes rotation keys for
+        `ckks.linear.total_rotations(slots)`; over a batch axis, none.
+        """
+        axis = self._axis(axis, "sum")
+        if axis == self.ndim - 1:
+            return EncryptedVector(total(self.evaluator, self.ciphertext), self.evaluator)
+        return EncryptedVector(self.evaluator.sum(self.ciphertext, axis), self.evaluator)
+
+    def mean(self, axis: int | None = None) -> EncryptedVector:
+        """Return the mean over one axis: one level, and the keys of `sum`.
+
+        Over the slots it is in those that have values, so that `x - x.mean()` is what it is in numpy.
+        """
+        axis = self._axis(axis, "mean")
+        if axis == self.ndim - 1:
+            return EncryptedVector(mean(self.evaluator, self.ciphertext, everywhere=False), self.evaluator)
+        return self.sum(axis) / self.shape[axis]
+
+    # ---- operands --------------------------------------------------------------------------------------------------
+
+    def _axis(self, axis: int | None, what: str) -> int:
+        """The axis to reduce, from 0 up."""
+        if axis is None and self.ndim == 1:
+            return 0
+        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or not -self.ndim <= axis < self.ndim:
+            raise SlotError(
+                f"{what} over axis {axis} of shape {self.shape}; needed one of them: axis=0 is a batch axis, which is "
+                "cheap, axis=-1 the slots, with rotations"
+            )
+        return int(axis) % self.ndim
+
+    def _operand(self, other: Any) -> Any:
+        """The other side of an operator as a vector, a number, or an array that fits; None for what is none of them."""
+        if isinstance(other, (EncryptedVector, int, float, complex)):
+            return other
+        if isinstance(other, Ciphertext):
+            raise TypeError("a bare Ciphertext as operand; needed EncryptedVector(ciphertext, evaluator)")
+        if isinstance(other, np.generic):
+            return other
+        if isinstance(other, Number):
+            return float(other)  # type: ignore[arg-type]  # fractions and decimals
+        if not (isinstance(other, (list, tuple)) or hasattr(other, "__array__") or hasattr(other, "toarray")):
+            return None
+        values = as_numbers(other)
+        if values.ndim and values.shape[-1] == 1 != self.shape[-1]:  # a number for each item of a batch
+            return np.broadcast_to(values, (*values.shape[:-1], self.shape[-1]))
+        return values
+
+    def _apply(self, operation: Callable[[Ciphertext, Any], Ciphertext], operand: Any) -> EncryptedVector:
+        if isinstance(operand, EncryptedVector):
+            self._agree(operand)
+            operand = operand.ciphertext
+        return EncryptedVector(operation(self.ciphertext, operand), self.evaluator)
+
+    def _agree(self, other: EncryptedVector) -> None:
+        """Refuse lengths that differ, as numpy would, unless one has all slots: as it is with plain arrays."""
+        x, y = meta_of(self.ciphertext), meta_of(other.ciphertext)
+        if x.length != y.length and x.slots == y.slots and x.slots not in (x.length, y.length):
+            raise SlotError(
+                f"vectors of {x.length} and {y.length} values; needed one length, or all {x.slots} slots: x + "
+                f"np.zeros({x.slots}) goes on with zeros"
+            )
 
     @property
     def _waiting(self) -> bool:
@@ -247,27 +355,91 @@ class EncryptedVector:
         assert self._linear is not None
         return EncryptedVector._pending(self._linear.affine(factor, shift), self.evaluator)
 
-    def _apply(self, operation: Any, other: Any) -> EncryptedVector:
-        operand = other.ciphertext if isinstance(other, EncryptedVector) else other
-        return EncryptedVector(operation(self.ciphertext, operand), self.evaluator)
+    # ---- what numpy and Python ask ---------------------------------------------------------------------------------
 
-    # ---- what numpy and Python must not do with it ----------------------------------------------------------------
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """Do what an operator does; refuse everything else, and say what to use."""
+        forward, reflected = _OPERATORS.get(ufunc, ("", ""))
+        if not forward or method != "__call__" or len(inputs) != ufunc.nin:
+            raise hints.ufunc(ufunc, method)
+        if options:
+            raise hints.refused(f"np.{ufunc.__name__} with {', '.join(options)}", "use `z = x + y`, a new vector")
+        first, *rest = inputs
+        if isinstance(first, EncryptedVector):
+            return getattr(first, forward)(*rest)
+        return getattr(rest[0], reflected)(first)
+
+    def __array_function__(self, function: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+        """Do what a method does; refuse everything else, and say what to use."""
+        if function is np.dot and len(args) == 2 and not kwargs:
+            by_number = 0 in (np.ndim(args[0]), np.ndim(args[1]))
+            return self.__array_ufunc__(np.multiply if by_number else np.matmul, "__call__", *args)
+        method = _METHODS.get(function)
+        if method is None or not args or not isinstance(args[0], EncryptedVector):
+            raise hints.array_function(function)
+        return method(*args, **kwargs)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
         """Refuse conversion to an array."""
-        raise TypeError("these values are encrypted; call Decryptor.decrypt(...) to get an array")
+        raise hints.refused("an array", hints.DECRYPT + hints.MATRICES)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say what to use instead of an attribute of arrays."""
+        raise hints.attribute(name)
 
     def _refuse(self, *_: Any) -> NoReturn:
-        raise TypeError("these values are encrypted: they have no truth value, order or digits; decrypt them first")
+        raise hints.refused("truth value or digits", hints.DECRYPT)
 
-    __bool__ = __float__ = __int__ = __complex__ = __iter__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    def _refuse_order(self, _: Any) -> NoReturn:
+        raise hints.operator("order (x < y)", "less")
+
+    def _refuse_rounding(self, *_: Any) -> NoReturn:
+        raise hints.operator("rounding (round, //, %)", "round")
+
+    __bool__ = __float__ = __int__ = __complex__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse_order
+    __round__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _refuse_rounding
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same object; refuse what numpy would compare value by value."""
+        if self is other:
+            return True
+        if self._operand(other) is not None:
+            raise hints.operator("equality (x == y)", "equal")
+        return NotImplemented
 
     def __repr__(self) -> str:
-        """Return a line with shape, level, scale, precision and size."""
+        """Return a line with shape, level, precision and size."""
         if self._waiting:
             return f"<EncryptedVector {self.shape}, linear form not computed yet>"
-        return f"<EncryptedVector {self.shape}, {str(self.ciphertext)[1:-1]}>"
+        ct = self.ciphertext
+        bits = f"~{precision_bits(ct):.0f} bits" if ct.noise.std else "exact"
+        level = f"level {ct.level}/{self.evaluator.params.top_level}"
+        return f"<EncryptedVector {self.shape}, {ct.params.mark}{level}, {bits}, {ct.nbytes / 1024:.0f} KiB>"
+
+
+_OPERATORS: dict[Any, tuple[str, str]] = {
+    np.add: ("__add__", "__radd__"),
+    np.subtract: ("__sub__", "__rsub__"),
+    np.multiply: ("__mul__", "__rmul__"),
+    np.divide: ("__truediv__", "__rtruediv__"),
+    np.matmul: ("__matmul__", "__rmatmul__"),
+    np.power: ("__pow__", "__rpow__"),
+    np.equal: ("__eq__", "__eq__"),
+    np.not_equal: ("__ne__", "__ne__"),
+    np.negative: ("__neg__", ""),
+    np.positive: ("__pos__", ""),
+}
+"""The ufuncs that are operators, and their methods."""
+
+_METHODS: dict[Any, Callable[..., Any]] = {
+    np.sum: EncryptedVector.sum,
+    np.mean: EncryptedVector.mean,
+    np.shape: lambda x: x.shape,
+    np.ndim: lambda x: x.ndim,
+    np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
+}
+"""Numpy's functions that are methods."""
 
 
 def polynomial(x: EncryptedVector, p: Polynomial) -> EncryptedVector:
@@ -297,12 +469,6 @@ def checked_vector(x: Any) -> EncryptedVector:
         return x
     ct = "ciphertext" if isinstance(x, Ciphertext) else "encryptor.encrypt(values)"
     raise TypeError(f"found {type(x).__name__}, needed an EncryptedVector; make one: EncryptedVector({ct}, evaluator)")
-
-
-def _is_operand(other: Any) -> bool:
-    if isinstance(other, (EncryptedVector, int, float, complex, np.ndarray, np.generic)):
-        return True
-    return isinstance(other, (list, tuple))
 
 
 def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:

@@ -56,6 +56,7 @@ def test_slots_and_statistics():
     table = vector(x)
     close(linear.total(table), np.repeat(x.sum(axis=1)[:, None], 32, axis=1))
     close(linear.mean(table), np.repeat(x.mean(axis=1)[:, None], 32, axis=1))
+    close(linear.centred(table), x - x.mean(axis=1, keepdims=True))
     close(linear.variance(table, ddof=1), np.repeat(x.var(axis=1, ddof=1)[:, None], 32, axis=1))
     close(linear.covariance(table), np.cov(x, ddof=0).ravel())
     close(linear.keep(vector(np.ones(32)), [3, 4]), np.eye(32)[3] + np.eye(32)[4])

@@ -17,6 +17,9 @@ from ckks.ring.poly import checked_words
 from ckks.rlwe.params import RLWEParams
 from ckks.rlwe.pickling import rebuild
 
+ALL_KEYS = "or all that a computation f needs: keygen.evaluation_keys(secret, **ckks.plan(f, shape).keys)"
+"""How the messages about a missing key end."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Key:
@@ -134,7 +137,7 @@ class EvaluationKeys:
         if self.relin is None:
             raise MissingKey(
                 "no relinearisation key: products of ciphertexts need one; "
-                "generate it with KeyGenerator.evaluation_keys(secret, relin=True)"
+                f"generate it with KeyGenerator.evaluation_keys(secret, relin=True), {ALL_KEYS}"
             )
         return self.relin
 
@@ -144,10 +147,11 @@ class EvaluationKeys:
         try:
             return self.galois[g]
         except KeyError:
-            have = ", ".join(map(str, sorted(self.galois))) or "none"
+            have = ", ".join(map(str, sorted(self.galois)[:8])) or "none"
+            have += f" and {len(self.galois) - 8} more" if len(self.galois) > 8 else ""
             raise MissingKey(
                 f"no Galois key for the element {g}; there are keys for: {have}. "
-                "Generate it with KeyGenerator.evaluation_keys(secret, rotations=..., conjugation=...)"
+                f"Generate it with KeyGenerator.evaluation_keys(secret, rotations=..., conjugation=...), {ALL_KEYS}"
             ) from None
 
     @property

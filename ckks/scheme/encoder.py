@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from math import ceil, ldexp, log2, prod
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -168,13 +169,38 @@ class Encoder:
 
 
 def as_numbers(values: ArrayLike) -> NDArray[Any]:
-    """Return `values` as float64 or complex128; raise TypeError for objects and strings."""
-    array = np.asarray(values)
+    """Return `values` as float64 or complex128, a sparse matrix as a dense one.
+
+    Raises:
+        TypeError: strings and other objects that are no numbers.
+        SlotError: rows of different lengths.
+        RangeError: a Python number beyond double precision.
+    """
+    if hasattr(values, "toarray"):  # scipy.sparse, without importing it
+        values = values.toarray()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise SlotError("rows of different lengths; needed an array, as many numbers in each row") from error
+    if array.dtype.kind == "O":
+        array = _of_objects(array)
     if array.dtype.kind in "biuf":
         return array.astype(np.float64, copy=False)
     if array.dtype.kind == "c":
         return array.astype(np.complex128, copy=False)
     raise TypeError(f"values of type {array.dtype}; needed real or complex numbers")
+
+
+def _of_objects(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of Python's numbers as one of floats: integers beyond 64 bits, fractions, decimals."""
+    for where, value in np.ndenumerate(array):
+        if not isinstance(value, Number):
+            at = f" at index {where}" if where else ""
+            raise TypeError(f"a value of type {type(value).__name__}{at}; needed real or complex numbers")
+    try:
+        return array.astype(np.complex128 if any(isinstance(v, complex) for v in array.flat) else np.float64)
+    except OverflowError:
+        raise RangeError("an integer beyond double precision; needed numbers up to 1.7e308 in size") from None
 
 
 def check_magnitude(array: NDArray[Any], bound: float) -> None:

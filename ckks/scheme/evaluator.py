@@ -37,6 +37,7 @@ from ckks.rlwe import (
     relinearise,
     tensor,
 )
+from ckks.rlwe.keys import ALL_KEYS
 from ckks.scheme.align import (
     align,
     bring,
@@ -302,14 +303,21 @@ class Evaluator:
         return automorphism_sum(a, elements, self.keys).with_(meta=meta)
 
     def rotation_elements(self, a: Ciphertext, steps: Sequence[int]) -> list[int]:
-        """Return the Galois element of each rotation, 1 for none; raise MissingKey where there is no key."""
+        """Return the Galois element of each rotation, 1 for none; raise MissingKey, naming all that have no key."""
         self.check(a)
         elements = [self._rotation_element(a, k) for k in steps]
+        missing: dict[int, None] = {}
         for k, g in zip(steps, elements, strict=True):
             try:
                 _ = g == 1 or self.keys.galois_key(g)
-            except MissingKey as error:
-                raise MissingKey(f"{error} (rotation by {k} slots: add it to rotations=[...])") from None
+            except MissingKey:
+                missing[int(k)] = None
+        if missing:
+            shown = ", ".join(map(str, list(missing)[:16])) + ", ..." * (len(missing) > 16)
+            raise MissingKey(
+                f"no key for rotation by {shown} slots; make it with keygen.evaluation_keys(secret, rotations=[{shown}]"
+                f"), {ALL_KEYS}"
+            )
         return elements
 
     def times_i(self, a: Ciphertext) -> Ciphertext:

@@ -398,7 +398,7 @@ def test_slots_are_a_power_of_two(slots):
         Encoder(insecure_small(64)).encode([0.0], slots=slots)
 
 
-@pytest.mark.parametrize("values", [["a"], [None], [object()], b"abc", np.array(["x"]), [Decimal(1)], {1: 2}])
+@pytest.mark.parametrize("values", [["a"], [None], [object()], b"abc", np.array(["x"]), [Decimal(1), "1"], {1: 2}])
 def test_not_numbers(values):
     with pytest.raises(TypeError, match="needed real or complex numbers"):
         Encoder(insecure_small(64)).encode(values)

@@ -39,7 +39,7 @@ LEAST_RESOLUTION = 2.0**-32
 _LEAST_WANTED = 2.0**-40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Composite:
     """Odd polynomials to be applied one after the other, and what is certain of the result.
 
@@ -90,6 +90,15 @@ class Composite:
     def key_switches(self) -> int:
         """Relinearisations: fewer than products, as sums of products share one."""
         return sum(plan.relinearisations for plan in self.plans)
+
+    def __repr__(self) -> str:
+        """Return a line with degrees, depth, resolution and values."""
+        degrees = " ".join(map(str, self.degrees))
+        low, high = self.values
+        return (
+            f"<Composite of degrees {degrees}, {self.depth} levels, {low:g} or {high:g} from a resolution of "
+            f"{self.resolution:.2g} on>"
+        )
 
     def __call__(self, x: ArrayLike) -> NDArray[Any]:
         """Values at x, any shape, |x| <= 1."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from math import sqrt
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +66,8 @@ class LinearMap:
     `clear()` empties it. Diagonals that are zero cost nothing.
     """
 
+    __array_ufunc__ = None
+
     def __init__(
         self,
         matrix: ArrayLike,
@@ -79,7 +81,9 @@ class LinearMap:
         """Take the matrix apart."""
         array = as_numbers(matrix)
         if array.ndim != 2 or not array.size:
-            raise SlotError(f"matrix of shape {array.shape}; needed two axes, (m, n), neither of them empty")
+            raise SlotError(
+                f"matrix of shape {array.shape}; needed two axes, (m, n), neither of them empty (a single row: [row])"
+            )
         if most_slots is not None and (most_slots < 1 or most_slots & (most_slots - 1)):
             raise SlotError(f"blocks of {most_slots} slots; needed a power of two")
         check_magnitude(array, float("inf"))
@@ -202,6 +206,15 @@ class LinearMap:
             f"<LinearMap {self.shape}, {self.diagonals} diagonals, {self.steps[0]} baby and {self.steps[1]} giant "
             f"steps, {len(self.rotations) + self.conjugation} keys>"
         )
+
+    def __matmul__(self, x: Ciphertext | NDArray[Any]) -> NoReturn:
+        """Leave `A @ x` to an EncryptedVector x (which is above this layer); refuse everything else."""
+        if isinstance(x, Ciphertext) or (hasattr(x, "__array__") and not hasattr(x, "evaluator")):
+            raise TypeError(
+                f"a LinearMap times a {type(x).__name__}; needed an EncryptedVector: EncryptedVector(encryptor.encrypt("
+                "values, slots=A.input_slots), evaluator)"
+            )
+        return NotImplemented  # type: ignore[misc]
 
     # ---- application ---------------------------------------------------------------------------------------------
 

@@ -74,6 +74,11 @@ class MatrixProduct:
         """Whether the key for complex conjugation is needed."""
         return self.sigma.conjugation or self.tau.conjugation
 
+    def __repr__(self) -> str:
+        """Return a line with the size, slots and keys."""
+        count = len(self.rotations) + self.conjugation + 1
+        return f"<MatrixProduct {self.size} x {self.size}, {self.size**2} slots, {count} keys ({self.keys})>"
+
     def pack(self, matrix: ArrayLike) -> NDArray[np.inexact]:
         """Return a matrix (m, n), padded with zeros, as what is to be encrypted with slots=d^2.
 

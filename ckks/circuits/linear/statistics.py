@@ -52,10 +52,16 @@ def total(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
     return result.with_(meta=summed)
 
 
-def mean(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
-    """Return the mean over the rows of each column, in every slot: one level."""
+def mean(evaluator: Evaluator, table: Ciphertext, *, everywhere: bool = True) -> Ciphertext:
+    """Return the mean over the rows of each column, in every slot: one level.
+
+    Without `everywhere`, in the slots that have rows alone: what can be subtracted from the table, like numpy's.
+    """
     rows, table = _rows(evaluator, table), settle(table)
     _need(table, 1, "a mean")
+    if not everywhere:
+        means = _means(evaluator, table)
+        return means.with_(meta=meta_of(means).but(length=rows))
     return _within(evaluator.multiply(total(evaluator, table), 1.0 / rows), table)
 
 

@@ -39,7 +39,7 @@ _LOG2_SNAP = -60  # far below a float's 2^-53: only what rounding left of an exa
 _HALF_ULP = 2.0**-53
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Polynomial:
     """A polynomial with the interval it is meant for; immutable, equal by value.
 
@@ -92,6 +92,12 @@ class Polynomial:
         while len(kept) > 1 and kept[-1] == 0.0:
             kept.pop()
         return tuple(kept)
+
+    def __repr__(self) -> str:
+        """Return a line with degree, interval, basis and error."""
+        a, b = self.interval
+        off = "" if self.max_abs_error is None else f", off by at most {self.max_abs_error:.1e}"
+        return f"<Polynomial of degree {self.degree} on [{a:g}, {b:g}], {self.basis}{off}>"
 
     @property
     def degree(self) -> int:
