@@ -44,6 +44,7 @@ from ckks.kernels.interface import (
 )
 from ckks.kernels.memory import (
     MemoryReport,
+    apart,
     empty,
     kept_bytes,
     memory_report,
@@ -81,6 +82,7 @@ __all__ = [
     "active",
     "add",
     "add_scalar",
+    "apart",
     "available",
     "binomial",
     "combine",

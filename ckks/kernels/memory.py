@@ -3,7 +3,8 @@
 Fresh pages are the dearest thing a polynomial can ask of an operating system, so freed blocks are kept and handed out
 again, to arrays of their size or of nearly that: the levels of a chain live in the blocks of its top. New blocks of
 2 MiB and more ask for huge pages where the system has them. Values stay immutable: a block returns to the pool only
-when no array refers to it any more.
+when no array refers to it any more. Inside `apart()` arrays come from a pool of its own: what is measured there is seen
+by nobody else.
 
 Environment: CKKS_POOL_BYTES, how much unused memory is kept (1 GiB); CKKS_HUGE_PAGES, 0 to leave the size of pages to
 the system (1: ask for huge ones, on Linux).
@@ -101,6 +102,10 @@ class _Pool:
         self.kept += nbytes
         self.free.setdefault(nbytes, deque()).append(block)
 
+    def clear(self) -> None:
+        self.free.clear()
+        self.kept = 0
+
 
 def _setting(name: str, default: int) -> int:
     text = os.environ.get(name, str(default))
@@ -110,6 +115,7 @@ def _setting(name: str, default: int) -> int:
 
 
 _pool = _Pool(_setting("CKKS_POOL_BYTES", 1 << 30))
+_apart: ContextVar[_Pool] = ContextVar("ckks_pool", default=_pool)
 _huge_pages = bool(_setting("CKKS_HUGE_PAGES", 1)) and hasattr(mmap, "MADV_HUGEPAGE")
 
 
@@ -120,14 +126,15 @@ class _Lease(np.ndarray):
     class, between the plain arrays that everybody sees and `_Block`, is where they all end.
     """
 
-    __slots__ = ("block", "wipe")
+    __slots__ = ("block", "pool", "wipe")
     block: _Block
+    pool: _Pool
     wipe: bool
 
-    def __del__(self, pool: _Pool = _pool) -> None:
+    def __del__(self) -> None:
         if self.wipe:
             self.fill(0)
-        pool.give(self.block)
+        self.pool.give(self.block)
 
 
 def _allocate(nbytes: int) -> _Block:
@@ -156,9 +163,10 @@ def empty(shape: tuple[int, ...]) -> Words:
     nbytes = 8 * math.prod(shape)
     if nbytes == 0:
         return np.empty(shape, dtype=np.uint64)
-    block = _pool.take(nbytes)
+    pool = _apart.get()
+    block = pool.take(nbytes)
     lease = _Lease(shape, _WORD, block)
-    lease.block, lease.wipe = block, _wiping.get()
+    lease.block, lease.pool, lease.wipe = block, pool, _wiping.get()
     return lease.view(np.ndarray)
 
 
@@ -179,22 +187,40 @@ def wiping() -> Iterator[None]:
         _wiping.reset(token)
 
 
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Take the arrays of this thread (or task) from a pool of its own inside the with block.
+
+    `memory_report`, `reset_peak`, `kept_bytes` and `release` then speak of that pool; nobody else sees what is done
+    here. Its free blocks go back to the operating system at the end, and those still in use as soon as they are free.
+    """
+    pool = _Pool(_pool.limit)
+    token = _apart.set(pool)
+    try:
+        yield
+    finally:
+        _apart.reset(token)
+        pool.limit = 0
+        pool.clear()
+
+
 def release() -> None:
     """Give the memory of all unused blocks back to the operating system."""
-    _pool.free.clear()
-    _pool.kept = 0
+    _apart.get().clear()
 
 
 def kept_bytes() -> int:
     """Return how many bytes of unused blocks are held for reuse (limit: CKKS_POOL_BYTES, 1 GiB)."""
-    return _pool.kept
+    return _apart.get().kept
 
 
 def memory_report() -> MemoryReport:
     """Return what arrays hold now and held at most; with `reset_peak` before, what an operation needs."""
-    return MemoryReport(_pool.live, _pool.peak, _pool.kept, _pool.fresh, _pool.reused)
+    pool = _apart.get()
+    return MemoryReport(pool.live, pool.peak, pool.kept, pool.fresh, pool.reused)
 
 
 def reset_peak() -> None:
     """Start the peak of `memory_report` anew, from what is live now."""
-    _pool.peak = _pool.live
+    pool = _apart.get()
+    pool.peak = pool.live
