@@ -9,8 +9,6 @@ Whoever has the evaluation keys can run it; nothing here can decrypt. Rules that
 
 from __future__ import annotations
 
-import sys
-import warnings
 from cmath import isfinite
 from collections.abc import Sequence
 from decimal import Decimal
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ckks import kernels
-from ckks.errors import BasisMismatch, LevelError, MissingKey, ParameterError, PrecisionWarning, RangeError, SlotError
+from ckks.errors import BasisMismatch, LevelError, MissingKey, ParameterError, RangeError, SlotError
 from ckks.kernels import Words
 from ckks.rlwe import (
     Ciphertext,
@@ -57,6 +55,7 @@ from ckks.scheme.encoder import (
     checked_scale,
     exact_round,
 )
+from ckks.scheme.lost import precision_lost
 from ckks.scheme.meta import Meta, meta_of
 from ckks.scheme.params import EXACT, CKKSParams
 
@@ -496,11 +495,9 @@ class Evaluator:
     def _warn_if_lost(self, size: float, scale: Decimal) -> None:
         """Warn when a plain factor (the largest of several) keeps fewer than ten bits."""
         if size > 0 and size * float(scale) < 2**10:
-            warnings.warn(
+            precision_lost(
                 f"the constant {size:g} keeps {max(0.0, log2(size * float(scale))):.0f} bits at scale "
-                f"2^{log2(scale):.1f}; use parameters with a larger scale",
-                PrecisionWarning,
-                stacklevel=_levels_to_the_user(),
+                f"2^{log2(scale):.1f}; use parameters with a larger scale"
             )
 
     def _rescale_to(self, a: Ciphertext, scale: Decimal) -> Ciphertext:
@@ -579,15 +576,6 @@ def _scaled_weights(
         result[...] = [[n % q for q in moduli] for n in integers]
     residues.flags.writeable = False
     return residues, lost_1, lost_2
-
-
-def _levels_to_the_user() -> int:
-    """The stacklevel at which a warning names the line outside this package that caused it."""
-    package = __name__.partition(".")[0]
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _check_finite(value: complex) -> None:

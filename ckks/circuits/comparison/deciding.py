@@ -19,7 +19,6 @@ stage's own bound.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -32,11 +31,11 @@ from ckks.circuits.polynomials.evaluation import evaluate_normalised
 from ckks.circuits.polynomials.plan import EvaluationPlan, evaluation_plan
 from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.circuits.promises import promise
-from ckks.errors import PrecisionWarning
 from ckks.rlwe import Ciphertext, Noise
 from ckks.rlwe.noise import EXACT, rounding
 from ckks.scheme import Evaluator, expected_error
 from ckks.scheme.align import settle, too_deep
+from ckks.scheme.lost import precision_lost
 from ckks.scheme.meta import error_bound, meta_of
 
 __all__ = ["UNBOUNDED", "Decision", "NoiseProfile", "decide", "evaluate_composite", "noise_profile", "rounding_gain"]
@@ -106,12 +105,10 @@ def decide(
         value = evaluator.with_bound(value, max(map(abs, composite.values)) + composite.max_abs_error if last else 1.0)
         value = value.with_(noise=Noise(rounding_gain(stage, interval[0]) * one, value.noise.bound))
     if loud:
-        warnings.warn(
+        precision_lost(
             f"noise of up to {loud[0][0]:.2g} before a stage, above the composite's margin of {loud[0][1]:.2g}: "
             f"values near its resolution of {composite.resolution:.3g} may be decided wrongly; use a larger scale, a "
-            "coarser resolution, or a composite with a larger margin",
-            PrecisionWarning,
-            stacklevel=3,
+            "coarser resolution, or a composite with a larger margin"
         )
     scale, own = float(meta_of(value).scale), value.noise.bound
     profile = noise_profile(composite)
