@@ -181,7 +181,7 @@ def evaluate_extension(
     """
     evaluator.check(x)
     what = f"an extension in {extension.steps} steps"
-    promise(x, (-1.0, 1.0) if normalised else extension.interval, what)
+    promise(x, extension.interval, what, normalised=normalised)
     u = x if normalised else normalise(evaluator, x, extension, extension.depth, what)
     if u.level < extension.depth:
         raise too_deep(what, extension.depth, u)

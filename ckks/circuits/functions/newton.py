@@ -177,7 +177,7 @@ def evaluate_newton(evaluator: Evaluator, x: Ciphertext, newton: Newton, *, norm
     """
     evaluator.check(x)
     what = f"{newton.kind} in {newton.steps} Newton steps"
-    promise(x, (-1.0, 1.0) if normalised else newton.interval, what)
+    promise(x, newton.interval, what, normalised=normalised)
     u = x if normalised else normalise(evaluator, x, newton, newton.depth, what)
     if u.level < newton.depth:
         raise too_deep(what, newton.depth, u)

@@ -61,7 +61,7 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
 def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynomial) -> Ciphertext:
     """Return p(x) for u = (x - center)/radius, values in [-1, 1]: the depth is ceil(log2(degree + 1)), always."""
     evaluator.check(u)
-    promise(u, (-1.0, 1.0), f"a polynomial of degree {polynomial.degree}")
+    promise(u, polynomial.interval, f"a polynomial of degree {polynomial.degree}", normalised=True)
     return walk(evaluator, settle(u), (evaluation_plan(polynomial),))
 
 
@@ -87,7 +87,7 @@ def evaluate_polynomials(
     check_alike(polynomials)
     degree = max(p.degree for p in polynomials)
     what = f"{len(polynomials)} polynomials of degree up to {degree}"
-    promise(x, (-1.0, 1.0) if normalised else polynomials[0].interval, what)
+    promise(x, polynomials[0].interval, what, normalised=normalised)
     plans = shared_plans(tuple(polynomials))
     deepest = max(plans, key=lambda plan: plan.depth)
     u = settle(x) if normalised else _normalised(evaluator, x, deepest, what)
@@ -125,7 +125,7 @@ def evaluate_per_slot(
     check_alike(polynomials)
     chosen = _checked_choice(x, which, len(polynomials))
     what = f"{len(polynomials)} polynomials of degree up to {max(p.degree for p in polynomials)}, by slot"
-    promise(x, (-1.0, 1.0) if normalised else polynomials[0].interval, what)
+    promise(x, polynomials[0].interval, what, normalised=normalised)
     plans = per_slot_plans(tuple(polynomials))
     u = settle(x) if normalised else _normalised(evaluator, x, plans[0], what)
     return walk(evaluator, u, plans, chosen)
