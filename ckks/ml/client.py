@@ -54,6 +54,10 @@ class Client:
         self._encryptor = Encryptor(description.params, self.secret_key, rng)
         self._decryptor = Decryptor(description.params, self.secret_key)
 
+    def __repr__(self) -> str:
+        """Return a line, which shows nothing of the secret key."""
+        return f"<Client of {self.description!r}>"
+
     @property
     def n_features_in_(self) -> int:
         """Number of columns of the tables it takes."""

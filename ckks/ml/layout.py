@@ -19,7 +19,7 @@ __all__ = ["Encrypted", "Packing"]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Encrypted:
     """Encrypted rows, or the encrypted scores of rows: a ciphertext (or batch of them) for each chunk.
 
@@ -44,6 +44,14 @@ class Encrypted:
     def __len__(self) -> int:
         """Number of rows."""
         return self.rows
+
+    def __repr__(self) -> str:
+        """Return a line."""
+        count = len(self.chunks)
+        return (
+            f"<Encrypted: {self.rows} rows, {self.layout}, {count} chunk{'s' * (count != 1)}, "
+            f"{self.nbytes / 2**20:.1f} MiB>"
+        )
 
     def frames(self) -> list[bytes]:
         """Return one frame of bytes for each chunk, to send; rows and layout go beside them."""

@@ -76,7 +76,7 @@ def parameters_for(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Description:
     """What a client is told of a model.
 
@@ -104,6 +104,13 @@ class Description:
     def needs_keys(self) -> bool:
         """Whether the server needs any evaluation key."""
         return self.relinearisation or bool(self.packing.rotations)
+
+    def __repr__(self) -> str:
+        """Return a line."""
+        return (
+            f"<Description: {self.schema.n_columns} columns to {self.outputs} scores ({self.output.kind}), each within "
+            f"{self.score_error:.1e}; {self.params}>"
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON; the parameters as the library's bytes, in hex."""
@@ -148,7 +155,7 @@ class Description:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A trained model as data: what a server evaluates, and what its client has to know.
 
@@ -264,6 +271,10 @@ class Model:
             f"{self.program.kind}: {self.schema.width} features, {self.program.outputs} scores, depth {self.depth}, "
             f"{layouts}, keys: {' and '.join(keys) or 'none'}; {self.params}"
         )
+
+    def __repr__(self) -> str:
+        """Return that line."""
+        return f"<Model: {self}>"
 
     # ---- the two sides ---------------------------------------------------------------------------------------------
 

@@ -29,6 +29,10 @@ class Server:
         self.model = model
         self.evaluator = Evaluator(model.params, keys)
 
+    def __repr__(self) -> str:
+        """Return a line."""
+        return f"<Server of {self.model!r}, {self.evaluator.keys!r}>"
+
     def receive(self, frames: Sequence[bytes], *, rows: int, layout: str) -> Encrypted:
         """Return encrypted rows that a client sent as `Encrypted.frames()`; SerializationError for anything else."""
         return Encrypted.from_frames(frames, self.model.params, rows=rows, layout=layout)
