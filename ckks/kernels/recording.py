@@ -2,13 +2,11 @@
 
 Inside `recording()` every kernel call of this thread is noted and returns at once, an array of the right shape with
 arbitrary words. All code above runs as it always does; levels, scales, error sizes and keys that are asked for are
-those of a real run. `Call.seconds` then tells how long such a call takes on this machine, by doing it.
+those of a real run. How long one would take is measured in `sampling`.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,16 +14,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from ckks import kernels
 from ckks.kernels.backends import instead
 from ckks.kernels.gadgets import Gadget, Quotient
 from ckks.kernels.interface import Conversion, Kernels, Plan, Words
 from ckks.kernels.memory import empty
 from ckks.kernels.threads import alone
 
-__all__ = ["Call", "Recorder", "recording"]
+__all__ = ["LOOPS", "Call", "Recorder", "kind", "recording"]
 
-_LOOPS = {
+LOOPS = {
     "ntt", "intt", "add", "sub", "neg", "mul", "mul_scalar", "add_scalar", "mul_scalar_add", "sub_mul_scalar", "dot",
     "weighted_sum", "convert", "gather", "gather_signed", "signed", "mul_add", "neg_mul_add", "small", "rounded",
 }  # fmt: skip
@@ -33,9 +30,6 @@ _LOOPS = {
 
 _LED = {"dot", "weighted_sum", "tensor", "switch_product", "switch_digits", "switch_sum", "lift_terms", "combine"}
 """Whose first array has an axis in front that is no batch: of parts, digits or terms."""
-
-_ELSEWHERE = 2 << 20
-_SHORTEST = 0.02  # seconds that a call is repeated for, at least three times, before its median is believed
 
 
 @dataclass(frozen=True)
@@ -69,24 +63,6 @@ class Call:
             items = int(np.prod(np.broadcast_shapes(first.shape[1:-2], other.shape[1:-2]), dtype=np.int64))
         return items
 
-    def seconds(self) -> float:
-        """Return the median time of this call on the source in use, on arrays of zeros.
-
-        Between two of them other memory is gone through, as between two calls of a circuit: operands that a core still
-        has close by would make the call look up to a third too fast.
-        """
-        function = getattr(kernels, self.name)
-        arguments = tuple(_revived(a) for a in self.arguments)
-        function(*arguments)
-        times: list[float] = []
-        other = np.zeros(_ELSEWHERE, dtype=np.uint8)
-        while len(times) < 3 or (sum(times) < _SHORTEST and len(times) < 200):
-            other += 1
-            start = time.perf_counter()
-            function(*arguments)
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
-
 
 class Recorder:
     """A kernel source; `calls` counts what it was asked for, by kind."""
@@ -110,7 +86,7 @@ class Recorder:
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         """Note a loop."""
-        if name in _LOOPS:
+        if name in LOOPS:
             return lambda *arguments: self._note(name, *arguments)
         raise AttributeError(name)
 
@@ -179,7 +155,7 @@ class Recorder:
         return empty((len(y), *x.shape[1:]))
 
     def _note(self, name: str, *arguments: Any) -> None:
-        key = (name, *map(_key, arguments))
+        key = kind(name, arguments)
         if key in self._counts:
             self._counts[key] += 1
         else:
@@ -195,8 +171,12 @@ def recording() -> Iterator[Recorder]:
         yield recorder
 
 
+def kind(name: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what calls have in common that take equally long: names, shapes and moduli."""
+    return name, *map(_key, arguments)
+
+
 def _key(argument: Any) -> Any:
-    """What tells one kind of call from another."""
     match argument:
         case np.ndarray():
             return argument.shape
@@ -220,13 +200,4 @@ def _remembered(argument: Any) -> Any:
         return tuple(map(_remembered, argument))
     if isinstance(argument, np.ndarray) and argument.dtype != np.int64:  # an index stays: its order is what takes time
         return _Array(argument.shape, argument.dtype.str)
-    return argument
-
-
-def _revived(argument: Any) -> Any:
-    if isinstance(argument, tuple):
-        return tuple(map(_revived, argument))
-    if isinstance(argument, _Array):
-        dtype = np.dtype(argument.dtype)
-        return kernels.zeros(argument.shape) if dtype == np.uint64 else np.zeros(argument.shape, dtype)
     return argument

@@ -12,8 +12,9 @@ import numpy as np
 from ckks import kernels
 from ckks.kernels.recording import recording
 from ckks.ml.layout import Packing
-from ckks.rlwe import Ciphertext, EvaluationKeys, SwitchingKey
+from ckks.rlwe import Ciphertext
 from ckks.rlwe.noise import fresh_public
+from ckks.rlwe.standins import stand_in_keys
 from ckks.scheme import CKKSParams, Evaluator, Meta
 
 __all__ = ["Program", "rehearse"]
@@ -32,7 +33,9 @@ class Program(Protocol):
 
 def rehearse(program: Program, params: CKKSParams, packing: Packing, layout: str) -> Ciphertext:
     """Return the scores of a chunk, of which all is true but the words: nothing is computed."""
-    evaluator = Evaluator(params, _keys(params, packing, program, layout))
+    rotations = packing.rotations if not packing.shape(layout) else ()
+    elements = [pow(5, k, 2 * params.ring_degree) for k in rotations]
+    evaluator = Evaluator(params, stand_in_keys(params, relin=program.relinearisation, elements=elements))
     meta = Meta(params.scale_at(params.top_level), packing.slots, packing.slots, True, 1.0, 1.0)
     one = kernels.zeros((2, params.limbs(params.top_level), params.ring_degree))
     words = np.broadcast_to(one, (*packing.shape(layout), *one.shape))
@@ -40,15 +43,3 @@ def rehearse(program: Program, params: CKKSParams, packing: Packing, layout: str
     x = Ciphertext.of(params, words, params.top_level, meta, noise)
     with recording():
         return program.evaluate(evaluator, x, layout)
-
-
-def _keys(params: CKKSParams, packing: Packing, program: Program, layout: str) -> EvaluationKeys:
-    """Keys of the right shapes: nothing reads what is in them."""
-    rotations = packing.rotations if not packing.shape(layout) else ()
-    if not (rotations or program.relinearisation):
-        return EvaluationKeys(params)
-    basis, level = params.extended_basis(params.top_level), params.top_level
-    one = kernels.zeros((2, len(basis), params.ring_degree))
-    key = SwitchingKey.of(params, np.broadcast_to(one, (len(params.digits(level)), *one.shape)), level)
-    galois = {pow(5, k, 2 * params.ring_degree): key for k in rotations}
-    return EvaluationKeys(params, key if program.relinearisation else None, galois)

@@ -6,6 +6,7 @@
     gadget, keyswitch    digits, products with keys, mod down; and what is made of them: products, automorphisms
     hoisting             automorphisms and products that are divided by P together, at the end
     traced               errors that know where they come from, for forecasts
+    standins             keys of the right shapes and no more, for runs before there are any
     flooding             what a result goes through before it is given away
     serialization        stored forms: frame and header around them, packing and seeds in them, _params for parameters
     pickling             for processes of one owner

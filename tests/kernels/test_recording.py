@@ -13,7 +13,7 @@ from params import insecure_pairs, insecure_small
 from ckks import kernels
 from ckks.kernels import fused
 from ckks.kernels.interface import Kernels
-from ckks.kernels.recording import _LOOPS, Recorder, recording
+from ckks.kernels.recording import LOOPS, Recorder, recording
 
 
 def circuit(kit, x):
@@ -40,7 +40,6 @@ def test_shapes_and_metadata_are_those_of_a_real_run(backend, make, threads):
         assert (one.level, one.meta, one.noise) == (other.level, other.meta, other.noise)
     counted = {call.name: count for call, count in recorder.calls}
     assert {"switch_product", "switch_sum", "switch_digits", "weighted_sum", "tensor"} <= set(counted)
-    assert all(call.seconds() > 0 for call, _ in recorder.calls)
 
 
 def test_calls_of_a_kind_are_counted_together():
@@ -65,7 +64,7 @@ def test_calls_arrive_whole_however_many_threads_there_are():
         with kernels.threads(count), recording() as recorder:
             circuit(kit, x)
             assert kernels.num_threads() == 1
-        seen.append([(call.name, call.arguments[-1], times) for call, times in recorder.calls if call.name in _LOOPS])
+        seen.append([(call.name, call.arguments[-1], times) for call, times in recorder.calls if call.name in LOOPS])
     assert seen[0] == seen[1] and seen[0]
 
 
@@ -87,6 +86,6 @@ def test_other_threads_go_on_computing():
 def test_every_loop_of_a_circuit_is_known():
     """What the interface has besides is for keys and bytes."""
     loops = {name for name, _ in inspect.getmembers(Kernels, inspect.isfunction) if not name.startswith("_")}
-    assert loops - _LOOPS == {"describe", "take_below", "take_ternary", "binomial", "pack", "unpack"}
+    assert loops - LOOPS == {"describe", "take_below", "take_ternary", "binomial", "pack", "unpack"}
     compositions = {name for name, f in inspect.getmembers(fused, inspect.isfunction) if f.__module__ == fused.__name__}
     assert {n for n in compositions if not n.startswith("_")} - {"inner"} <= set(vars(Recorder))

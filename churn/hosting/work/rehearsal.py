@@ -15,12 +15,13 @@ from decimal import Decimal
 
 import numpy as np
 
-from churn.hosting.model import Flooding, HostedModel, Layout
+from churn.hosting.model import Flooding, HostedModel
 from ckks import kernels
 from ckks.kernels.recording import recording
-from ckks.rlwe import Ciphertext, EvaluationKeys, Noise, SwitchingKey
+from ckks.rlwe import Ciphertext, EvaluationKeys, Noise
 from ckks.rlwe.flooding import protected_noise
 from ckks.rlwe.noise import EXACT, fresh_public
+from ckks.rlwe.standins import stand_in_keys
 from ckks.scheme import CKKSParams, Encoder, Evaluator, Meta, error_bound
 from ckks.scheme.meta import meta_of
 
@@ -55,7 +56,9 @@ class Rehearsal:
     def __init__(self, model: HostedModel, layout: str) -> None:
         """Run the evaluation; nothing is computed but sizes."""
         self._model, params, packing = model, model.params, model.layouts[layout]
-        self._evaluator = OwnNumbers(params, _zero_keys(params, packing))
+        elements = [pow(5, k, 2 * params.ring_degree) for k in packing.rotations]
+        keys = stand_in_keys(params, relin=packing.relinearisation, elements=elements)
+        self._evaluator = OwnNumbers(params, keys)
         meta = Meta(packing.scale_in(params), packing.slots, packing.slots, True, packing.bound, packing.bound)
         one = kernels.zeros((2, params.limbs(packing.level), params.ring_degree))
         words = np.broadcast_to(one, (packing.items, *one.shape))
@@ -91,14 +94,3 @@ class Rehearsal:
         with recording():
             y = self._model.finish(self._evaluator, y)
         return y.level, meta_of(y).scale, error_bound(y)
-
-
-def _zero_keys(params: CKKSParams, packing: Layout) -> EvaluationKeys:
-    """Keys of the right shapes: nothing reads what is in them."""
-    if not packing.needs_keys:
-        return EvaluationKeys(params)
-    basis, level = params.extended_basis(params.top_level), params.top_level
-    one = kernels.zeros((2, len(basis), params.ring_degree))
-    key = SwitchingKey.of(params, np.broadcast_to(one, (len(params.digits(level)), *one.shape)), level)
-    galois = {pow(5, k, 2 * params.ring_degree): key for k in packing.rotations}
-    return EvaluationKeys(params, key if packing.relinearisation else None, galois)
