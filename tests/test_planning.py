@@ -85,7 +85,9 @@ def test_a_real_run_is_as_planned(name):
     bounds = ranges if isinstance(ranges, tuple) else (ranges,) * len(shapes)
     worst = [0.0] * len(plan.results)
     ends = [list(adversarial((s,) if isinstance(s, int) else s, b)) for s, b in zip(shapes, bounds, strict=True)]
-    for inputs in zip(*ends, strict=True):
+    together = list(zip(*ends, strict=True))
+    apart = [(*(-x for x in first), last) for *first, last in together[:2] if first]  # of opposite ends too
+    for inputs in together + apart:
         found, values = carried_out(plan, function, list(zip(inputs, bounds, strict=True)))
         if function is moving:
             full = [np.zeros(plan.params.slots) for _ in inputs]

@@ -48,6 +48,14 @@ class Noise:
             return other.times(self)
         return Noise(self.std * other.std, self.bound * other.bound)
 
+    def weighed(self, message: Noise) -> Noise:
+        """Size after a product with a message, taken as large as is expected of it; forecasts take its bound."""
+        return self.times(message)
+
+    def parted(self) -> Noise:
+        """Size of the same error where it has nothing more to do with what it came from; the same but in forecasts."""
+        return self
+
     def moved(self, g: int, m: int) -> Noise:
         """Size after the automorphism X -> X^g modulo X^(m/2) + 1: the same, at other roots of unity."""
         return self

@@ -6,6 +6,8 @@ the deviation of every origin: shares of one origin add linearly (an upper bound
 those of different origins in quadrature. An automorphism moves an error to other roots of unity, where it is
 uncorrelated with what it was; so an origin is a source together with a Galois element.
 
+A forecast is of the worst slot. So what an error is multiplied with counts by its bound (`weighed`), not by its rms.
+
 Every plain Noise that is added is a source of its own, since no two roundings are the same.
 """
 
@@ -61,6 +63,18 @@ class TracedNoise(Noise):
         if isinstance(other, TracedNoise):
             return TracedNoise.of(Noise(self.std * other.std, self.bound * other.bound))
         return self._made({o: share * other.std for o, share in self.origins.items()}, self.bound * other.bound)
+
+    def weighed(self, message: Noise) -> TracedNoise:
+        """Size after a product with a message, taken to be as large as it may be in every slot.
+
+        What is forecast is the worst slot, and a root mean square says nothing of that: a mask that keeps one slot of
+        n has rms 1/sqrt(n), and the error in that slot stays what it was; a sum of n equal numbers is n of them.
+        """
+        return self.times(Noise(message.bound, message.bound))
+
+    def parted(self) -> TracedNoise:
+        """Size of the same error as a source of its own."""
+        return self.of(self)
 
     def moved(self, g: int, m: int) -> TracedNoise:
         """Size after the automorphism X -> X^g modulo X^(m/2) + 1."""

@@ -440,7 +440,7 @@ class Evaluator:
             raise SlotError(f"operands with {x.slots} and {y.slots} slots; pack both alike")
         meta = x.times(y, EXACT.multiply(x.scale, y.scale))
         self._check_room(meta, level)
-        one, other = x.message.times(b.noise), y.message.times(a.noise)
+        one, other = b.noise.weighed(x.message), a.noise.weighed(y.message)
         # The two terms of a square are one error twice, not two independent ones.
         size = (one.scaled(2) if square else one + other) + a.noise.times(b.noise)
         return a, b, meta, size
@@ -459,7 +459,7 @@ class Evaluator:
         self._check_room(meta, a.level)
         message = b.words[..., None, : len(a.basis), :]
         words = kernels.mul(a.basis.plan, a.words, message)
-        size = x.message.times(b.noise) + y.message.times(a.noise) + a.noise.times(b.noise)
+        size = b.noise.weighed(x.message) + a.noise.weighed(y.message) + a.noise.times(b.noise)
         product = Ciphertext.of(a.params, words, a.level, meta, size)
         return self.rescale(product) if rescale else product
 

@@ -68,6 +68,17 @@ class Diagonals:
         filled = np.maximum((squares > 0).sum(axis=-1), 1)
         return float(np.sqrt((squares.sum(axis=-1) / filled).max()))
 
+    @property
+    def heaviest_row(self) -> float:
+        """The root of the largest sum of |A[r, c]|^2 over a row, of rows that are summed of their mean.
+
+        Errors of a row's numbers are independent: with deviation 1 each, the row's sum has this one. A row of c parts
+        in as many slots, to be summed, has sqrt(c) times the root of the parts' mean square, however they differ.
+        """
+        squares = sum((np.abs(d) ** 2).sum(axis=1) for d in self.values.values())  # (R, S)
+        parts = squares.reshape(len(squares), -1, self.period)
+        return float(np.sqrt(parts.mean(axis=1).max()))
+
 
 def diagonals_of(matrix: NDArray[np.inexact], *, most_slots: int | None = None, fold: bool = True) -> Diagonals:
     """Return the diagonals of a matrix (m, n), padded with zeros to powers of two of at most `most_slots`.

@@ -33,6 +33,7 @@ from ckks.circuits.linear.diagonals import (
     schedule,
 )
 from ckks.circuits.linear.encoded import EncodedDiagonals
+from ckks.circuits.linear.folding import folded, twice_real
 from ckks.errors import DomainError, ParameterError, SlotError
 from ckks.kernels import Words
 from ckks.rlwe import Ciphertext, Noise
@@ -44,7 +45,7 @@ from ckks.scheme.encoder import as_numbers, check_magnitude
 from ckks.scheme.meta import Meta, meta_of
 from ckks.scheme.params import EXACT
 
-__all__ = ["Keys", "LinearMap", "twice_real"]
+__all__ = ["Keys", "LinearMap"]
 
 Keys = Literal["hoisted", "minimal"]
 
@@ -243,8 +244,7 @@ class LinearMap:
         y = self._sum(evaluator, turned)
         if self._half:
             y = twice_real(evaluator, y)
-        for steps in self._folds:
-            y = evaluator.rotate_sum(y, steps)
+        y = folded(evaluator, y, self._folds)
         m, slots = self.shape[0], self.output_slots
         real = meta_of(x).real and (self._half > 0 or all(d.dtype.kind == "f" for d in self._used.values.values()))
         gain, repeats = self._gain, self._whole.slots // slots
@@ -260,7 +260,8 @@ class LinearMap:
 
     @cached_property
     def _used_gain(self) -> tuple[float, float]:
-        return self._used.largest_row, self._used.rms_row
+        """By how much the diagonals make bounds and deviations of errors larger: those of the heaviest row."""
+        return self._used.largest_row, self._used.heaviest_row
 
     def _sum(self, evaluator: Evaluator, x: Ciphertext) -> Ciphertext:
         """The sum over all diagonals, divided once."""
@@ -320,8 +321,8 @@ class LinearMap:
     def _size(self, params: CKKSParams, x: Ciphertext, scale: Decimal) -> Noise:
         """The error after the division."""
         plan, level, s = self._schedule, x.level, float(scale)
-        largest, rms = self._used_gain
-        factor, rounding = Noise(rms * s, largest * s), sizes.rounding(params)
+        largest, heaviest = self._used_gain
+        factor, rounding = Noise(heaviest * s, largest * s), sizes.rounding(params)
         switch = sizes.key_switch(params, level)
         once = x.noise + switch
         if plan.minimal and len(plan.babies) > 1:
@@ -355,16 +356,6 @@ class LinearMap:
             raise DomainError(
                 "complex values for a matrix that packs real ones; make it with LinearMap(..., real=False)"
             )
-
-
-def twice_real(evaluator: Evaluator, w: Ciphertext) -> Ciphertext:
-    """Return w + conj(w), twice the real parts; needs the key for conjugation.
-
-    The error of w meets itself: real parts add up as they are, so that the sum has twice the deviation in them.
-    """
-    turned = evaluator.conjugate(w)
-    y = evaluator.add(w, turned)
-    return y.with_(meta=meta_of(y).but(real=True), noise=Noise(w.noise.std + turned.noise.std, y.noise.bound))
 
 
 def _slots(meta: Meta, slots: int, length: int) -> Meta:

@@ -9,23 +9,43 @@ theirs, so d (d + 1) / 2 pairs take about half as many relinearisations; none ca
 are not added up. Sums over rows can: rows are added up in windows of W slots only (W a power of two, at least as many
 as results), each product keeps one class of slots modulo W, all are added, and one ciphertext is summed over the
 classes. Then slot r holds result r, repeated.
+
+Errors. A centred value x[r] may be 2 b where the table stays below b, but what is formed is summed over all S slots, n
+of them rows, and there the sum of |x[r]|^2 is at most n b^2, that of the squares of the table. With an error e[r] of
+deviation s, independent from row to row, and never beyond E, Cauchy-Schwarz gives for the sum of x[r] e[r]
+
+    deviation    s (sum |x|^2)^(1/2)             <= S^(1/2) s b (n/S)^(1/2)
+    bound        E sum |x| <= E (n sum |x|^2)^(1/2) <= S E b n/S
+
+which is what S values of size b (n/S)^(1/2), and never beyond b n/S, would give (`_size_in_sums`): the error of a
+product is not below what is stated in every slot, but in every sum. Errors of means are the same in many rows, and
+the rows of x add up to zero: so the products' errors have nothing to do with what they came from (`parted`).
+What rounding a mask adds is independent from slot to slot, times a sum of W products, whose rms is at most W times that
+of one. |x_i (x_j + i x_k)|^2 = x_i^2 x_j^2 + x_i^2 x_k^2 has a mean of at most 2 (4/3) b^4, since the fourth central
+moment of numbers in [-b, b] is at most 4/3 b^4: of two values with shares p, 1 - p it is 16 b^4 u (1 - 3u) for
+u = p (1 - p), most at u = 1/6, and no other distribution of that range has a larger one.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import combinations_with_replacement
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ckks import kernels
-from ckks.circuits.linear.matrix import twice_real
+from ckks.circuits.linear.diagonals import doublings
+from ckks.circuits.linear.folding import folded, twice_real
 from ckks.circuits.linear.slots import sum_apart, sum_rotations
 from ckks.errors import DomainError, SlotError
-from ckks.rlwe import Ciphertext
+from ckks.rlwe import Ciphertext, Noise
+from ckks.rlwe import noise as sizes
 from ckks.scheme import Evaluator
 from ckks.scheme.align import settle, too_deep
 from ckks.scheme.meta import Meta, meta_of
+from ckks.scheme.params import EXACT
 
 __all__ = ["centred", "covariance", "covariance_rotations", "mean", "total", "total_rotations", "variance"]
 
@@ -48,7 +68,8 @@ def total(evaluator: Evaluator, table: Ciphertext) -> Ciphertext:
     meta = meta_of(table)
     result = sum_apart(evaluator, table)
     # Slots without values are zero: the sum is that of `rows` values, whatever rotations assume.
-    summed = meta_of(result).but(bound=min(meta_of(result).bound, meta.bound * rows))
+    most = meta.bound * rows
+    summed = meta_of(result).but(bound=min(meta_of(result).bound, most), rms=min(meta_of(result).rms, most))
     return result.with_(meta=summed)
 
 
@@ -84,10 +105,17 @@ def variance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Ciphe
         table: (d, n), or a single column (n,).
         ddof: the sum is divided by n - ddof.
     """
-    rows, table = _divisor(evaluator, table, ddof), settle(table)
+    divisor, table = _divisor(evaluator, table, ddof), settle(table)
     _need(table, 3, "a variance")
-    squares = evaluator.square(centred(evaluator, table))
-    return evaluator.multiply(sum_apart(evaluator, squares), 1.0 / rows)
+    x = centred(evaluator, table)
+    size = _size_in_sums(table, meta_of(x))
+    squares = evaluator.square(x)
+    squares = squares.with_(noise=_product_size(evaluator, x, x, size, size))
+    summed = sum_apart(evaluator, squares)
+    most = meta_of(table).bound ** 2
+    rows = meta_of(table).length
+    summed = summed.with_(meta=meta_of(summed).but(bound=rows * most, rms=min(meta_of(summed).rms, rows * most)))
+    return evaluator.multiply(summed, 1.0 / divisor)
 
 
 def covariance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Ciphertext:
@@ -130,7 +158,11 @@ def covariance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Cip
     if double:
         both = evaluator.add(_gathered(right, double), _gathered(turned, [products[at][2] or 0 for at in double]))
         right = _replaced(right, double, both)
-    sums = sum_apart(evaluator, evaluator.multiply(left, right), 1, window)
+    one = _size_in_sums(table, meta_of(x))
+    pair = sqrt(2) if double else 1.0
+    two = one.scaled(pair)  # of x_j + i x_k
+    product = evaluator.multiply(left, right)
+    sums = sum_apart(evaluator, product.with_(noise=_product_size(evaluator, left, right, one, two)), 1, window)
     masks = np.zeros((len(products), slots), dtype=np.complex128)
     for mask, (i, j, k) in zip(masks, products, strict=True):
         for column, factor in ((j, 0.5), (k, -0.5j)):
@@ -140,12 +172,18 @@ def covariance(evaluator: Evaluator, table: Ciphertext, *, ddof: int = 0) -> Cip
     chosen = evaluator.multiply(sums, masks, rescale=False)
     kept = evaluator.sum(chosen)
     # No slot is kept of two products: their sum is as large as the largest of them.
-    kept = kept.with_(meta=meta_of(kept).but(bound=meta_of(chosen).bound, rms=meta_of(chosen).rms))
-    result = sum_apart(evaluator, evaluator.rescale(kept), window)
-    result = twice_real(evaluator, result)
-    meta, most = meta_of(result), meta_of(x).bound ** 2
-    packed = Meta(meta.scale, window, width * width, True, min(meta.bound, most), min(meta.rms, most))
-    return result.with_(meta=packed)
+    share, largest = meta_of(table).length / slots, pair * window * meta_of(table).bound ** 2
+    size = Noise(largest * sqrt(share * 4 / 3), largest * share).scaled(float(meta_of(sums).scale))
+    kept = kept.with_(
+        meta=meta_of(kept).but(bound=meta_of(chosen).bound, rms=meta_of(chosen).rms),
+        noise=_kept_size(
+            evaluator, sums, size, EXACT.divide(meta_of(chosen).scale, meta_of(sums).scale), 0.5 / divisor
+        ),
+    )
+    result = twice_real(evaluator, folded(evaluator, evaluator.rescale(kept), doublings(window, slots)))
+    most = meta_of(table).bound ** 2 * meta_of(table).length / divisor
+    meta = meta_of(result)
+    return result.with_(meta=Meta(meta.scale, window, width * width, True, min(meta.bound, most), min(meta.rms, most)))
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------
@@ -175,6 +213,32 @@ def _divisor(evaluator: Evaluator, table: Ciphertext, ddof: int) -> int:
     if not 0 <= ddof < rows:
         raise SlotError(f"ddof={ddof} for {rows} rows; needed 0 to {rows - 1}")
     return rows - ddof
+
+
+def _size_in_sums(table: Ciphertext, x: Meta) -> Noise:
+    """Of centred values x, in errors of products that will be summed over all slots: see the module."""
+    share = meta_of(table).length / meta_of(table).slots
+    largest = meta_of(table).bound * float(x.scale)
+    return Noise(largest * sqrt(share), largest * share)
+
+
+def _product_size(evaluator: Evaluator, a: Ciphertext, b: Ciphertext, of_a: Noise, of_b: Noise) -> Noise:
+    """The error of `multiply(a, b)` for factors of these sizes."""
+    params, level = evaluator.params, a.level
+    size = a.noise.times(of_b).scaled(2) if a is b else b.noise.times(of_a) + a.noise.times(of_b)
+    size = size + a.noise.times(b.noise) + sizes.key_switch(params, level)
+    return size.parted().scaled(1 / params.level_modulus(level)) + sizes.rounding(params)
+
+
+def _kept_size(evaluator: Evaluator, sums: Ciphertext, size: Noise, scale: Decimal, factor: float) -> Noise:
+    """The error of values of this size, each in the slots where its mask is this factor at this scale, all together.
+
+    The errors of the values do not meet, for no slot is kept of two; the roundings of all masks are everywhere.
+    """
+    count = sums.shape[0]
+    one = evaluator.encoder.rounding(meta_of(sums).but(scale=scale, bound=factor, rms=factor))
+    masks = Noise(one.std * sqrt(count), one.bound * count)
+    return sums.noise.scaled(factor * float(scale)) + masks.times(size) + sums.noise.times(masks)
 
 
 def _need(table: Ciphertext, levels: int, what: str) -> None:
@@ -222,7 +286,8 @@ def _joined(a: Ciphertext, b: Ciphertext) -> Ciphertext:
 
 def _within(a: Ciphertext, table: Ciphertext) -> Ciphertext:
     """A mean is no larger than the values."""
-    return a.with_(meta=meta_of(a).but(bound=min(meta_of(a).bound, meta_of(table).bound)))
+    meta, most = meta_of(a), meta_of(table).bound
+    return a.with_(meta=meta.but(bound=min(meta.bound, most), rms=min(meta.rms, most)))
 
 
 def _gathered(a: Ciphertext, items: list[int]) -> Ciphertext:
