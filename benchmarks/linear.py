@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from math import log, log2, sqrt
+from math import log2, sqrt
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,13 +24,16 @@ from rich.table import Table
 
 from benchmarks.machine import processor
 from benchmarks.pages import DOCS, table, write_between
-from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, error_bound, expected_error, kernels
+from ckks import CKKSParams, Decryptor, Encryptor, Evaluator, KeyGenerator, error_bound, kernels
 from ckks.circuits.linear.arranged import ArrangedProduct
 from ckks.circuits.linear.matrix import Keys, LinearMap
 from ckks.circuits.linear.products import MatrixProduct
 from ckks.circuits.linear.statistics import covariance, covariance_rotations
+from ckks.linear import covariance as encrypted_covariance
+from ckks.linear import matmul
+from ckks.planning import Plan
+from ckks.planning import plan as plan_of
 from ckks.rlwe import Ciphertext
-from ckks.scheme.meta import meta_of
 
 PAGE = DOCS / "linear.md"
 MARKS = "<!-- table: python -m benchmarks.linear --write -->", "<!-- end of linear -->"
@@ -115,15 +118,13 @@ class KeySet:
         self.decryptor = Decryptor(params, secret)
 
 
-def judge(row: Row, keys: KeySet, results: dict[str, tuple[Ciphertext, np.ndarray]]) -> None:
+def judge(row: Row, keys: KeySet, results: dict[str, tuple[Ciphertext, np.ndarray]], planned: Plan) -> None:
     """Note the bits of the worst slot of each result, of the forecast (99 of 100 runs) and of the bound."""
-    worst = []
     for name, (ct, wanted) in results.items():
         error = float(np.abs(keys.decryptor.decrypt(ct) - wanted).max())
         row.bits[name] = -log2(error)
-        worst.append(expected_error(ct) * sqrt(log(meta_of(ct).slots) + 4.6))
         row.bound = -log2(error_bound(ct))
-    row.forecast = -log2(max(worst))
+    row.forecast = planned.precision_bits
 
 
 def vectors(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -166,7 +167,7 @@ def matrix_row(params: CKKSParams, n: int, way: str) -> Row:
         linear.nbytes(params, params.top_level),
         "1 (1)",
     )
-    judge(row, keys, results)
+    judge(row, keys, results, plan_of(lambda x: linear @ x, n, slots=n, params=params))
     return row
 
 
@@ -177,13 +178,13 @@ def product_row(params: CKKSParams, size: int, way: Keys = "hoisted", *, arrange
     packs = (product.pack_left, product.pack_right) if isinstance(product, ArrangedProduct) else (product.pack,) * 2
     maps = () if isinstance(product, ArrangedProduct) else (product.sigma, product.tau, product.phi)
     keys = KeySet(params, product.rotations, product.conjugation, relin=True)
-    b = rng.uniform(-1, 1, (size, size)) * sqrt(3 / size)
+    b, end = rng.choice([-1.0, 1.0], (size, size)) / sqrt(size), 1 / sqrt(size)
     lefts = {
         "constant": np.ones((size, size)),
         "spike": np.eye(size * size)[0].reshape(size, size),
         "ends": rng.choice([-1.0, 1.0], (size, size)),
     }
-    y = keys.encryptor.encrypt(packs[1](b), slots=product.slots, bound=2.0)
+    y = keys.encryptor.encrypt(packs[1](b), slots=product.slots, bound=end)
     xs = {name: keys.encryptor.encrypt(packs[0](a), slots=product.slots, bound=1.0) for name, a in lefts.items()}
     results = {}
     for name, x in xs.items():
@@ -209,18 +210,19 @@ def product_row(params: CKKSParams, size: int, way: Keys = "hoisted", *, arrange
         kept,
         f"{product.depth} (1)",
     )
-    judge(row, keys, results)
+    shapes = (product.slots,) * 2
+    planned = plan_of(partial(matmul, product=product), *shapes, ranges=(1.0, end), slots=product.slots, params=params)
+    judge(row, keys, results, planned)
     return row
 
 
 def covariance_row(params: CKKSParams, rows: int, columns: int) -> Row:
     """Covariances of an encrypted table."""
-    rng = np.random.default_rng(3)
     keys = KeySet(params, covariance_rotations(columns, params.slots), True, relin=True)
     tables = {
         "constant": np.ones((rows, columns)),
         "spike": np.eye(rows, columns),
-        "ends": rng.choice([-1.0, 1.0], (rows, columns)),
+        "ends": np.where(np.arange(rows) % 2, 1.0, -1.0)[:, None] * np.ones(columns),  # all covariances 1: the worst
     }
     cts = {name: keys.encryptor.encrypt(t.T) for name, t in tables.items()}
     results = {
@@ -245,7 +247,7 @@ def covariance_row(params: CKKSParams, rows: int, columns: int) -> Row:
         0,
         "3 (1)",
     )
-    judge(row, keys, results)
+    judge(row, keys, results, plan_of(encrypted_covariance, (columns, rows), params=params))
     return row
 
 

@@ -50,6 +50,7 @@ def close(kit: Kit, result, wanted: np.ndarray) -> None:
     assert found.shape == wanted.shape and found.dtype == np.float64
     assert np.abs(found - wanted).max() <= error_bound(result) <= 2.0**-10
     assert np.abs(wanted).max() <= meta_of(result).bound * (1 + 1e-9)
+    assert meta_of(result).rms <= meta_of(result).bound
 
 
 @pytest.mark.parametrize("name", TABLES)

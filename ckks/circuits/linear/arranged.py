@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ckks.circuits.linear.matrix import Keys, LinearMap, twice_real
+from ckks.circuits.linear.folding import twice_real
+from ckks.circuits.linear.matrix import Keys, LinearMap
 from ckks.circuits.linear.products import blocks_of, check_blocks, checked_size, multiply_turned, turned
 from ckks.errors import DomainError, SlotError
 from ckks.rlwe import Ciphertext
