@@ -25,7 +25,7 @@ def grid(*axes: Ints | range) -> list[Ints]:
 
 
 def shoup_products(width: int = 8) -> None:
-    """portable/modarith.h, avx512/ntt.c: w y - floor(w' y / 2^width) q lies in [0, 2q) for every word y."""
+    """portable/modarith.h, avx512/modular.h: w y - floor(w' y / 2^width) q lies in [0, 2q) for every word y."""
     for q in range(3, 1 << (width - 1), 2):
         w, y = grid(range(q), range(1 << width))
         h = ((w << width) // q * y) >> width
@@ -361,6 +361,43 @@ def _inverse_factors(q: Fraction, log_n: int) -> list[Fraction]:
     return [*factors, difference, spread]
 
 
+def montgomery_products(width: int = 8) -> None:
+    """avx512/modular.h: high - h is z 2^-width mod q for h from the low half alone, and 0 <= h < q."""
+    base = 1 << width
+    for q in range(3, 1 << (width - 2), 2):
+        high, low = grid(range(0, 4 * q, max(1, q // 5)), range(base))
+        h = ((low * pow(q, -1, base)) % base * q) >> width
+        assert h.min() >= 0 and h.max() < q, f"Montgomery at q = {q}"
+        assert np.array_equal((high - h) * base % q, (high * base + low) % q)
+
+
+def montgomery_sums() -> None:
+    """avx512/transform.h, lift.c: sums of terms in (-q, q) stay where settled() makes them words below 2^63."""
+    bias, most, word = 4096, 4000, 2**52
+    for q in (65, 2**30 + 1, 2**49 + 1, 2**50 - 1):
+        v, key, begin = word - 1, q - 1, 2 * q
+        assert v * key // word < q  # the high half of a term; less h < q
+        for total in (begin + most * q, begin + most // 4 * 4 * q):  # add_words, add_lifted; add_sums without factors
+            assert most < bias and bias * q + total < 2**63
+            assert (bias * q + total) // word < 2**11
+        assert 4 * q < word  # what settled() leaves, and a transform, may be a factor again
+        assert 2 * (q - 1) ** 2 // word + q < 2 * q and q <= word  # begin_product: two products, plus q, less h
+        assert 4 * q + 2 * q < 8 * q  # TO_RESULT: one subtraction each of 4q, 2q, q
+
+
+def montgomery_joined() -> None:
+    """avx512/lift.c, join: eight products of words below 2^50 with residues, and v [D], stay below 4p."""
+    word = 2**52
+    for p in (65, 2**20 + 7, 2**30 + 1, 2**49 + 1, 2**50 - 1):
+        for a in range(1, 9):
+            largest = (a * (2**50 - 1) * (p - 1) + 1024 * (p - 1)) // word
+            assert largest + p < 4 * p, f"{a} terms modulo {p}"
+            assert (a + 1) * (word - 1) < 2**63  # the low halves together
+        assert p + 2 * p < 4 * p  # a further group, reduced, on what came before
+    for d in (p, 3 * p):  # one prime: y - v d, v <= 1
+        assert d - 1 + p < 4 * p < word
+
+
 CLAIMS = (
     shoup_products,
     barrett_words,
@@ -379,6 +416,9 @@ CLAIMS = (
     lifted_sums,
     permuted_sums,
     few_combined,
+    montgomery_products,
+    montgomery_sums,
+    montgomery_joined,
 )
 
 

@@ -51,6 +51,6 @@ typedef struct lift_kernels {
                    uint64_t weight, uint64_t *row, uint64_t *out);
 } lift_kernels;
 
-extern CKKS_HIDDEN const lift_kernels portable_lift, avx2_lift;
+extern CKKS_HIDDEN const lift_kernels portable_lift, avx2_lift, ifma_lift;
 
 #endif

@@ -25,32 +25,51 @@ void ckks_tensor(modulus *const *m, size_t batch, size_t limbs, const operand *x
     }
 }
 
-int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c) {
-#if CKKS_AVX2
+enum { WORDS, DOUBLES, SUMS52 };
+
+/* Do all limbs transform by `ntt`? */
+static int all_by(void (*ntt)(const modulus *, const uint64_t *, uint64_t *), size_t limbs, modulus *const *m) {
     for (size_t i = 0; i < limbs; i++) {
-        if (m[i]->rows->mul != avx2_mul) {
-            return 0;
-        }
-    }
-    for (size_t d = 0; d < count; d++) {
-        if (c[d]->rows != avx2_convert) {
+        if (m[i]->rows->ntt != ntt) {
             return 0;
         }
     }
     return 1;
-#else
-    (void)limbs, (void)m, (void)count, (void)c;
-    return 0;
+}
+
+int ckks_lift_form(size_t limbs, modulus *const *m, size_t count, conversion *const *c) {
+#if CKKS_IFMA
+    if (all_by(ifma_ntt, limbs, m)) {
+        return SUMS52;
+    }
 #endif
+#if CKKS_AVX2
+    if (all_by(avx2_ntt, limbs, m)) {
+        for (size_t d = 0; d < count; d++) {
+            if (c[d]->rows != avx2_convert) {
+                return WORDS;
+            }
+        }
+        return DOUBLES;
+    }
+#endif
+    (void)limbs, (void)m, (void)count, (void)c;
+    return WORDS;
 }
 
 static const lift_kernels *kernels_of(int form) {
+#if CKKS_IFMA
+    if (form == SUMS52) {
+        return &ifma_lift;
+    }
+#endif
 #if CKKS_AVX2
-    return form ? &avx2_lift : &portable_lift;
-#else
+    if (form == DOUBLES) {
+        return &avx2_lift;
+    }
+#endif
     (void)form;
     return &portable_lift;
-#endif
 }
 
 /* Rows of n words, row_words(n) apart, that lie in job->space one area after the other. */

@@ -69,6 +69,9 @@ static inline int in_one_block(const int64_t *places) {
 static inline vec load_permuted(const uint64_t *x, const int64_t *places) {
     EACH_WORD(x[places[i] & 7]);
 }
+static inline vec shift_left(vec a, unsigned bits) {
+    EACH_WORD(a.word[i] << bits);
+}
 static inline vec shift_right(vec a, unsigned bits) {
     EACH_WORD(a.word[i] >> bits);
 }

@@ -23,6 +23,9 @@ NAMES = (
     "lifted_sums",
     "permuted_sums",
     "few_combined",
+    "montgomery_products",
+    "montgomery_sums",
+    "montgomery_joined",
 )
 
 

@@ -1,5 +1,5 @@
 /*
- * Lifting (lift.h) when every prime is below 2^50. Rows of work and scratch are doubles; sums are reduced to q/2 + 1
+ * Lifting (lift.h) when every prime is below 2^50 and the transforms are those of this folder. Rows of work and scratch are doubles; sums are reduced to q/2 + 1
  * at most every tenth time, and in the end.
  */
 #include "avx2/transform.h"
@@ -88,29 +88,15 @@ AVX2_INLINE int reals_below(const conversion *c, const modulus *m) {
     return c->a == 1 && (c->offset == 0 ? d : d / 2 + 2) <= m->q;
 }
 
-/* The transform of another variant works on words. */
-AVX2_INLINE void lift_to(const conversion *c, size_t j, const modulus *m, const uint64_t *work, const sink *to,
-                         int kind) {
+AVX2_INLINE void lift_to(const conversion *c, size_t j, const modulus *m, const uint64_t *work, const sink *to) {
     const size_t n = m->n, apart = row_words(n);
     const double *v = (const double *)work;
-    if (reals_below(c, m) && m->rows->ntt == avx2_ntt) {
+    if (reals_below(c, m)) {
         avx2_ntt_to(m, v + apart, to);
         return;
     }
     avx2_combine(c, j, n, v + apart, apart, v, to->row);
-    if (m->rows->ntt == avx2_ntt) {
-        avx2_ntt_to(m, to->row, to);
-        return;
-    }
-    const field f = field_of(m);
-    uint64_t *words = (uint64_t *)to->row;
-    for (size_t k = 0; k < n; k += 4) {
-        store_words(words + k, _mm256_loadu_pd(to->row + k), &f);
-    }
-    m->rows->ntt(m, words, words);
-    for (size_t k = 0; k < n; k += 4) {
-        emit(reduce(load_words(words + k), &f), k, to, kind, &f);
-    }
+    avx2_ntt_to(m, to->row, to);
 }
 
 AVX2 static void add_lifted(const conversion *c, size_t j, const modulus *m, const uint64_t *work,
@@ -121,12 +107,12 @@ AVX2 static void add_lifted(const conversion *c, size_t j, const modulus *m, con
                      .row = (double *)row,
                      .sum = {(double *)sum[0], (double *)sum[1]},
                      .key = {key[0], key[1]}};
-    lift_to(c, j, m, work, &to, TO_SUMS);
+    lift_to(c, j, m, work, &to);
 }
 
 AVX2 static void lifted(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out) {
     const sink to = {.kind = TO_WORDS, .row = (double *)out};
-    lift_to(c, j, m, work, &to, TO_WORDS);
+    lift_to(c, j, m, work, &to);
 }
 
 /* The sums are reduced first, so that eight terms (products below 5/8 q + 1 at most) on a reduced total stay below 6 q:
@@ -166,7 +152,7 @@ AVX2 static void divide(const conversion *c, size_t j, const modulus *m, const u
                      .minuend = (const double *)sum,
                      .weight = centred_double(weight, m->q),
                      .out = out};
-    lift_to(c, j, m, work, &to, TO_RESULT);
+    lift_to(c, j, m, work, &to);
 }
 
 const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_sums, store, divide};

@@ -12,23 +12,8 @@
 #include "avx512/avx512.h"
 
 #if CKKS_IFMA
+#include "avx512/transform.h"
 #include "avx512/twiddles.h"
-#include "avx512/vector.h"
-
-/* A Shoup operand: w in [0, q) and floor(w 2^52 / q) < 2^52. */
-typedef struct {
-    vec value, quotient;
-} twiddle;
-
-/* The constants of one q. */
-typedef struct {
-    vec q, q2, minus_q, mask; /* q, 2q, 2^52 - q, 2^52 - 1 */
-} field;
-
-AVX512_INLINE field field_of(const modulus *m) {
-    const uint64_t top = (uint64_t)1 << 52;
-    return (field){broadcast(m->q), broadcast(2 * m->q), broadcast(top - m->q), broadcast(top - 1)};
-}
 
 AVX512_INLINE twiddle broadcast_twiddle(const uint64_t *w, size_t to_quotient) {
     return (twiddle){broadcast(w[0]), broadcast(w[to_quotient])};
@@ -39,22 +24,6 @@ AVX512_INLINE twiddle load_twiddle(const uint64_t *w) {
 }
 
 /* ---- butterflies ---- */
-
-/* x in [0, 2 bound) -> x mod bound: x - bound wraps to a huge word when x < bound. */
-AVX512_INLINE vec subtract_bound(vec x, vec bound) {
-    return minimum(x, subtract(x, bound));
-}
-
-/*
- * w y mod q in [0, 2q) for any y < 2^52: as mul_shoup_lazy in modarith.h with 52 in place of 64 bits, the
- * remainder w y - h q < 2q < 2^51 being computed modulo 2^52 as w y + h (2^52 - q).
- */
-AVX512_INLINE vec mul_lazy(vec y, twiddle w, const field *f) {
-    const vec zero = broadcast(0);
-    vec h = multiply_add_high(zero, w.quotient, y);
-    vec r = multiply_add_low(multiply_add_low(zero, w.value, y), h, f->minus_q);
-    return both(r, f->mask);
-}
 
 /* (x, y) in [0, 4q)^2 -> (x + w y, x - w y) in [0, 4q)^2 */
 AVX512_INLINE void forward2(vec *x, vec *y, twiddle w, const field *f) {
@@ -137,25 +106,35 @@ AVX512_INLINE void tail_twiddles(twiddle between[7], twiddle within[7], const ui
 
 /* ---- forward ---- */
 
-/* The last six layers of `count` blocks of 64, then [0, 4q) -> [0, q). */
-AVX512 static void forward_tails(uint64_t *a, const uint64_t *w, size_t count, const field f) {
-    for (; count > 0; count--, a += 64, w += TAIL_WORDS) {
+/* The last six layers of `count` blocks of 64, whose values in [0, 4q) then go where `to` says; a is place `at`. */
+AVX512_INLINE void tails(uint64_t *a, size_t at, const uint64_t *w, size_t count, const field *f, const sink *to,
+                         int kind) {
+    for (; count > 0; count--, a += 64, at += 64, w += TAIL_WORDS) {
         vec v[8];
         twiddle between[7], within[7];
         tail_twiddles(between, within, w);
         load8(v, a);
-        forward8(v, between, &f);
+        forward8(v, between, f);
         transpose(v);
-        forward8(v, within, &f);
+        forward8(v, within, f);
         transpose(v);
-        for (int i = 0; i < 8; i++) {
-            store(a + 8 * i, subtract_bound(subtract_bound(v[i], f.q2), f.q));
+        for (size_t i = 0; i < 8; i++) {
+            emit(v[i], at + 8 * i, to, kind, f);
         }
     }
 }
 
-/* Node k, a block of 4t words read from x: one pass into a, then its quarters. */
-AVX512 static void forward_node(const table *w, const uint64_t *x, uint64_t *a, size_t t, size_t k, const field f) {
+AVX512 static void forward_tails(uint64_t *a, size_t at, const uint64_t *w, size_t count, const field f, const sink *to) {
+    switch (to->kind) {
+    case TO_WORDS: tails(a, at, w, count, &f, to, TO_WORDS); break;
+    case TO_SUMS: tails(a, at, w, count, &f, to, TO_SUMS); break;
+    default: tails(a, at, w, count, &f, to, TO_RESULT);
+    }
+}
+
+/* Node k, the block of 4t words at place `at`, read from x: one pass into a, then its quarters. */
+AVX512 static void forward_node(const table *w, const uint64_t *x, uint64_t *a, size_t at, size_t t, size_t k,
+                                const field f, const sink *to) {
     const twiddle w1 = broadcast_twiddle(w->head + 2 * k, 1), w2 = broadcast_twiddle(w->head + 4 * k, 1),
                   w3 = broadcast_twiddle(w->head + 4 * k + 2, 1);
     for (size_t j = 0; j < t; j += 8) {
@@ -164,43 +143,47 @@ AVX512 static void forward_node(const table *w, const uint64_t *x, uint64_t *a, 
         store(a + j, v[0]), store(a + j + t, v[1]), store(a + j + 2 * t, v[2]), store(a + j + 3 * t, v[3]);
     }
     if (t == 64) {
-        forward_tails(a, w->tail + TAIL_WORDS * (4 * k - w->blocks), 4, f);
+        forward_tails(a, at, w->tail + TAIL_WORDS * (4 * k - w->blocks), 4, f, to);
         return;
     }
     for (size_t i = 0; i < 4; i++) {
-        forward_node(w, a + i * t, a + i * t, t / 4, 4 * k + i, f);
+        forward_node(w, a + i * t, a + i * t, at + i * t, t / 4, 4 * k + i, f, to);
     }
 }
 
 AVX512 void ifma_ntt(const modulus *m, const uint64_t *x, uint64_t *out) {
+    ifma_ntt_to(m, x, out, &(sink){.kind = TO_WORDS, .out = out});
+}
+
+AVX512 void ifma_ntt_to(const modulus *m, const uint64_t *x, uint64_t *row, const sink *to) {
     const table w = table_of(m->forward, m->n);
     const field f = field_of(m);
     const size_t n = m->n;
     if (n == 64) {
-        if (x != out) {
+        if (x != row) {
             for (size_t j = 0; j < n; j++) {
-                out[j] = x[j];
+                row[j] = x[j];
             }
         }
-        forward_tails(out, w.tail, 1, f);
+        forward_tails(row, 0, w.tail, 1, f, to);
         return;
     }
     if (m->log_n % 2 == 0) {
-        forward_node(&w, x, out, n / 4, 1, f);
+        forward_node(&w, x, row, 0, n / 4, 1, f, to);
         return;
     }
     const twiddle w1 = broadcast_twiddle(w.head + 2, 1);
     for (size_t j = 0; j < n / 2; j += 8) {
         vec u = load(x + j), v = load(x + j + n / 2);
         forward2(&u, &v, w1, &f);
-        store(out + j, u), store(out + j + n / 2, v);
+        store(row + j, u), store(row + j + n / 2, v);
     }
     if (n == 128) {
-        forward_tails(out, w.tail, 2, f);
+        forward_tails(row, 0, w.tail, 2, f, to);
         return;
     }
-    forward_node(&w, out, out, n / 8, 2, f);
-    forward_node(&w, out + n / 2, out + n / 2, n / 8, 3, f);
+    forward_node(&w, row, row, 0, n / 8, 2, f, to);
+    forward_node(&w, row + n / 2, row + n / 2, n / 2, n / 8, 3, f, to);
 }
 
 /* ---- inverse ---- */

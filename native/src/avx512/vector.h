@@ -55,6 +55,9 @@ AVX512_INLINE int in_one_block(const int64_t *places) {
 AVX512_INLINE vec load_permuted(const uint64_t *x, const int64_t *places) {
     return _mm512_permutexvar_epi64(_mm512_loadu_si512(places), _mm512_loadu_si512(x));
 }
+AVX512_INLINE vec shift_left(vec a, unsigned bits) {
+    return _mm512_slli_epi64(a, bits);
+}
 AVX512_INLINE vec shift_right(vec a, unsigned bits) {
     return _mm512_srli_epi64(a, bits);
 }
