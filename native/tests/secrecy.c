@@ -56,11 +56,16 @@ static operand hidden(size_t parts, size_t limbs) {
     return (operand){malloc(parts * limbs * N * sizeof(uint64_t)), part, part, N};
 }
 
+/* parts: 0 for the digits alone, UNDIVIDED for the terms one by one. */
+enum { UNDIVIDED = 9 };
+
 static void run(const gadget *g, const quotient *q, job j, size_t parts, const operand *out) {
     j.out = (result){(uint64_t *)out->data, out->part, out->batch, out->limb};
-    j.parts = parts, j.batch = j.threads = 1;
+    j.parts = parts % UNDIVIDED, j.batch = j.threads = 1;
     j.space = malloc(ckks_switch_space(g, q, &j) * sizeof(uint64_t));
-    if (parts > 0) {
+    if (parts == UNDIVIDED) {
+        ckks_lift(g, q, &j);
+    } else if (parts > 0) {
         ckks_switch(g, q, &j);
     } else {
         ckks_decompose(g, q, &j);
@@ -92,7 +97,7 @@ static void switch_over(int variant, modulus *const *m, const uint64_t *primes, 
     const quotient q = {form, m, limbs, special, 0, m, lifts[digits], ones};
     const size_t kept = limbs - special;
     const operand u = hidden(2, kept), v = hidden(2, kept), joint = hidden(1, limbs), made = hidden(digits, limbs);
-    const operand to = hidden(digits + 3, limbs), pairs = hidden(2 * digits, limbs);
+    const operand to = hidden(digits + 6, limbs), pairs = hidden(2 * digits, limbs);
     const operand key = {pairs.data, pairs.part, 2 * pairs.part, pairs.limb};
     const operand second = {u.data + u.part, u.part, u.batch, u.limb}, other = {v.data + v.part, v.part, v.batch, v.limb};
     const operand keys[3] = {key, {NULL, 0, 0, 0}, key}, factors[3] = {joint, joint, {NULL, 0, 0, 0}};
@@ -105,6 +110,9 @@ static void switch_over(int variant, modulus *const *m, const uint64_t *primes, 
     run(&g, &q, (job){.x = second, .factor = other, .left = u, .right = v, .keys = &key}, 2, &to);
     run(&g, &q, (job){.digits = made, .addend = u, .addend_parts = 1, .x = second, .terms = 3, .keys = keys,
                       .factors = factors, .indices = indices}, 2, &to);
+    run(&g, &q, (job){.digits = made, .addend = u, .addend_parts = 1, .x = second, .terms = 3, .keys = keys,
+                      .indices = indices}, UNDIVIDED, &to);
+    run(&g, &q, (job){.x = second, .joint = joint, .terms = 1, .keys = keys, .indices = indices}, UNDIVIDED, &to);
     run(&g, &q, (job){.x = u}, 0, &to);
     run(NULL, &q, (job){.x = joint}, 1, &to);
     const result products = {(uint64_t *)to.data, to.part, to.batch, to.limb};
