@@ -1,4 +1,4 @@
-"""The layers and their direction, read from the source: arith -> kernels -> ring -> rlwe -> scheme -> circuits -> vector
+"""The layers and their direction, read from the source: arith -> kernels -> ring -> rlwe -> scheme -> circuits -> hints -> vector
 -> linear, comparisons, functions -> planning -> ml.
 
 What no linter knows: which module may import which, what words a layer may use, what must not be imported at all.
@@ -19,7 +19,7 @@ import ckks
 
 ROOT = Path(ckks.__file__).resolve().parents[1]
 LAYERS = (
-    "arith", "kernels", "ring", "rlwe", "scheme", "circuits", "vector", "linear", "comparisons", "functions", "planning", "ml",
+    "arith", "kernels", "ring", "rlwe", "scheme", "circuits", "hints", "vector", "linear", "comparisons", "functions", "planning", "ml",
     "churn",
 )  # fmt: skip
 FACADE = ("ckks", "ckks.__main__")
