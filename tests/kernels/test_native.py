@@ -91,14 +91,9 @@ def test_the_rest_equals_portable(
 ) -> None:
     """Rows of more than one block."""
     plan = compare.mixed_plan(n, (40, 50, 61))
-    compare.pointwise(source, portable, plan, values)
-    compare.sums(source, portable, plan, values, (3, 9))
+    compare.place_by_place(source, portable, plan, values, (3, 9))
     compare.permutations(source, portable, plan, values)
     compare.signed(source, portable, plan, values)
-    compare.product_sums(source, portable, plan, values)
-    compare.small(source, portable, plan, values)
-    compare.rounded(source, portable, plan, values)
-    compare.packing(source, portable, plan, values)
     if n < 1024:
         compare.conversions(source, portable, n, values)
 
@@ -149,12 +144,7 @@ def test_other_roots(source: NativeKernels, values: np.random.Generator) -> None
 def test_moduli_that_are_not_prime(source: NativeKernels, values: np.random.Generator) -> None:
     """Without roots any odd modulus will do, for everything but the transforms."""
     plan = Plan(32, (3, 9, 2**50 - 1, 2**61 - 1), (0, 0, 0, 0))
-    compare.pointwise(source, reference, plan, values)
-    compare.sums(source, reference, plan, values, (9, 40))
-    compare.product_sums(source, reference, plan, values)
-    compare.small(source, reference, plan, values)
-    compare.rounded(source, reference, plan, values)
-    compare.packing(source, reference, plan, values)
+    compare.place_by_place(source, reference, plan, values, (9, 40))
     x = np.zeros((1, 4, 32), dtype=np.uint64)
     with pytest.raises(ParameterError, match="no NTT roots"):
         source.ntt(plan, x, x)
