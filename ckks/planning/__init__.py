@@ -3,6 +3,7 @@
     search       plan: from a function, shapes and ranges to the smallest parameters that do
     arguments    what plan was given, looked at before anything runs
     rehearsal    one run of the function on stand-ins, or several with a clock
+    largest      how large the largest of many errors is
     result       Plan and Forecast: what is found, for programs and for people
     operations   kernel calls, told by the names that people use
 

@@ -49,6 +49,10 @@ def checked(
     params: Any,
 ) -> Wanted:
     """Return what is wanted; raise SlotError, RangeError or ParameterError for what makes no sense."""
+    if not callable(function):
+        raise ParameterError(
+            f"a function of type {type(function).__name__}; needed one of encrypted vectors, then shapes"
+        )
     found = tuple(map(_shape, shapes))
     if not found:
         raise SlotError("no shapes; needed one for each input of the function, (..., n): batch axes, then n values")
@@ -110,12 +114,8 @@ def _slots(given: Any, shapes: tuple[tuple[int, ...], ...]) -> int | None:
     return int(given)
 
 
-def _check_count(function: Any, count: int) -> None:
+def _check_count(function: Function, count: int) -> None:
     """Refuse a function that does not take so many inputs; one whose signature is unknown is simply called."""
-    if not callable(function):
-        raise ParameterError(
-            f"a function of type {type(function).__name__}; needed one of encrypted vectors, then shapes"
-        )
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

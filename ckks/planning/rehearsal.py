@@ -1,14 +1,12 @@
 """One run of a function on stand-ins, or several with a clock.
 
 Errors. A stand-in's values are taken to be as large as their range everywhere, as in a constant vector at its end, and
-errors that meet again are added up as such (`rlwe.traced`). With r the expected rms error of a slot, the largest of
-n errors is estimated from their distribution. What a rescale leaves behind is a rounding times the secret, at each root
-of unity a product of two nearly complex Gaussian numbers: its real part, normal with a variance that is exponential,
-has a Laplace distribution, P(|e| > t r) = exp(-2 t). So the largest of n stays below r (ln n + ln 100) / 2 in 99 of 100
-runs, which is `Forecast.max_error`; where other errors dominate, which are normal, it is up to a bit too large.
+errors that meet again are added up as such (`rlwe.traced`). The largest of them is `planning.largest`'s business.
 
-Time. A run comes after other work: its inputs and keys lie in memory, not in a cache, and each of them is read once
-before it is near. So other memory is gone through between two runs that are timed, and keys occupy what real ones do.
+Time. A run comes after other work, which has left little of its inputs and keys in the caches; how little, nobody
+knows. So other memory is gone through between two runs that are timed, about as much as a last-level cache holds, and
+keys occupy what real ones do. For runs of a millisecond or two that matters: where nothing came between, they are
+faster by up to a quarter, where much did, slower by as much.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
-from math import log, prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from ckks.errors import SlotError
 from ckks.kernels.recording import recording
 from ckks.kernels.sampling import sampling
 from ckks.planning.arguments import Wanted
+from ckks.planning.largest import largest_of
 from ckks.planning.operations import operations
 from ckks.planning.result import Forecast, Plan
 from ckks.rlwe import Ciphertext, EvaluationKeys
@@ -34,14 +33,13 @@ from ckks.rlwe.noise import fresh_public
 from ckks.rlwe.standins import AskedKeys, key_ring
 from ckks.rlwe.traced import TracedNoise
 from ckks.scheme import CKKSParams, Evaluator
-from ckks.scheme.meta import Meta, error_bound, expected_error, meta_of
+from ckks.scheme.meta import Meta, error_bound, meta_of
 from ckks.vector import EncryptedVector
 
 __all__ = ["rehearsed", "seconds_of"]
 
-_ELSEWHERE = 32 << 20
-_DISTINCT_KEYS = 64 << 20
-"""Bytes, of more than a core's caches hold."""
+_ELSEWHERE = 24 << 20
+_DISTINCT_KEYS = 64 << 20  # bytes, more than caches hold
 
 _BUDGET = 0.15  # seconds of kernels in one timed run,
 _PATIENCE = 0.75  # and of all timed runs, at least one and at most so many:
@@ -134,12 +132,14 @@ def _ciphertexts(found: Any) -> Iterator[Ciphertext]:
 
 def _forecast(ct: Ciphertext) -> Forecast:
     meta = meta_of(ct)
-    count = prod(ct.shape) * meta.length
+    units = sqrt(2 * meta.slots / ct.params.ring_degree) / float(meta.scale)  # as in `expected_error`
+    parts = ct.noise.by_element.values() if isinstance(ct.noise, TracedNoise) else (ct.noise.std,)
+    largest = largest_of(prod(ct.shape) * meta.length, [units * part for part in parts])
     return Forecast(
         shape=(*ct.shape, meta.length),
         level=ct.level,
         bound=meta.bound,
-        max_error=min(expected_error(ct) * max(1.0, log(100 * count) / 2), error_bound(ct)),
+        max_error=min(largest, error_bound(ct)),
         worst_error=error_bound(ct),
         nbytes=ct.nbytes,
     )

@@ -52,7 +52,8 @@ class Plan:
         rotations: the steps that Galois keys are needed for.
         promises: intervals that circuits relied on; those that are not `proven` are the caller's promise.
         operations: how often ciphertexts (of a batch each one) were multiplied, rotated, ...
-        peak_bytes: the most that ciphertexts and plaintexts occupied at one time, keys not included.
+        peak_bytes: the most that ciphertexts and plaintexts occupied at one time; keys, and what kernels work in for
+            the time of a call, come on top.
         calls: the kernel calls behind the operations.
     """
 
@@ -99,8 +100,7 @@ class Plan:
         """Estimate how long one run takes on this machine, with the threads allowed now; about a second.
 
         The function runs on stand-ins once more, its kernels carried out while time lasts and counted from then on
-        (`kernels.sampling`). It takes as much memory as a run, keys aside. Keys and inputs are taken to come from
-        memory: a run that finds them in a cache, since the one before was like it and short, is faster.
+        (`kernels.sampling`). It takes as much memory as a run, keys aside. A run is taken to come after other work.
         """
         return self._timed()
 
@@ -116,7 +116,7 @@ class Plan:
         else:
             lines.append("keys            none")
         lines.append(f"inputs          {', '.join(map(str, self.shapes))}: {_mib(self.input_bytes)}")
-        lines.append(f"memory          {_mib(self.peak_bytes)} at most, keys not included")
+        lines.append(f"memory          {_mib(self.peak_bytes)} at most for ciphertexts, without keys")
         lines.append(
             "operations      " + (", ".join(f"{count} {name}" for name, count in self.operations.items()) or "none")
         )

@@ -95,6 +95,8 @@ def _smallest(wanted: Wanted, precision_bits: float, security: int) -> Plan:
             missing = max(missing, _COARSE_BITS)
         if missing <= 0:
             return rehearsed(wanted, params) if losses else found  # once more, for the warnings
+        if missing > 98:
+            break
         scale_bits = round(log2(params.scale)) + ceil(missing + 0.25)
         if 49 < scale_bits < 56:
             scale_bits = 56

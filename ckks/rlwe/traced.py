@@ -43,6 +43,14 @@ class TracedNoise(Noise):
         object.__setattr__(traced, "origins", origins)
         return traced
 
+    @property
+    def by_element(self) -> dict[int, float]:
+        """The deviation of what each Galois element brought, of all sources together."""
+        squares: dict[int, float] = {}
+        for (_, g), share in self.origins.items():
+            squares[g] = squares.get(g, 0.0) + share * share
+        return {g: sqrt(square) for g, square in squares.items()}
+
     def __add__(self, other: Noise) -> TracedNoise:
         """Size of a sum."""
         if not isinstance(other, TracedNoise):

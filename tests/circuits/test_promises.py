@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 from kit import make_kit
 from params import insecure_small
 
-from ckks.circuits import Polynomial, evaluate_polynomial
+from ckks import EncryptedVector, functions
+from ckks.circuits import Polynomial, evaluate_normalised, evaluate_polynomial
 from ckks.circuits.promises import Promise, listening
+
+
+@pytest.mark.parametrize(
+    ("center", "bound", "proven"), [(5.0, 3.0, True), (5.0, 3.1, False), (3.0, 2.0, False), (6.0, 2.0, True)]
+)
+def test_what_a_bound_about_a_center_proves(center, bound, proven):
+    """[center - bound, center + bound] lies in [2, 8]."""
+    assert Promise("x", (2.0, 8.0), bound, center).proven is proven
 
 
 @pytest.mark.parametrize(
@@ -30,3 +40,51 @@ def test_circuits_tell_what_they_rely_on():
         thread.start()
         thread.join()
     assert outer == [], "what another thread does is not ours"
+
+
+@pytest.mark.parametrize(("bound", "proven"), [(1.0, True), (0.5, True), (1.5, False)])
+def test_values_that_came_divided_are_told_in_units_of_the_interval(bound, proven):
+    kit, p = make_kit(insecure_small()), Polynomial((0.0, 0.5, 0.0, 0.1), "chebyshev", (2.0, 10.0))
+    u = kit.evaluator.with_bound(kit.encrypt([0.5]), bound)
+    with listening() as found:
+        evaluate_normalised(kit.evaluator, u, p)
+    assert found == [Promise("a polynomial of degree 3", (2.0, 10.0), 4 * bound, 6.0)] and found[0].proven is proven
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.25])
+def test_a_linear_form_promises_what_its_values_would(offset):
+    """weights @ x + offset, folded or computed first: one interval, and the same reach of the same values."""
+    kit, w = make_kit(insecure_small(depth=8, value_range=64.0)), np.array([1.5, -0.5])
+    x = EncryptedVector(kit.encrypt(np.zeros((2, 4)), bound=3.0), kit.evaluator)
+    told = []
+    for computed in (False, True):
+        form = w @ x + offset
+        if computed:
+            form = EncryptedVector(form.ciphertext, kit.evaluator)
+        with listening() as found:
+            functions.sigmoid(form, interval=(-4, 4))
+        told.append(found[0])
+    folded, plain = told
+    assert folded.interval == plain.interval == (-4.0, 4.0) and not folded.proven and not plain.proven
+    assert folded.center == plain.center == 0 and folded.bound == pytest.approx(plain.bound) == 6 + offset
+
+
+CHOSEN = {
+    "polynomial": lambda x: functions.function(x, np.exp, interval=(1, 5), degree=3),
+    "several": lambda x: functions.polynomials(x, [Polynomial((0.0, 1.0, 0.5), "chebyshev", (1.0, 5.0))] * 2)[0],
+    "by slot": lambda x: functions.per_slot(
+        x, [Polynomial((0.0, 1.0, 0.5), "chebyshev", (1.0, 5.0))] * 2, np.array([0, 1, 0, 1])
+    ),
+    "newton": lambda x: functions.inverse(x, interval=(1, 5), degree=7),
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_every_function_of_a_linear_form_tells_its_interval(name):
+    kit = make_kit(insecure_small(depth=8, value_range=64.0))
+    x = EncryptedVector(kit.encrypt(np.full((1, 4), 3.0), bound=6.0), kit.evaluator)
+    with listening() as found:
+        CHOSEN[name](np.ones(1) @ x)
+    first = found[0]
+    assert (first.interval, first.center, first.proven) == ((1.0, 5.0), 3.0, False)
+    assert first.bound == pytest.approx(9.0)  # |x| <= 6, so |x - 3| <= 9

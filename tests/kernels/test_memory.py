@@ -16,6 +16,7 @@ from ckks import kernels
 from ckks.kernels import memory
 from ckks.kernels.memory import (
     MemoryReport,
+    apart,
     empty,
     kept_bytes,
     memory_report,
@@ -150,6 +151,41 @@ def test_the_report():
     del x, y
     release()
     assert memory_report().live == start.live and memory_report().kept == 0
+
+
+def test_apart_nobody_else_sees_what_is_taken():
+    x = empty(SHAPE)
+    del x
+    reset_peak()
+    before = memory_report()
+    with apart():
+        assert memory_report() == MemoryReport(0, 0, 0, 0, 0)
+        a, b = empty(SHAPE), empty((100,))
+        del b
+        assert memory_report() == MemoryReport(ODD, ODD + 800, 800, 2, 0)
+        empty((100,))
+        assert memory_report().reused == 1 and kept_bytes() == 800
+        release()
+        assert kept_bytes() == 0
+        reset_peak()
+        assert memory_report().peak == ODD
+        with apart():
+            assert memory_report().live == 0
+        other = []
+        thread = threading.Thread(target=lambda: other.append(memory_report()))
+        thread.start()
+        thread.join()
+        assert other == [before]
+    assert memory_report() == before
+    a.fill(3)
+    view = a[1:]
+    del a
+    assert (view == 3).all()
+    del view
+    assert memory_report() == before, "what is left goes back to the system, not to the pool of all"
+    with pytest.raises(RuntimeError), apart():
+        raise RuntimeError
+    assert memory_report() == before
 
 
 BIG = """

@@ -58,12 +58,25 @@ def test_what_a_model_says_of_itself():
     assert (m.n_features_in_, m.classes_.tolist(), m.depth, m.rotations) == (5, [0, 1, 2], 1, (1, 2, 4))
     assert (m.layout(16), m.layout(17)) == (RECORDS, FEATURE_MAJOR)
     assert "5 features, 3 scores, depth 1, feature-major (128 rows a chunk)" in str(m)
+    assert repr(m) == f"<Model: {m}>"
     assert 0 < m.expected_error < m.encryption_error == m.score_error
     with pytest.raises(AttributeError, match="without names"):
         _ = m.feature_names_in_
     client = m.client()
     assert (client.n_features_in_, client.classes_.tolist(), client.score_error) == (5, [0, 1, 2], m.score_error)
     assert Client(m.description, client.secret_key).secret_key is client.secret_key
+
+
+def test_both_sides_print_as_a_line():
+    m = model()
+    client = m.client()
+    rows = client.encrypt(MANY[:5])
+    server = m.server(client.evaluation_keys)
+    for one in (m, m.description, client, server, rows, server.evaluate(rows)):
+        text = repr(one)
+        assert len(text) < 400 and "\n" not in text and "array" not in text and "object at" not in text
+    assert "5 columns to 3 scores" in repr(client) and "5 features" in repr(server) and "3 Galois" in repr(server)
+    assert repr(rows).startswith("<Encrypted: 5 rows, records, 1 chunk, ")
 
 
 def test_the_client_does_the_rest():
