@@ -105,10 +105,8 @@ class Predictor:
 
     def certain(self, table: Any, *, outside: Outside = "refuse") -> npt.NDArray[np.bool_]:
         """Return for which rows the encrypted label is sure to be the trained model's, whatever flooding adds."""
-        features, _ = self.model.schema.encode(table, outside)
-        scores = self.model.program.in_the_clear(features)
-        errors = np.full(scores.shape[1], self.description.score_error)
-        return np.asarray(self.model.program.decided(features) & self.model.output.certain(scores, errors))
+        errors = np.full(self.model.program.outputs, self.description.score_error)
+        return self.model.certain_within(errors, table, outside=outside)
 
     # ---- what it needs ---------------------------------------------------------------------------
 

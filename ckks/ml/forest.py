@@ -83,10 +83,13 @@ class Forest:
             and self.error.shape == (outputs,)
             and all(0 < len(p) <= MAX_DEPTH and all(0 <= i < count for i, _ in p) for p in self.paths)
             and 0 < leaves <= MAX_LEAVES
+            and np.isfinite(self.scale)
             and self.scale > 0
         )
         if not fits:
             raise ModelError(f"a forest of {count} comparisons, {leaves} leaves and {outputs} scores that do not fit")
+        if (self.error < 0).any():
+            raise ModelError(f"a forest whose scores are off by {self.error.min():g}; needed errors from 0 up")
 
     @property
     def width(self) -> int:
@@ -152,6 +155,14 @@ class Forest:
     def exact(self, features: ArrayLike) -> Floats:
         """Return the scores of the trees themselves, comparisons exact."""
         return self._sum((self._arguments(features) >= 0).astype(np.float64))
+
+    def reference(self, features: ArrayLike) -> Floats:
+        """Return the scores (rows, M) that those of an evaluation are within `error` of, encryption apart.
+
+        Those of the trees. An evaluation is not that close to `in_the_clear`: both may be off by `error`, either way,
+        since encryption errors move a comparison anywhere within its own.
+        """
+        return self.exact(features)
 
     def decided(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Return for which rows every comparison on their paths is at least `resolution` away from its threshold."""

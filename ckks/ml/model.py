@@ -1,7 +1,7 @@
 """A model ready to be evaluated encrypted: what its owner has, and what a client is told of it.
 
     model = ckks.ml.from_sklearn(pipeline, X=X_train)     the owner's
-    model.description                                     public: all that a client needs, nothing learned but ranges
+    model.description                                     public: all that a client needs; see Description
     model.server(keys), model.client()                    the two sides
 
 Both are plain data (`to_dict`, `from_dict`): numbers and texts, no code, no pickle.
@@ -80,6 +80,10 @@ def parameters_for(
 class Description:
     """What a client is told of a model.
 
+    Of what was learned it holds the ranges of columns and the categories, and sizes: `scale` is the scores' range, to
+    a power of two, `score_error` follows from it and from the sizes of weights (of trees, from differences of their
+    leaves), `level` from the number of layers, or from the depth of trees. No weight, threshold or leaf is in it.
+
     schema           the columns it reads, with their ranges
     output           what its scores stand for
     params           of keys and ciphertexts
@@ -99,6 +103,10 @@ class Description:
     scale: float
     outputs: int
     score_error: float
+
+    def __post_init__(self) -> None:
+        """Refuse a number of scores that the output does not have."""
+        self.output.check(self.outputs)
 
     @property
     def needs_keys(self) -> bool:
@@ -177,6 +185,7 @@ class Model:
         """Refuse parts that do not fit together."""
         if self.program.width != self.schema.width:
             raise ModelError(f"a program of {self.program.width} features for a schema of {self.schema.width}")
+        self.output.check(self.program.outputs)
         if self.program.depth > self.params.top_level:
             raise ModelError(
                 f"the model needs {self.program.depth} levels, the parameters have {self.params.top_level}; use "
@@ -259,9 +268,17 @@ class Model:
 
         For trees, only rows that `Forest.decided` speaks for.
         """
+        return self.certain_within(self.score_errors, X, outside=outside)
+
+    def certain_within(self, errors: Floats, X: Any, *, outside: Outside = "refuse") -> NDArray[np.bool_]:
+        """Return the same where scores are off by no more than `errors`, (M,), those of functions included.
+
+        The margin is that of scores which both the trained model's and the encrypted ones are within `errors` of: for
+        trees their own, for networks those of the polynomials, from which each side is off by its share of the errors.
+        """
         features, _ = self.schema.encode(X, outside)
-        scores = self.program.in_the_clear(features)
-        return np.asarray(self.program.decided(features) & self.output.certain(scores, self.score_errors))
+        scores = self.program.reference(features)
+        return np.asarray(self.program.decided(features) & self.output.certain(scores, errors))
 
     def __str__(self) -> str:
         """Summarise in a line: the plan."""

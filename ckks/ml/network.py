@@ -155,6 +155,13 @@ class Network:
                 e = layer.polynomial(e)
         return self.scale * e
 
+    def reference(self, features: ArrayLike) -> Floats:
+        """Return the scores (rows, M) that those of an evaluation are within `error` of, encryption apart: the same.
+
+        Those of the model it stands for are within `error` of them too.
+        """
+        return self.in_the_clear(features)
+
     def decided(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Return for which rows the error holds: all of them."""
         return np.ones(len(np.asarray(features)), dtype=bool)

@@ -52,6 +52,18 @@ class Output:
         if not all(isinstance(c, bool | int | float | str) for c in self.classes):
             raise ModelError(f"classes {self.classes[:3]}...; needed texts or numbers")
 
+    def check(self, scores: int) -> None:
+        """Raise ModelError unless a record has so many scores."""
+        count = len(self.classes)
+        if self.kind in ("logistic", "probability") or (self.kind == "margin" and count == 2):
+            fits, needed = scores == 1 and count == 2, "one, for two classes"
+        elif self.classes:
+            fits, needed = scores == count, "one for each class"
+        else:
+            fits, needed = scores == 1 if self.single else scores > 0, "one" if self.single else "one or more"
+        if not fits:
+            raise ModelError(f"{scores} scores of kind {self.kind!r} and {count} classes; needed {needed}")
+
     def shaped(self, scores: Floats) -> Floats:
         """Return scores (rows, M) with the shape that scikit-learn gives them."""
         return scores[:, 0] if self.single else scores
@@ -70,7 +82,12 @@ class Output:
         raise ModelError(f"this model gives {KINDS[self.kind]}; use decision_function or predict")
 
     def predictions(self, scores: Floats) -> NDArray[Any]:
-        """Return labels, or numbers for a regression."""
+        """Return labels, or numbers for a regression.
+
+        The second of two classes is what lies above the threshold, and not at it; of several the first of the greatest
+        wins: as scikit-learn has it, but for boosted trees of two classes, whose ties go to the second. No encrypted
+        score is a tie but by chance: `certain` speaks for none of them.
+        """
         if not self.classes:
             return self.shaped(scores)
         labels = np.array(self.classes)

@@ -24,6 +24,10 @@ class Program(Protocol):
     """What a server evaluates: a `Network` or a `Forest`."""
 
     @property
+    def depth(self) -> int:
+        """Levels that an evaluation uses."""
+
+    @property
     def relinearisation(self) -> bool:
         """Whether the relinearisation key is needed."""
 
@@ -36,10 +40,11 @@ def rehearse(program: Program, params: CKKSParams, packing: Packing, layout: str
     rotations = packing.rotations if not packing.shape(layout) else ()
     elements = [pow(5, k, 2 * params.ring_degree) for k in rotations]
     evaluator = Evaluator(params, stand_in_keys(params, relin=program.relinearisation, elements=elements))
-    meta = Meta(params.scale_at(params.top_level), packing.slots, packing.slots, True, 1.0, 1.0)
-    one = kernels.zeros((2, params.limbs(params.top_level), params.ring_degree))
+    level = program.depth  # at which clients encrypt, whatever levels the parameters have above it
+    meta = Meta(params.scale_at(level), packing.slots, packing.slots, True, 1.0, 1.0)
+    one = kernels.zeros((2, params.limbs(level), params.ring_degree))
     words = np.broadcast_to(one, (*packing.shape(layout), *one.shape))
     noise = evaluator.encoder.rounding(meta) + fresh_public(params)  # no smaller than under the secret key
-    x = Ciphertext.of(params, words, params.top_level, meta, noise)
+    x = Ciphertext.of(params, words, level, meta, noise)
     with recording():
         return program.evaluate(evaluator, x, layout)

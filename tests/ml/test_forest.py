@@ -16,9 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ckks.errors import ModelError
-from ckks.ml import from_sklearn
-from ckks.ml.forest import Forest, _rounds
+from ckks.ml import Model, from_sklearn
+from ckks.ml.forest import Forest, _rounds, planted
+from ckks.ml.outputs import Output
+from ckks.ml.schema import NumericColumn, Schema
 from ckks.ml.step import comparison
+from ckks.ml.trees import Tree
 
 X = np.random.default_rng(0).uniform(-1, 1, (300, 4)) * [1, 10, 100, 1]
 Y = np.sign(X[:, 0]) + (X[:, 1] > 3) + 0.01 * X[:, 2]
@@ -107,6 +110,47 @@ def test_encrypted(name):
         assert (sure <= decided).all()
 
 
+def one_comparison(first: float, second: float, resolution: float = 1 / 16) -> tuple[Model, float]:
+    """Two classes by one threshold at 0, and the error of its comparison."""
+    tree = Tree((0,), np.zeros(1), (((0, True),), ((0, False),)), np.array([[first], [second]]))
+    schema = Schema(1, None, (NumericColumn(0, -1.0, 1.0),))
+    forest = planted((tree,), np.zeros(1), np.eye(1), np.zeros(1), schema, resolution)
+    return Model(forest, schema, Output("logistic", (0, 1), True), insecure_params(14)), comparison(resolution).error
+
+
+def test_no_error_of_a_comparison_changes_a_certain_label():
+    """Its trees say -e/2 where the comparison in the clear may say -3e/2: enough for the error, and no reason to be sure."""
+    _, e = one_comparison(1.0, -1.0)
+    model, _ = one_comparison(1.0, -e / 2)
+    x = np.linspace(-1, 1, 20001)[:, None]
+    program = model.program
+    clear, own, error = program.in_the_clear(x)[:, 0], program.exact(x)[:, 0], model.score_errors[0]
+    lured = (clear < -error) & program.decided(x)
+    assert lured.any() and (own[lured] + e * (1 + e / 2) > 0).all(), "a comparison that is off by e flips the label"
+    sure = model.certain(x)
+    assert not sure[lured].any() and sure[own > 0].any()
+
+
+@pytest.mark.parametrize("name", ["tree", "lopsided tree", "boosted, two classes"])
+def test_certain_labels_against_every_corner_of_the_errors(name):
+    """Comparisons of the row's path off by e, all others anywhere in [-e, 1 + e]; signs at random, and all of one kind."""
+    model = grown(name)[1]
+    program, rng = model.program, np.random.default_rng(3)
+    x = rng.uniform(X.min(axis=0), X.max(axis=0), (400, 4))
+    features, _ = model.schema.encode(x)
+    sure = model.certain(x)
+    u, e = program._arguments(features), program.comparison.error
+    own = (u >= 0).astype(float)
+    near = np.abs(u) < program.resolution
+    wanted = model.output.predictions(program.exact(features))
+    for k in range(66):
+        signs = rng.choice([-1.0, 1.0], u.shape) if k > 1 else np.full(u.shape, 2.0 * k - 1)
+        loose = np.where(signs > 0, 1 + e, -e)
+        found = model.output.predictions(program._sum(np.where(near, loose, own + e * signs)))
+        assert np.array_equal(found[sure], wanted[sure])
+    assert sure.any() and not sure.all()
+
+
 def test_depth_is_what_an_evaluation_uses():
     _, model = grown("tree")
     assert model.depth == 1 + comparison(1 / 64).depth + 2 + 1
@@ -173,6 +217,8 @@ BAD = [
     lambda d: d.update(resolution="small"),
     lambda d: d["values"].pop(),
     lambda d: d.update(bias=[0.0]),
+    lambda d: d["error"].__setitem__(0, -1e-9),
+    lambda d: d.update(scale=float("inf")),
 ]
 
 

@@ -216,6 +216,20 @@ def test_what_is_rehearsed_is_what_an_evaluation_carries(layout):
     assert ours.bound <= rehearsed.bound
 
 
+def test_what_is_rehearsed_is_an_evaluation_of_rows_as_clients_send_them():
+    """At the model's depth, also where the parameters have levels above it, where key switches have more digits."""
+    m = model()
+    spare = Model(m.program, m.schema, m.output, insecure_params(m.depth + 3))
+    client, server = sides(spare)
+    (values,) = spare.packing.pack(spare.schema.encode(X[:16])[0], RECORDS)
+    generator = KeyGenerator(spare.params)
+    encryptor = Encryptor(spare.params, generator.public_key(generator.secret_key()))
+    rehearsed = rehearse(spare.program, spare.params, spare.packing, RECORDS).noise
+    carried = server.evaluate_chunk(encryptor.encrypt(values, level=spare.depth, bound=1.0), RECORDS)
+    assert client.encrypt(X[:16], layout=RECORDS).chunks[0].level == spare.depth and carried.level == 0
+    assert (rehearsed.std, rehearsed.bound) == pytest.approx((carried.noise.std, carried.noise.bound), rel=1e-9)
+
+
 def test_models_that_do_not_fit_their_parameters():
     m = model()
     with pytest.raises(ModelError, match="needs 1 levels, the parameters have 0"):
@@ -240,6 +254,7 @@ BAD = [
     lambda d: d.update(layouts=[]),
     lambda d: d.update(layouts=["rows"]),
     lambda d: d.update(outputs=0),
+    lambda d: d.update(outputs=d["outputs"] + 1),
     lambda d: d.update(output={}),
     lambda d: d.update(schema={}),
 ]

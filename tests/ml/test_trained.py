@@ -161,6 +161,49 @@ def test_certain_is_what_no_error_can_change():
     assert not Output("value").certain(scores, error).any()
 
 
+def test_labels_at_the_ends():
+    """Half open, as scikit-learn has it: what is at the threshold is the first class; of equal scores the first wins."""
+    two, least = Output("logistic", ("a", "b"), True), np.nextafter(0.0, 1.0)
+    assert two.predictions(np.array([[0.0], [-0.0], [least], [-least]])).tolist() == ["a", "a", "b", "a"]
+    chance, above = Output("probability", (0, 1), True), np.nextafter(0.5, 1.0)
+    assert chance.predictions(np.array([[0.5], [above], [0.0], [1.0]])).tolist() == [0, 1, 0, 1]
+    three = Output("softmax", (7, 8, 9))
+    tied = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [2.0, 2.0, 2.0], [-1.0, -2.0, -1.0]])
+    assert three.predictions(tied).tolist() == [7, 8, 7, 7]
+    assert not three.certain(tied, np.zeros(3)).any(), "a tie is nobody's, however small the errors"
+    assert not two.certain(np.zeros((1, 1)), np.zeros(1)).any()
+    assert two.certain(np.array([[0.25], [-0.25]]), np.array([0.25])).tolist() == [False, False], "an error may reach 0"
+    for one in (LogisticRegression(), RidgeClassifier()):
+        fitted = one.fit([[-1.0], [1.0]], ["a", "b"])
+        fitted.coef_, fitted.intercept_ = np.zeros_like(fitted.coef_), np.zeros(1)
+        assert fitted.predict([[3.0]]).tolist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("output", "right"),
+    [
+        (Output("value"), range(1, 9)),
+        (Output("value", (), True), [1]),
+        (Output("logistic", (0, 1), True), [1]),
+        (Output("probability", (0, 1), True), [1]),
+        (Output("margin", (0, 1), True), [1]),
+        (Output("margin", (0, 1, 2)), [3]),
+        (Output("softmax", (0, 1, 2)), [3]),
+        (Output("softmax", (0, 1)), [2]),
+        (Output("vote", (0, 1)), [2]),
+        (Output("logistic", (0, 1, 2)), []),
+        (Output("probability", (0, 1, 2)), []),
+    ],
+)
+def test_an_output_has_as_many_scores_as_it_needs(output, right):
+    for count in range(9):
+        if count in right:
+            output.check(count)
+        else:
+            with pytest.raises(ModelError, match=f"{count} scores of kind"):
+                output.check(count)
+
+
 def test_probabilities_at_the_ends():
     softmax = Output("softmax", (0, 1, 2)).probabilities(np.array([[1000.0, 0.0, -1000.0]]))
     assert softmax.tolist() == [[1.0, 0.0, 0.0]]
