@@ -1,4 +1,4 @@
-"""What to use instead, where a habit of numpy has no encrypted form.
+"""How an encrypted vector meets numpy: what to use instead, where a habit has no encrypted form.
 
 Numpy's names work on an `EncryptedVector` where they are exactly one of its operations. Everything else needs what
 numpy never asks for: an interval that the values are promised to lie in, rotation keys, levels. That is not chosen
@@ -10,11 +10,11 @@ each function which they name exists and takes the arguments shown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-__all__ = ["array_function", "attribute", "operator", "refused", "ufunc"]
+__all__ = ["ArrayProtocols", "attribute", "operator", "refused"]
 
 _PROMISE = ", with an interval that every value lies in"
 _COMPARE = (
@@ -46,6 +46,7 @@ USE: dict[str, str] = {
     "argmax": "ckks.comparisons.argmax(x, radius=...), one-hot along the first axis",
     "argmin": "ckks.comparisons.argmax(-x, radius=...), one-hot along the first axis",
     # sums of products, statistics
+    "size": "x.shape[axis]",
     "var": "ckks.linear.variance(x): over the slots, in every slot, three levels",
     "std": "ckks.functions.sqrt(ckks.linear.variance(x), interval=(a, b)): over the slots, in every slot",
     "cov": "ckks.linear.covariance(x), with a row of x for each variable: three levels",
@@ -105,7 +106,7 @@ SAY: dict[str, str] = {
 }
 """Name of the function in numpy -> why it cannot be, and what can be done."""
 
-ATTRIBUTES = (frozenset(USE) | frozenset(SAY)) - {"divide", "equal", "expit", "less", "power", "where"}
+ATTRIBUTES = (frozenset(USE) | frozenset(SAY)) - {"size", "divide", "equal", "expit", "less", "power", "where"}
 """Missing attributes that have a hint: methods of arrays, Series and tensors."""
 
 
@@ -120,7 +121,18 @@ def hint_of(name: str) -> str | None:
     return f"use {USE[name]}" if name in USE else SAY.get(name)
 
 
-def ufunc(function: np.ufunc, method: str) -> TypeError:
+def operator(symbol: str, name: str) -> TypeError:
+    """Return the error for an operator, by the name of its function in numpy."""
+    return refused(symbol, hint_of(name))
+
+
+def attribute(name: str) -> AttributeError:
+    """Return the error for an attribute that encrypted vectors do not have."""
+    found = f"'EncryptedVector' object has no attribute {name!r}"
+    return AttributeError(f"{found}: {hint_of(name)}" if name in ATTRIBUTES else found)
+
+
+def _ufunc(function: np.ufunc, method: str) -> TypeError:
     """Return the error for a ufunc, or for one of its methods (`np.add.reduce`)."""
     name = function.__name__
     shown = f"np.{name}" if getattr(np, name, None) is function else name
@@ -132,17 +144,91 @@ def ufunc(function: np.ufunc, method: str) -> TypeError:
     return refused(shown, hint)
 
 
-def array_function(function: Callable[..., Any]) -> TypeError:
+def _array_function(function: Callable[..., Any]) -> TypeError:
     """Return the error for one of numpy's functions that are no ufuncs."""
     return refused(f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1), hint_of(function.__name__))
 
 
-def operator(symbol: str, name: str) -> TypeError:
-    """Return the error for an operator, by the name of its function in numpy."""
-    return refused(symbol, hint_of(name))
+class ArrayProtocols:
+    """What numpy, pandas and Python ask of an array, for a vector with operators: these, or a hint."""
+
+    __slots__ = ()
+    __pandas_priority__ = 10_000  # `series * x` is left to x
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """Do what an operator does; refuse everything else."""
+        forward, reflected = _OPERATORS.get(ufunc, ("", ""))
+        if not forward or method != "__call__":
+            raise _ufunc(ufunc, method)
+        if options:
+            raise refused(f"np.{ufunc.__name__} with {', '.join(options)}", "use `z = x + y`, a new vector")
+        first, *rest = inputs
+        if isinstance(first, ArrayProtocols):
+            return getattr(first, forward)(*rest)
+        return getattr(rest[0], reflected)(first)
+
+    def __array_function__(self, function: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+        """Do what a method or an attribute does; refuse everything else."""
+        if function is np.dot and len(args) == 2:
+            by_number = 0 in (np.ndim(args[0]), np.ndim(args[1]))
+            return self.__array_ufunc__(np.multiply if by_number else np.matmul, "__call__", *args, **kwargs)
+        name = _METHODS.get(function)
+        if name is None or not args or not isinstance(args[0], ArrayProtocols):
+            raise _array_function(function)
+        found = getattr(args[0], name)
+        if not callable(found) and (len(args) > 1 or kwargs):
+            raise _array_function(function)
+        return found(*args[1:], **kwargs) if callable(found) else found
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        """Refuse conversion to an array."""
+        raise refused("an array", DECRYPT + MATRICES)
+
+    if not TYPE_CHECKING:  # type checkers are to know attributes that are missing
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what to use instead of an attribute of arrays."""
+            raise attribute(name)
+
+    def __rtruediv__(self, other: Any) -> NoReturn:
+        """Refuse: a reciprocal needs an interval."""
+        raise operator("division by a vector", "divide")
+
+    def __rpow__(self, other: Any) -> NoReturn:
+        """Refuse: an exponential needs an interval."""
+        raise operator(f"{other!r} ** x" if np.isscalar(other) else "powers with exponents", "power")
+
+    def __abs__(self) -> NoReturn:
+        """Refuse: a sign needs a resolution."""
+        raise operator("abs(x)", "abs")
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise refused("truth value or digits", DECRYPT)
+
+    def _refuse_order(self, _: Any) -> NoReturn:
+        raise operator("order (x < y)", "less")
+
+    def _refuse_rounding(self, *_: Any) -> NoReturn:
+        raise operator("rounding (round, //, %)", "round")
+
+    __bool__ = __float__ = __int__ = __complex__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse_order
+    __round__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _refuse_rounding
 
 
-def attribute(name: str) -> AttributeError:
-    """Return the error for an attribute that encrypted vectors do not have."""
-    found = f"'EncryptedVector' object has no attribute {name!r}"
-    return AttributeError(f"{found}: {hint_of(name)}" if name in ATTRIBUTES else found)
+_OPERATORS: dict[Any, tuple[str, str]] = {
+    np.add: ("__add__", "__radd__"),
+    np.subtract: ("__sub__", "__rsub__"),
+    np.multiply: ("__mul__", "__rmul__"),
+    np.divide: ("__truediv__", "__rtruediv__"),
+    np.matmul: ("__matmul__", "__rmatmul__"),
+    np.power: ("__pow__", "__rpow__"),
+    np.equal: ("__eq__", "__eq__"),
+    np.not_equal: ("__ne__", "__ne__"),
+    np.negative: ("__neg__", ""),
+    np.positive: ("__pos__", ""),
+}
+"""The ufuncs that are operators, and their methods."""
+
+_METHODS: dict[Any, str] = {np.sum: "sum", np.mean: "mean", np.shape: "shape", np.ndim: "ndim", np.size: "size"}
+"""The functions that are methods or attributes, of their first argument."""

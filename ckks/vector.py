@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Number
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +50,7 @@ class _Linear:
         return evaluator.add(product, constant if constant.ndim else constant.item())
 
 
-class EncryptedVector:
+class EncryptedVector(hints.ArrayProtocols):
     """Encrypted numbers of shape (..., n): a ciphertext (or a batch of them) with an evaluator for it.
 
     Args:
@@ -67,7 +67,6 @@ class EncryptedVector:
 
     __slots__ = ("_ciphertext", "_linear", "evaluator")
     __hash__ = object.__hash__
-    __pandas_priority__ = 10_000  # `series * x` is ours
 
     def __init__(self, ciphertext: Ciphertext, evaluator: Evaluator) -> None:
         """Bind a ciphertext to an evaluator."""
@@ -201,14 +200,6 @@ class EncryptedVector:
             raise RangeError("division by zero; needed divisors that are not zero, one for each value or one for all")
         return self * (1.0 / divisor)[()]
 
-    def __rtruediv__(self, other: Any) -> NoReturn:
-        """Refuse: a reciprocal needs an interval."""
-        raise hints.operator("division by a vector", "divide")
-
-    def __abs__(self) -> NoReturn:
-        """Refuse: a sign needs a resolution."""
-        raise hints.operator("abs(x)", "abs")
-
     def with_bound(self, bound: float) -> EncryptedVector:
         """Return the same vector under a promise of yours: no |value| exceeds `bound`."""
         return EncryptedVector(self.evaluator.with_bound(self.ciphertext, bound), self.evaluator)
@@ -226,10 +217,6 @@ class EncryptedVector:
             if bit == "1":
                 power = power * self
         return power
-
-    def __rpow__(self, other: Any) -> NoReturn:
-        """Refuse: an exponential needs an interval."""
-        raise hints.operator(f"{other!r} ** x" if np.isscalar(other) else "powers with exponents", "power")
 
     def __lshift__(self, steps: int) -> EncryptedVector:
         """Return the slots rotated to the left: out[j] = self[j + steps], over all slots of the ciphertext."""
@@ -267,9 +254,10 @@ class EncryptedVector:
         if isinstance(operand, EncryptedVector):
             if self.ndim != 1 or operand.ndim != 1:
                 raise hints.operator(f"{self.shape} @ {operand.shape}", "matmul")
-            self._agree(operand)
+            if self.shape != operand.shape:
+                raise SlotError(f"inner product of shapes {self.shape} and {operand.shape}; needed one shape, (n,)")
             return EncryptedVector(sum_apart(self.evaluator, (self * operand).ciphertext), self.evaluator)
-        w = as_numbers(operand)
+        w = as_numbers(other)
         if self.ndim != 1 or w.shape != self.shape:
             raise SlotError(
                 f"cannot multiply encrypted values {self.shape} by {w.shape}; needed (n,) and (n,); for values times a "
@@ -355,50 +343,7 @@ class EncryptedVector:
         assert self._linear is not None
         return EncryptedVector._pending(self._linear.affine(factor, shift), self.evaluator)
 
-    # ---- what numpy and Python ask ---------------------------------------------------------------------------------
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        """Do what an operator does; refuse everything else, and say what to use."""
-        forward, reflected = _OPERATORS.get(ufunc, ("", ""))
-        if not forward or method != "__call__" or len(inputs) != ufunc.nin:
-            raise hints.ufunc(ufunc, method)
-        if options:
-            raise hints.refused(f"np.{ufunc.__name__} with {', '.join(options)}", "use `z = x + y`, a new vector")
-        first, *rest = inputs
-        if isinstance(first, EncryptedVector):
-            return getattr(first, forward)(*rest)
-        return getattr(rest[0], reflected)(first)
-
-    def __array_function__(self, function: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-        """Do what a method does; refuse everything else, and say what to use."""
-        if function is np.dot and len(args) == 2 and not kwargs:
-            by_number = 0 in (np.ndim(args[0]), np.ndim(args[1]))
-            return self.__array_ufunc__(np.multiply if by_number else np.matmul, "__call__", *args)
-        method = _METHODS.get(function)
-        if method is None or not args or not isinstance(args[0], EncryptedVector):
-            raise hints.array_function(function)
-        return method(*args, **kwargs)
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
-        """Refuse conversion to an array."""
-        raise hints.refused("an array", hints.DECRYPT + hints.MATRICES)
-
-    def __getattr__(self, name: str) -> NoReturn:
-        """Say what to use instead of an attribute of arrays."""
-        raise hints.attribute(name)
-
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise hints.refused("truth value or digits", hints.DECRYPT)
-
-    def _refuse_order(self, _: Any) -> NoReturn:
-        raise hints.operator("order (x < y)", "less")
-
-    def _refuse_rounding(self, *_: Any) -> NoReturn:
-        raise hints.operator("rounding (round, //, %)", "round")
-
-    __bool__ = __float__ = __int__ = __complex__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = _refuse_order
-    __round__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _refuse_rounding
+    # ---- identity --------------------------------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
         """Return True for the same object; refuse what numpy would compare value by value."""
@@ -416,30 +361,6 @@ class EncryptedVector:
         bits = f"~{precision_bits(ct):.0f} bits" if ct.noise.std else "exact"
         level = f"level {ct.level}/{self.evaluator.params.top_level}"
         return f"<EncryptedVector {self.shape}, {ct.params.mark}{level}, {bits}, {ct.nbytes / 1024:.0f} KiB>"
-
-
-_OPERATORS: dict[Any, tuple[str, str]] = {
-    np.add: ("__add__", "__radd__"),
-    np.subtract: ("__sub__", "__rsub__"),
-    np.multiply: ("__mul__", "__rmul__"),
-    np.divide: ("__truediv__", "__rtruediv__"),
-    np.matmul: ("__matmul__", "__rmatmul__"),
-    np.power: ("__pow__", "__rpow__"),
-    np.equal: ("__eq__", "__eq__"),
-    np.not_equal: ("__ne__", "__ne__"),
-    np.negative: ("__neg__", ""),
-    np.positive: ("__pos__", ""),
-}
-"""The ufuncs that are operators, and their methods."""
-
-_METHODS: dict[Any, Callable[..., Any]] = {
-    np.sum: EncryptedVector.sum,
-    np.mean: EncryptedVector.mean,
-    np.shape: lambda x: x.shape,
-    np.ndim: lambda x: x.ndim,
-    np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
-}
-"""Numpy's functions that are methods."""
 
 
 def polynomial(x: EncryptedVector, p: Polynomial) -> EncryptedVector:
