@@ -22,7 +22,10 @@ _COMPARE = (
     "radius=...) for a number"
 )
 DECRYPT = "only a Decryptor, which has the secret key, makes numbers of them: decryptor.decrypt(x)"
-MATRICES = "; a Series or a sparse matrix times x is series.to_numpy() @ x, sparse.toarray() @ x"
+CONVERTED = (
+    f"{DECRYPT}; a Series or a sparse matrix times x is series.to_numpy() @ x, sparse.toarray() @ x; a fitted "
+    "scikit-learn model goes through ckks.ml.from_sklearn"
+)
 
 USE: dict[str, str] = {
     # functions, on an interval
@@ -182,7 +185,7 @@ class ArrayProtocols:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         """Refuse conversion to an array."""
-        raise refused("an array", DECRYPT + MATRICES)
+        raise refused("an array", CONVERTED)
 
     if not TYPE_CHECKING:  # type checkers are to know attributes that are missing
 

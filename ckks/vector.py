@@ -327,7 +327,13 @@ class EncryptedVector(hints.ArrayProtocols):
         return EncryptedVector(operation(self.ciphertext, operand), self.evaluator)
 
     def _agree(self, other: EncryptedVector) -> None:
-        """Refuse lengths that differ, as numpy would, unless one has all slots: as it is with plain arrays."""
+        """Refuse shapes as numpy would; but one of the lengths may be all slots, as it may with plain arrays."""
+        try:
+            np.broadcast_shapes(self.shape[:-1], other.shape[:-1])
+        except ValueError:
+            raise SlotError(
+                f"vectors of shapes {self.shape} and {other.shape}; needed batches that broadcast"
+            ) from None
         x, y = meta_of(self.ciphertext), meta_of(other.ciphertext)
         if x.length != y.length and x.slots == y.slots and x.slots not in (x.length, y.length):
             raise SlotError(

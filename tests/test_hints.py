@@ -59,6 +59,9 @@ SAME = {
     "x * Decimal": lambda x, y: x * Decimal("0.25") if isinstance(x, EncryptedVector) else x / 4,
     "x / Fraction": lambda x, y: x / Fraction(4, 3) if isinstance(x, EncryptedVector) else x * 0.75,
     "x + [Fraction, int]": lambda x, y: x + [Fraction(1, 2), 1] * 4 if isinstance(x, EncryptedVector) else x + _CYCLE,
+    "x + [Fraction, complex]": (
+        lambda x, y: x + [Fraction(1, 2), 1j] * 4 if isinstance(x, EncryptedVector) else x + np.array([0.5, 1j] * 4)
+    ),
     "x + True": lambda x, y: x + True,
     "x * bools": lambda x, y: x * (B > 0),
     "x + int8s": lambda x, y: x + np.arange(8, dtype=np.int8),
@@ -209,6 +212,9 @@ REFUSED = [
     ("x @ [1.0]", "needed (n,) and (n,)"),
     ("[1.0] @ x", "needed real weights"),
     ("x @ x.sum()", "inner product of shapes (8,) and (16,)"),
+    ("table + table[:2]", "vectors of shapes (3, 8) and (2, 8)"),
+    ("table * table[:2]", "vectors of shapes (3, 8) and (2, 8)"),
+    ("np.vectorize(abs)(x)", "ckks.ml.from_sklearn"),
     ("x + x.ciphertext", "EncryptedVector(ciphertext, evaluator)"),
     ("x + [1, [2]]", "rows of different lengths"),
     ("x + [None] * 8", "type NoneType at index (0,)"),

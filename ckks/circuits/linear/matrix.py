@@ -210,7 +210,7 @@ class LinearMap:
 
     def __matmul__(self, x: Ciphertext | NDArray[Any]) -> NoReturn:
         """Leave `A @ x` to an EncryptedVector x (which is above this layer); refuse everything else."""
-        if isinstance(x, Ciphertext) or (hasattr(x, "__array__") and not hasattr(x, "evaluator")):
+        if hasattr(x, "__array__") and not hasattr(x, "evaluator"):
             raise TypeError(
                 f"a LinearMap times a {type(x).__name__}; needed an EncryptedVector: EncryptedVector(encryptor.encrypt("
                 "values, slots=A.input_slots), evaluator)"
