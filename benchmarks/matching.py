@@ -160,12 +160,16 @@ class Transformed(PlainVectors):
     @cached_property
     def all_words(self) -> list[Words]:
         """The diagonals of every block at the top level."""
-        every = slice(0, self.dimension)
-        return [PlainVectors.words(self, block, every, self.params.top_level) for block in range(self.blocks)]
+        plan = self.params.basis(self.params.top_level).plan
+        return [kernels.ntt(plan, kernels.signed(plan, block)) for block in self.coefficients]
 
-    def words(self, block: int, diagonals: slice, level: int) -> Words:
-        """Return some of them."""
-        return self.all_words[block][diagonals]
+    def products(self, turns: Words, diagonals: slice, level: int, total: Words | None) -> Words:
+        """Multiply some of them."""
+        plan = self.params.basis(level).plan
+        out = kernels.zeros((self.blocks, *turns.shape[1:])) if total is None else total
+        for words, result in zip(self.all_words, out, strict=True):
+            kernels.add(plan, result, kernels.dot(plan, turns, words[diagonals, None]), result)
+        return out
 
 
 def plain(vectors: Any, rounds: int) -> Rows:

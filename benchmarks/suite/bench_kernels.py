@@ -156,6 +156,7 @@ class Fused:
         self.sums = kernels.inner(self.gadget, self.digits, self.key)
         self.index = ntt_permutation(n, 5)
         self.terms = uniform(basis, rng, (16, 2)).residues
+        self.integers = np.random.default_rng(1).integers(-(2**20), 2**20, (4, 16, n), dtype=np.int32)
         self.compact = np.ascontiguousarray(uniform(basis, rng, (4, 16)).residues[..., : n // 8])
 
     def teardown(self, *_: object) -> None:
@@ -184,6 +185,9 @@ class Fused:
 
     def time_combine_16_into_4(self, *_: object) -> None:
         kernels.combine(self.gadget.plan, self.terms, self.compact)
+
+    def time_small_products_16_into_4(self, *_: object) -> None:
+        kernels.small_products(self.gadget.plan, self.terms, self.integers)
 
     def time_lift_terms_8(self, *_: object) -> None:
         kernels.lift_terms(self.gadget, self.x, self.digits, [self.key] * 8, [self.index] * 8)

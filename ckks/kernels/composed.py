@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,6 +152,25 @@ def combine(plan: kernels.Plan, x: Words, y: Words) -> Words:
         whole = factors if factors.shape[-1] == plan.n else np.repeat(factors, plan.n // factors.shape[-1], axis=-1)
         kernels.dot(plan, x, whole[batch], result)
     return out
+
+
+def small_products(plan: kernels.Plan, x: Words, y: NDArray[np.signedinteger[Any]], total: Words | None) -> Words:
+    """Return sum over k of y[m, k] x[k] for every m: ciphertexts times polynomials that are given by coefficients.
+
+    Args:
+        plan: the moduli.
+        x: (K, 2, L, N), NTT form.
+        y: (M, K, N), integers in (-2^62, 2^62): coefficients, which no one keeps in NTT form.
+        total: (M, 2, L, N), what the sums are added to, in place; or None.
+
+    Returns:
+        (M, 2, L, N); `total`, if it was given.
+    """
+    sums = kernels.empty((len(y), *x.shape[1:]))
+    for integers, result in zip(y, sums, strict=True):
+        words = kernels.signed(plan, integers)
+        kernels.dot(plan, x, kernels.ntt(plan, words, words)[:, None], result)
+    return sums if total is None else kernels.add(plan, total, sums, total)
 
 
 def lift_terms(

@@ -6,6 +6,7 @@ Arguments are checked here, so that a source, compiled or not, gets none that it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,6 +150,32 @@ def combine(plan: Plan, x: Words, y: Words) -> Words:
     check_type(y)
     check_residues(plan, x, y)
     result: Words = _fused("combine", n)(plan, x, y)
+    return result
+
+
+def small_products(plan: Plan, x: Words, y: NDArray[np.signedinteger[Any]], total: Words | None = None) -> Words:
+    """Return sum over k of y[m, k] x[k], (M, 2, L, N): ciphertexts x (K, 2, L, N), integer coefficients y (M, K, N).
+
+    Transforms of y are made as they are needed and not kept. With `total` the sums are added to it, in place.
+    See `composed.small_products`.
+    """
+    if x.ndim != 4 or x.shape[1:] != (2, *plan.shape) or not 1 <= len(x) <= 1024:
+        raise BasisMismatch(f"terms of shape {x.shape}; needed (K, 2, {len(plan)}, {plan.n}), 1 <= K <= 1024")
+    if y.ndim != 3 or y.shape[1:] != (len(x), plan.n) or y.dtype.kind != "i":
+        raise BasisMismatch(
+            f"integers of shape {y.shape} and type {y.dtype} for {len(x)} terms; needed signed ones, "
+            f"(M, {len(x)}, {plan.n})"
+        )
+    check_type(x)
+    check_residues(plan, x)
+    if total is not None:
+        if total.shape != (len(y), *x.shape[1:]):
+            raise BasisMismatch(f"total of shape {total.shape}; needed {(len(y), *x.shape[1:])}")
+        check_type(total)
+        check_residues(plan, total)
+    if y.itemsize > 4:
+        return composed.small_products(plan, x, y, total)
+    result: Words = _fused("small_products", plan.n)(plan, x, y, total)
     return result
 
 

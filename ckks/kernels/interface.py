@@ -10,9 +10,9 @@ zero included. `ckks.kernels` folds leading axes into B, allocates results and s
 does arithmetic and nothing else.
 
 Beyond this contract a source may have `decompose`, `tensor`, `divide`, `switch`, `switch_digits`, `switch_sum`,
-`switch_product`, `lift_terms`, `lift_switch` and `combine`, with the arguments and the words of the functions in
-`composed`: those take arrays of any leading shape, already checked, and allocate and split for themselves. Whatever a
-source lacks is composed.
+`switch_product`, `lift_terms`, `lift_switch`, `combine` and `small_products`, with the arguments and the words of the
+functions in `composed`: those take arrays of any leading shape, already checked, and allocate and split for themselves.
+Whatever a source lacks is composed.
 """
 
 from __future__ import annotations

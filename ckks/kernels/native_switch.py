@@ -25,7 +25,7 @@ from ckks.kernels.threads import num_threads, run
 
 Index = NDArray[np.int64]
 
-_SIGNED = np.dtype(np.int64)
+_SIGNED, _NARROW = np.dtype(np.int64), np.dtype(np.int32)
 _STEPS = 4
 
 
@@ -233,6 +233,47 @@ class NativeSwitching:
         if out.size:
             run(work, len(plan), terms * out.size)
         return out.reshape(outputs, *x.shape[1:])
+
+    def small_products(self, plan: Plan, x: Words, y: NDArray[np.signedinteger[Any]], total: Words | None) -> Words:
+        """See `composed.small_products`; integers of up to four bytes."""
+        terms, outputs = len(x), len(y)
+        if x.shape != (terms, 2, *plan.shape) or not 1 <= terms <= 1024:
+            raise ValueError(f"terms of shape {x.shape}; needed (K, 2, {len(plan)}, {plan.n}), 1 <= K <= 1024")
+        if y.shape != (outputs, terms, plan.n) or y.dtype.kind != "i" or y.itemsize > 4:
+            raise ValueError(
+                f"integers of shape {y.shape} and type {y.dtype}; needed signed ones of up to four bytes, "
+                f"(M, {terms}, {plan.n})"
+            )
+        out = empty((outputs, *x.shape[1:])) if total is None else total
+        if out.shape != (outputs, *x.shape[1:]) or not out.flags.writeable:
+            raise ValueError(f"total of shape {out.shape}; needed {(outputs, *x.shape[1:])}, writeable")
+        integers = (
+            y if y.dtype == _NARROW and y.strides[2] == 4 and y.flags.aligned else np.ascontiguousarray(y, _NARROW)
+        )
+        if not plan.has_roots:
+            raise ParameterError("this plan has no NTT roots; make one with make_plan to transform")
+        spaces = empty((len(plan), -(-self._lib.ckks_small_space(plan.n) // 8) * 8))
+        row = integers[:1, :1].reshape(-1)  # contiguous, and starts where the array does
+        pointer, apart = self._pointer(self._ffi.typeof("int32_t *"), row), [s >> 2 for s in integers.strides[:2]]
+
+        def work(s: slice) -> None:
+            source, to = x[:, :, s].swapaxes(0, 1), out[:, :, s].swapaxes(0, 1)
+            self._lib.ckks_small_products(
+                self._limbs(plan[s])[0],
+                outputs,
+                terms,
+                s.stop - s.start,
+                self._ffi.new("operand *", self._in(source, None)),
+                pointer,
+                *apart,
+                total is not None,
+                self._ffi.new("result *", self._in(to, None)),
+                self._in(spaces[s.start], None)[0],
+            )
+
+        if out.size:
+            run(work, len(plan), terms * out.size)
+        return out
 
     def _one(self, x: Words, batch: tuple[int, ...], plan: Plan) -> tuple[Any, ...]:
         """An operand of one part."""

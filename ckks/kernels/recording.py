@@ -28,7 +28,9 @@ LOOPS = {
 }  # fmt: skip
 """What writes to the array that it is given last."""
 
-_LED = {"dot", "weighted_sum", "tensor", "switch_product", "switch_digits", "switch_sum", "lift_terms", "combine"}
+_LED = {"dot", "weighted_sum", "tensor", "switch_product", "switch_digits", "switch_sum", "lift_terms", "combine",
+    "small_products",
+}  # fmt: skip
 """Whose first array has an axis in front that is no batch: of parts, digits or terms."""
 
 
@@ -153,6 +155,11 @@ class Recorder:
         """Terms (K, ..., L, N) and factors (M, K, L, n) to (M, ..., L, N)."""
         self._note("combine", plan, x, y)
         return empty((len(y), *x.shape[1:]))
+
+    def small_products(self, plan: Plan, x: Words, y: Any, total: Words | None) -> Words:
+        """Terms (K, 2, L, N) and integers (M, K, N) to (M, 2, L, N)."""
+        self._note("small_products", plan, x, y, total)
+        return empty((len(y), *x.shape[1:])) if total is None else total
 
     def _note(self, name: str, *arguments: Any) -> None:
         key = kind(name, arguments)

@@ -233,6 +233,13 @@ void ckks_decompose(const gadget *g, const quotient *q, const job *j);
 /* The sums of each of `terms` terms, undivided; parts is 0. */
 void ckks_lift(const gadget *g, const quotient *q, const job *j);
 
+/* out[o] = sum over k < terms of x[k] times the transform of the integers y[o][k], both parts, plus what out[o] held if
+ * `added`. The terms are the batch axis of x, the outputs that of out; rows of y are n integers, as far apart as the strides
+ * say. space: ckks_small_space words, on a 64-byte boundary. 1 <= terms <= 1024 */
+size_t ckks_small_space(size_t n);
+void ckks_small_products(modulus *const *m, size_t outputs, size_t terms, size_t limbs, const operand *x, const int32_t *y,
+                         ptrdiff_t y_output, ptrdiff_t y_term, int added, const result *out, uint64_t *space);
+
 /* The same by steps: 0 to 3, 0 and 4, or 0 and 5, one after the other, each made of as many tasks as ckks_switch_tasks says,
  * which may be done in any order and at once, by thread 0 .. threads - 1. */
 size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step);

@@ -37,6 +37,10 @@ typedef struct lift_kernels {
     void (*add_lifted)(const conversion *c, size_t j, const modulus *m, const uint64_t *work,
                        const uint64_t *const key[2], size_t added, uint64_t *row, uint64_t *const sum[2]);
 
+    /* The same with the transform of integers. row: scratch. */
+    void (*add_small)(const modulus *m, const int32_t *y, const uint64_t *const key[2], size_t added, uint64_t *row,
+                      uint64_t *const sum[2]);
+
     /* The lifted values for target j themselves, as words. */
     void (*lifted)(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out);
     /* total[p] += factor sum[p]; factor (words) may be NULL; `added` is how many times this was done before: 0 starts the

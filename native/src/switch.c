@@ -248,8 +248,8 @@ static void divide_kept(const lift_kernels *kernels, const gadget *g, const quot
             }
             kernels->divide(q->c, t, m, work, sums[g == NULL ? 0 : p], q->weights[t], row,
                             j->index == NULL ? out : spare);
-            for (size_t k = 0; j->index != NULL && k < m->n; k++) {
-                out[k] = spare[(size_t)j->index[k] & (m->n - 1)];
+            if (j->index != NULL) {
+                m->rows->gather(m->n, spare, j->index, out);
             }
         }
     }
@@ -309,6 +309,32 @@ void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step
         case 3: divide_kept(kernels, g, q, j, &a, t, scratch); break;
         case 4: digit_rows(kernels, g, j, &a, t); break;
         default: lift_terms(kernels, g, j, &a, t, scratch);
+        }
+    }
+}
+
+size_t ckks_small_space(size_t n) {
+    return 3 * row_words(n);
+}
+
+/* Output by output: its sums and the row that is transformed stay in the cache, the terms go through it once for each. */
+void ckks_small_products(modulus *const *m, size_t outputs, size_t terms, size_t limbs, const operand *x, const int32_t *y,
+                         ptrdiff_t y_output, ptrdiff_t y_term, int added, const result *out, uint64_t *space) {
+    const lift_kernels *kernels = kernels_of(ckks_lift_form(limbs, m, 0, NULL));
+    for (size_t i = 0; i < limbs; i++) {
+        const size_t apart = row_words(m[i]->n);
+        uint64_t *const sums[2] = {space, space + apart}, *const row = space + 2 * apart;
+        for (size_t o = 0; o < outputs; o++) {
+            uint64_t *const to[2] = {ROW(out, 0, o, i), ROW(out, 1, o, i)};
+            const uint64_t *const before[2] = {added ? to[0] : NULL, added ? to[1] : NULL};
+            kernels->begin(m[i], before, 1, sums);
+            for (size_t t = 0; t < terms; t++) {
+                const uint64_t *const factor[2] = {ROW(x, 0, t, i), ROW(x, 1, t, i)};
+                kernels->add_small(m[i], y + (ptrdiff_t)o * y_output + (ptrdiff_t)t * y_term, factor, t, row, sums);
+            }
+            for (size_t p = 0; p < 2; p++) {
+                kernels->store(m[i], sums[p], to[p]);
+            }
         }
     }
 }

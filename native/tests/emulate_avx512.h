@@ -34,6 +34,9 @@ static inline uint64_t factor(uint64_t x) {
 static inline vec load(const uint64_t *x) {
     EACH_WORD(x[i]);
 }
+static inline vec load_narrow(const int32_t *x) {
+    EACH_WORD((uint64_t)(int64_t)x[i]);
+}
 static inline void store(uint64_t *x, vec a) {
     memcpy(x, a.word, sizeof a.word);
 }

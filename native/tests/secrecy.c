@@ -117,6 +117,12 @@ static void switch_over(int variant, modulus *const *m, const uint64_t *primes, 
     run(NULL, &q, (job){.x = joint}, 1, &to);
     const result products = {(uint64_t *)to.data, to.part, to.batch, to.limb};
     ckks_tensor(m + special, 1, kept, &u, &v, &products);
+    const operand pair = {joint.data, 0, 0, N};
+    int32_t integers[N];
+    VALGRIND_MAKE_MEM_UNDEFINED(integers, sizeof integers);
+    uint64_t *space = malloc(ckks_small_space(N) * sizeof *space);
+    ckks_small_products(m, 1, 2, limbs, &pair, integers, 0, 0, 1, &products, space);
+    free(space);
     free((void *)u.data), free((void *)v.data), free((void *)joint.data), free((void *)made.data);
     free((void *)to.data), free((void *)pairs.data);
     for (size_t d = 0; d <= digits; d++) {

@@ -117,6 +117,14 @@ def factors(plan: Plan, rng: np.random.Generator, width: int, *leading: int) -> 
     return out
 
 
+def integers(rng: np.random.Generator, kind: Any, *shape: int) -> Any:
+    """Random ones of a type, both ends among them (2^62 - 1 where the type has larger ones)."""
+    top = min(np.iinfo(kind).max, 2**62 - 1)
+    out = rng.integers(-top, top, shape, dtype=kind, endpoint=True)
+    out[..., :2] = top, max(np.iinfo(kind).min, -top)
+    return out
+
+
 def automorphism_index(n: int) -> Any:
     """The permutation of an automorphism, whose blocks of eight stay together."""
     return ntt_permutation(n, 5)
@@ -169,6 +177,13 @@ def calls(case: Case, n: int, rng: np.random.Generator) -> Iterator[Call]:
         yield "combine", (joint, words(joint, rng, terms, *batch), factors(joint, rng, width, 3, terms))
     yield "combine", (joint, compare.largest(joint, 70, 2), factors(joint, rng, n, 2, 70))
     yield "combine", (joint, embedded(words(joint, rng, 5, 2)), embedded(factors(joint, rng, n // 4, 2, 5)))
+    for terms, kind in ((1, np.int32), (3, np.int16), (25, np.int32), (2, np.int64)):
+        yield "small_products", (joint, words(joint, rng, terms, 2), integers(rng, kind, 2, terms, n), None)
+    largest = np.full((1, 70, n), -(2**31), np.int32)
+    yield "small_products", (joint, compare.largest(joint, 70, 2), largest, None)
+    spread = integers(rng, np.int32, 6, 10, n)[1::2, ::-2]
+    yield "small_products", (joint, embedded(words(joint, rng, 5, 2)), spread, None)
+    yield "small_products", (joint, words(joint, rng, 1, 2), integers(rng, np.int32, 0, 1, n), None)
     for batch in ((), (2,), (2, 2)):
         (_, (*given, _)) = sum_of(case.terms, gadget, quotient, rng, *batch)
         yield "lift_terms", (*given[:4], given[5])

@@ -259,6 +259,59 @@ def test_combinations_that_do_not_fit_are_refused(backend):
                     pytest.fail(f"the binding of combine took {name}: {what}")
 
 
+def test_small_products_are_added_to_a_total(backend):
+    rng, plan = np.random.default_rng(4), CASE.plan(N)
+    x, y = compare.random(plan, rng, 3, 2), switching.integers(rng, np.int32, 4, 3, N)
+    total = switching.embedded(compare.random(plan, rng, 4, 2))
+    with switching.using(backends.load("reference")):
+        wanted = kernels.add(plan, total, kernels.small_products(plan, x, y))
+    found = kernels.small_products(plan, x, y, total)
+    assert found is total
+    compare.assert_equal(total, wanted, "a total")
+
+
+def test_small_products_that_do_not_fit_are_refused(backend):
+    rng, plan = np.random.default_rng(3), CASE.plan(N)
+    arguments = {
+        "plan": plan,
+        "x": compare.random(plan, rng, 4, 2),
+        "y": switching.integers(rng, np.int32, 3, 4, N),
+        "total": compare.random(plan, rng, 3, 2),
+    }
+    kernels.small_products(**arguments)
+    source = backends.active()
+    ways = {
+        "x": {**ROWS, "none": lambda x: x[:0], "one too few": lambda x: x[:-1], "one part": lambda x: x[:, :1]},
+        "y": {
+            "half a ring": lambda y: y[..., : N // 2],
+            "one too few": lambda y: y[:, :-1],
+            "a batch": lambda y: y[:, None],
+            "unsigned": lambda y: y.astype(np.uint32),
+            "reals": lambda y: y.astype(np.float64),
+        },
+        "total": {**{what: bad for what, bad in ROWS.items() if what != "apart"}, **LEADING},
+    }
+    for name, bad_ones in ways.items():
+        for what, bad in bad_ones.items():
+            broken_one = {**arguments, name: bad(arguments[name])}
+            with pytest.raises(BasisMismatch):
+                kernels.small_products(**broken_one)
+                pytest.fail(f"small_products took {name}: {what}")
+            if hasattr(source, "small_products"):
+                with pytest.raises((ValueError, TypeError)):
+                    source.small_products(**broken_one)
+                    pytest.fail(f"the binding of small_products took {name}: {what}")
+    if hasattr(source, "small_products"):
+        with pytest.raises(ParameterError, match="no NTT roots"):
+            source.small_products(Plan(N, plan.moduli, (0,) * 6), arguments["x"], arguments["y"], None)
+        with pytest.raises(ValueError, match="four bytes"):
+            source.small_products(plan, arguments["x"], arguments["y"].astype(np.int64), None)
+        frozen = arguments["total"]
+        frozen.flags.writeable = False
+        with pytest.raises(ValueError, match="writeable"):
+            source.small_products(plan, arguments["x"], arguments["y"], frozen)
+
+
 def test_constants_that_make_no_sense():
     plan = CASE.plan(N)
     for special, bounds in [(0, (0, 6)), (2, (1, 6)), (2, (2, 5)), (2, (2, 7)), (2, (2, 4, 4, 6)), (2, (2,)), (2, ())]:

@@ -110,6 +110,22 @@ AVX2 static void add_lifted(const conversion *c, size_t j, const modulus *m, con
     lift_to(c, j, m, work, &to);
 }
 
+AVX2 static void add_small(const modulus *m, const int32_t *y, const uint64_t *const key[2], size_t added,
+                           uint64_t *row, uint64_t *const sum[2]) {
+    make_room(m, added, sum);
+    const field f = field_of(m);
+    const sink to = {.kind = TO_SUMS,
+                     .lazy = m->lazy_sums,
+                     .row = (double *)row,
+                     .sum = {(double *)sum[0], (double *)sum[1]},
+                     .key = {key[0], key[1]}};
+    for (size_t j = 0; j < m->n; j += 4) {
+        const vec v = _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)(y + j)));
+        _mm256_storeu_pd(to.row + j, reduce(v, &f));
+    }
+    avx2_ntt_to(m, to.row, &to);
+}
+
 AVX2 static void lifted(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out) {
     const sink to = {.kind = TO_WORDS, .row = (double *)out};
     lift_to(c, j, m, work, &to);
@@ -155,5 +171,6 @@ AVX2 static void divide(const conversion *c, size_t j, const modulus *m, const u
     lift_to(c, j, m, work, &to);
 }
 
-const lift_kernels avx2_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_sums, store, divide};
+const lift_kernels avx2_lift = {split,     begin,  begin_product, add_words, add_lifted,
+                                add_small, lifted, add_sums,      store,     divide};
 #endif

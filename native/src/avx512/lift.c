@@ -199,6 +199,29 @@ AVX512 static void add_lifted(const conversion *c, size_t j, const modulus *m, c
     ifma_ntt_to(m, row, row, &to);
 }
 
+/* [-2^31, 2^31) -> [0, 4q): a negative integer is a huge word, and plus q a small one if q > 2^31. */
+AVX512 static void add_small(const modulus *m, const int32_t *y, const uint64_t *const key[2], size_t added,
+                             uint64_t *row, uint64_t *const sum[2]) {
+    CHECK(added < MOST_TERMS);
+    (void)added;
+    const vec q = broadcast(m->q);
+    const sink to = {.kind = TO_SUMS,
+                     .sum = {sum[0], sum[1]},
+                     .key = {key[0], key[1]},
+                     .q_inverse = broadcast(inverse_word(m))};
+    if (m->q >> 31 == 0) {
+        for (size_t j = 0; j < m->n; j++) {
+            row[j] = signed_word(m, y[j]);
+        }
+    } else {
+        for (size_t j = 0; j < m->n; j += 8) {
+            const vec v = load_narrow(y + j);
+            store(row + j, minimum(v, add(v, q)));
+        }
+    }
+    ifma_ntt_to(m, row, row, &to);
+}
+
 AVX512 static void lifted(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out) {
     joined(c, j, m, work, out);
     ifma_ntt_to(m, out, out, &(sink){.kind = TO_WORDS, .out = out});
@@ -243,5 +266,6 @@ AVX512 static void divide(const conversion *c, size_t j, const modulus *m, const
     ifma_ntt_to(m, row, row, &to);
 }
 
-const lift_kernels ifma_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_sums, store_words, divide};
+const lift_kernels ifma_lift = {split,     begin,  begin_product, add_words,   add_lifted,
+                                add_small, lifted, add_sums,      store_words, divide};
 #endif

@@ -19,6 +19,9 @@ typedef __m512i vec;
 AVX512_INLINE vec load(const uint64_t *x) {
     return _mm512_loadu_si512(x);
 }
+AVX512_INLINE vec load_narrow(const int32_t *x) { /* to two's complement words */
+    return _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)x));
+}
 AVX512_INLINE void store(uint64_t *x, vec a) {
     _mm512_storeu_si512(x, a);
 }

@@ -69,6 +69,15 @@ static void add_lifted(const conversion *c, size_t j, const modulus *m, const ui
     add_words(m, row, NULL, key, added, sum);
 }
 
+static void add_small(const modulus *m, const int32_t *y, const uint64_t *const key[2], size_t added, uint64_t *row,
+                      uint64_t *const sum[2]) {
+    for (size_t j = 0; j < m->n; j++) {
+        row[j] = signed_word(m, y[j]);
+    }
+    m->rows->ntt(m, row, row);
+    add_words(m, row, NULL, key, added, sum);
+}
+
 static void lifted(const conversion *c, size_t j, const modulus *m, const uint64_t *work, uint64_t *out) {
     const size_t apart = row_words(m->n);
     portable_combine(c, j, m->n, work + apart, apart, work, out);
@@ -99,4 +108,5 @@ static void divide(const conversion *c, size_t j, const modulus *m, const uint64
     m->rows->sub_mul_scalar(m, m->n, sum, row, weight, out);
 }
 
-const lift_kernels portable_lift = {split, begin, begin_product, add_words, add_lifted, lifted, add_sums, store, divide};
+const lift_kernels portable_lift = {split,     begin,  begin_product, add_words, add_lifted,
+                                    add_small, lifted, add_sums,      store,     divide};

@@ -47,8 +47,8 @@ class PlainVectors:
 
     A scale of 2^24 keeps seven digits, and coefficients are small then: four bytes hold one (two, below 2^15). So an
     item takes little more than 8 bytes a number (the polynomial has two coefficients to a slot, a slot two items),
-    and words, which take 8 bytes a limb and coefficient, are made when they are needed: that costs two transforms for
-    each product, and is worth a fourth or less of the memory.
+    and words, which take 8 bytes a limb and coefficient, are made when they are needed and never stored: that costs two
+    transforms for each product, and is worth a fourth or less of the memory.
 
     Args:
         params: the parameter set.
@@ -119,11 +119,10 @@ class PlainVectors:
         """Bytes of the coefficients."""
         return self.coefficients.nbytes
 
-    def words(self, block: int, diagonals: slice, level: int) -> Words:
-        """Return some diagonals of a block in NTT form, (diagonals, limbs, N)."""
+    def products(self, turns: Words, diagonals: slice, level: int, total: Words | None) -> Words:
+        """Return the sums of some diagonals of each block times `turns`, (blocks, 2, limbs, N), added to `total`."""
         plan = self.params.basis(level).plan
-        words = kernels.signed(plan, self.coefficients[block, diagonals])
-        return kernels.ntt(plan, words, words)
+        return kernels.small_products(plan, turns, self.coefficients[:, diagonals], total)
 
 
 def _encode_block(x: npt.NDArray[np.float64], rows: int, scale: float, out: npt.NDArray[Any]) -> None:
@@ -168,17 +167,12 @@ def plain_similarities(
         )
     check_level(query, rescale)
     summed = product_meta(params, query.level, meta, vectors.scale, vectors.norm * norm)
-    plan, dimension = params.basis(query.level).plan, vectors.dimension
-    totals, turned = kernels.empty((vectors.blocks, *query.words.shape)), query.noise
-    for first, noise, turns in _rotations(evaluator, query, dimension):
+    totals: Words | None = None
+    turned = query.noise
+    for first, noise, turns in _rotations(evaluator, query, vectors.dimension):
         turned = Noise(max(turned.std, noise.std), max(turned.bound, noise.bound))
-        diagonals = slice(first, first + len(turns))
-        for block, total in enumerate(totals):
-            words = vectors.words(block, diagonals, query.level)[:, None]
-            if first:
-                kernels.add(plan, total, kernels.dot(plan, turns, words), total)
-            else:
-                kernels.dot(plan, turns, words, total)
+        totals = vectors.products(turns, slice(first, first + len(turns)), query.level, totals)
+    assert totals is not None
     size = _plain_noise(evaluator, turned, vectors, norm * float(meta.scale))
     products = Ciphertext.of(params, totals, query.level, summed, size)
     return evaluator.rescale(products) if rescale else products
