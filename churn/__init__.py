@@ -12,7 +12,9 @@
                      similarity       `Similarity`: an index on ciphertexts, and what its answers may be off by
                      embedding, texts from texts to vectors; synthetic vacancies and résumés
                      matching         `match(client, index, queries)`: the most similar ones
-                     matchmaker       the whole story of it; match_command its options and what it prints
+                     gallery          room for vectors that are encrypted as well; keeping makes and sends them
+                     matchmaker       the whole story of it; match_command, gallery_command, match_options and
+                                      match_report are the command line's part
     any model        predict          what `ckks.ml` made of a scikit-learn model, hosted beside the others
     both worlds      demo             the whole story; process runs the service beside it
                      report           what came of it, as numbers and as a page

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from churn.circuit import FEATURE_MAJOR, LOGIT, RECORD
 from churn.errors import DataError
 from churn.hosting.model import Description, Layout, Output
-from churn.hosting.remote import BadAnswer, Remote, ServiceError
+from churn.hosting.remote import BadAnswer, Remote, ServiceError, StoredAt
 from churn.keyfile import KeyFile, SentKeys
 from churn.scoring import Scores, ScoringModel, Usage
 from ckks.errors import HEError
@@ -99,6 +99,7 @@ class Client:
         self._file = KeyFile(key_file, passphrase) if key_file is not None else None
         self._secrets: dict[bytes, SecretKey] = {}
         self._sent: dict[bytes, list[SentKeys]] = {}
+        self._galleries: set[str] = set()
 
     def __enter__(self) -> Client:
         """Return the client itself."""
@@ -109,12 +110,16 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Have keys forgotten that nobody can use again, close the connection and wipe the secret keys."""
+        """Have keys and galleries forgotten that nobody can use again, close the connection, wipe the secret keys."""
         if self._file is None:
             for sent in (one for those in self._sent.values() for one in those):
                 with suppress(ServiceError):
                     self.remote.delete_keys(sent.digest)
+            for name in self._galleries:
+                with suppress(ServiceError):
+                    self.remote.delete_gallery(name)
         self._sent.clear()
+        self._galleries.clear()
         self.remote.close()
         for secret in self._secrets.values():
             secret.close()
@@ -197,13 +202,37 @@ class Client:
         x = model.schema.transform(records.iloc[row : row + 1])  # (1, d)
         return self._score(model, RECORD, [x], None)
 
+    def send_block(self, description: Description, packing: Layout, values: npt.ArrayLike) -> str:
+        """Encrypt a block of a gallery, complex slots (items, n), and have it stored; return its digest."""
+        encryptor = Encryptor(description.params, self._secret(description))
+        with self._timed("encrypt"):
+            data = _encrypted(encryptor, packing, values)
+        with self._timed("upload_gallery"):
+            digest = self.remote.upload_block(data, description)
+        self.usage.bytes_gallery += len(data)
+        return digest
+
+    def send_gallery(self, name: str, description: Description, items: int, blocks: list[str]) -> StoredAt:
+        """Have blocks that were sent made a gallery, which ends with this client if its key does."""
+        stored = self.remote.put_gallery(name, description, items, blocks)
+        self._galleries.add(name)
+        return stored
+
     def ask(
-        self, model: Known, layout: str, chunks: list[Floats], reads: list[Read], progress: Callable[[int], None]
+        self,
+        model: Known,
+        layout: str,
+        chunks: list[Floats],
+        reads: list[Read],
+        progress: Callable[[int], None],
+        *,
+        gallery: str | None = None,
     ) -> tuple[list[Floats], Usage]:
         """Encrypt and send every chunk (items, n); only then open the answers, each with its own of `reads`.
 
-        `progress` is told how many chunks were answered. Returns the numbers, and what this call took. Raises
-        ServiceError, and BadAnswer if any of `reads` returned None.
+        `progress` is told how many chunks were answered; `gallery` is the digest of what the model is to compare with,
+        if it compares with something. Returns the numbers, and what this call took. Raises ServiceError, and BadAnswer
+        if any of `reads` returned None.
         """
         before = Usage(**vars(self.usage))
         keys = self.prepare(model, layout)
@@ -214,13 +243,16 @@ class Client:
         answers: list[bytes] = []
         for chunk in chunks:
             with self._timed("encrypt"):
-                sealed = encryptor.encrypt_seeded(
-                    chunk, level=packing.level, scale=packing.scale, slots=packing.slots, bound=packing.bound
-                )
-                body = seeded_to_bytes(*sealed)
+                body = _encrypted(encryptor, packing, chunk)
             with self._timed("evaluate"):
                 answer = self.remote.evaluate(
-                    description, layout, body, public_key=keys.public, keys=keys.evaluation, longest=longest
+                    description,
+                    layout,
+                    body,
+                    public_key=keys.public,
+                    keys=keys.evaluation,
+                    gallery=gallery,
+                    longest=longest,
                 )
             self.usage.evaluate_server += answer.seconds.get("evaluate", 0.0)
             self.usage.protect_server += answer.seconds.get("protect", 0.0)
@@ -311,6 +343,14 @@ class Client:
             yield
         finally:
             setattr(self.usage, step, getattr(self.usage, step) + time.perf_counter() - start)
+
+
+def _encrypted(encryptor: Encryptor, packing: Layout, values: npt.ArrayLike) -> bytes:
+    """Return numbers (items, n) encrypted as a layout says, as bytes with a seed in place of their uniform halves."""
+    sealed = encryptor.encrypt_seeded(
+        values, level=packing.level, scale=packing.scale, slots=packing.slots, bound=packing.bound
+    )
+    return seeded_to_bytes(*sealed)
 
 
 def _plausible(values: Any, length: int, output: Output) -> Floats | None:

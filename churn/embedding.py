@@ -95,6 +95,11 @@ class Embedding:
                 result[k] = unit(weights) @ np.asarray(self.components[words], np.float64)
         return unit(result)
 
+    def unknown(self, text: str) -> tuple[list[str], int]:
+        """Return the words of a text that do not count, sorted, and how many different words it has."""
+        words = set(_WORD.findall(text.lower()))
+        return sorted(word for word in words if word not in self._index), len(words)
+
     @cached_property
     def _index(self) -> dict[str, int]:
         return {word: k for k, word in enumerate(self.vocabulary)}

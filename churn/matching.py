@@ -1,4 +1,4 @@
-"""Who owns the résumés and the secret key: asks an index for the vectors most similar to its own.
+"""Who owns the résumés and the secret key: asks an index, or a gallery, for the vectors most similar to its own.
 
     with Client("http://127.0.0.1:8000", key_file="my.key") as client:
         found = match(client, "vacancies", embedding.vectors([resume]), 10)
@@ -7,6 +7,8 @@
 A query is one small ciphertext, whatever the size of the index; an answer holds the similarity to every vector of it,
 so who asks sees all scores, and the service sees none, nor which were the best. Scores are right to `found.error`:
 places whose scores are closer than twice that may be swapped.
+
+An index is a stranger's, in the clear at the host; a gallery is the asker's own, encrypted (`churn.keeping`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +32,55 @@ from churn.similarity import QUERY, SIMILARITY
 from churn.vectors import unit
 from ckks.circuits.linear.similarity import block_rows, repeated, unpacked
 
-__all__ = ["KnownIndex", "Matches", "best", "match", "same_up_to_ties"]
+__all__ = [
+    "KnownIndex",
+    "Matches",
+    "Searchable",
+    "believed",
+    "best",
+    "checked_dimension",
+    "match",
+    "same_up_to_ties",
+]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _LARGEST_ERROR = 2.0**-6
 """A host whose similarities could be off by more than this is not believed to be of use."""
+
+
+class Searchable(Protocol):
+    """What can be asked for its most similar vectors."""
+
+    @property
+    def description(self) -> Description:
+        """Of the model that is evaluated."""
+
+    @property
+    def items(self) -> int:
+        """How many vectors."""
+
+    @property
+    def dimension(self) -> int:
+        """Of how many numbers."""
+
+    @property
+    def rows(self) -> int:
+        """How many slots of an answer's ciphertexts hold items."""
+
+    @property
+    def gallery(self) -> str | None:
+        """The digest of a gallery, None for an index."""
+
+    def layout(self, name: str) -> Layout:
+        """Return a layout; RequestRefused for one that takes no query."""
+
+    def check(self, dimension: int) -> None:
+        """Raise DataError unless vectors of this dimension can be compared."""
+
+    def packed(self, query: Floats) -> Floats:
+        """Return the slots (ciphertexts, slots) of a query (dimension,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +101,18 @@ class KnownIndex:
     def of(cls, description: Description) -> KnownIndex:
         """Read what a description says of an index; ModelError where it is none, or none that can be believed."""
         about, output, slots = description.about, description.output, description.params.slots
-        if output.kind != SIMILARITY:
+        believed(description)
+        if description.gallery is not None:
             raise ModelError(
-                f"model {description.name!r} returns {output.kind[:40]!r}",
-                f"an index, which returns {SIMILARITY!r}, is needed",
-                "Name an index (see 'python -m churn models'), or use 'python -m churn score'",
+                f"model {description.name!r} is room for galleries", "an index is needed", "Name a gallery in it"
             )
         items = plain.whole(about.get("items"), "the number of vectors", 1, MOST_ITEMS)
         dimension = plain.whole(about.get("dimension"), "their dimension", 1, min(MOST_DIMENSIONS, slots))
         blocks = -(-items // (2 * block_rows(slots, dimension)))
-        fits = output.items == blocks and -1.5 <= output.low < output.high <= 1.5 and output.unused == 0
-        if not fits or not 0 <= output.error <= _LARGEST_ERROR:
+        if output.items != blocks:
             raise ModelError(
-                f"index {description.name!r} of {items} vectors answers in {output.items} ciphertexts, from "
-                f"{output.low:g} to {output.high:g}, off by {output.error:g} at most",
-                f"{blocks} ciphertexts and similarities that mean something are needed",
+                f"index {description.name!r} of {items} vectors answers in {output.items} ciphertexts",
+                f"{blocks} are needed",
                 "Ask the index's owner, or use another client",
             )
         embedding = about.get("embedding")
@@ -80,6 +122,15 @@ class KnownIndex:
     def rows(self) -> int:
         """How many slots of a block hold items."""
         return block_rows(self.description.params.slots, self.dimension)
+
+    @property
+    def gallery(self) -> None:
+        """None: its vectors are the host's."""
+        return None
+
+    def packed(self, query: Floats) -> Floats:
+        """Return the slots (1, slots) of a query (dimension,)."""
+        return repeated(query, self.description.params.slots)[None]
 
     def layout(self, name: str) -> Layout:
         """Return a layout, after checking that a query fits it."""
@@ -100,12 +151,7 @@ class KnownIndex:
                 "vectors of one embedding can be compared",
                 "Get the embedding that the index's owner publishes",
             )
-        if dimension != self.dimension:
-            raise DataError(
-                f"the queries have {dimension} numbers each",
-                f"the vectors of index {self.description.name!r} have {self.dimension}",
-                "Use the embedding that the index's owner publishes",
-            )
+        checked_dimension(dimension, self.dimension, f"index {self.description.name!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,19 +172,47 @@ class Matches:
     usage: Usage
 
 
+def believed(description: Description) -> None:
+    """Raise ModelError for what does not return similarities, or none that mean something."""
+    output = description.output
+    if output.kind != SIMILARITY:
+        raise ModelError(
+            f"model {description.name!r} returns {output.kind[:40]!r}",
+            f"an index, which returns {SIMILARITY!r}, is needed",
+            "Name an index (see 'python -m churn models'), or use 'python -m churn score'",
+        )
+    fits = -1.5 <= output.low < output.high <= 1.5 and output.unused == 0
+    if not fits or not 0 <= output.error <= _LARGEST_ERROR:
+        raise ModelError(
+            f"index {description.name!r} answers from {output.low:g} to {output.high:g}, off by up to {output.error:g}",
+            "similarities that mean something are needed",
+            "Ask the index's owner, or use another client",
+        )
+
+
+def checked_dimension(found: int, needed: int, what: str) -> None:
+    """Raise DataError unless vectors have as many numbers as those of `what`."""
+    if found != needed:
+        raise DataError(
+            f"the queries or vectors have {found} numbers each",
+            f"the vectors of {what} have {needed}",
+            "Use the embedding that those were made with",
+        )
+
+
 def match(
     client: Client,
-    index: str | KnownIndex,
+    index: str | Searchable,
     queries: npt.ArrayLike,
     k: int = 10,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Matches:
-    """Return the k items of an index that are most similar to each of some queries, all asked encrypted.
+    """Return the k items of an index or gallery that are most similar to each of some queries, all asked encrypted.
 
     Args:
-        client: of the service that hosts the index.
-        index: its name, or what is known of it.
+        client: of the service that hosts it.
+        index: the name of an index, or what is known of an index or of a gallery.
         queries: (n, dimension), of any length but zero.
         k: how many to return.
         progress: is told how many queries were answered, of how many.
@@ -146,7 +220,7 @@ def match(
     Raises DataError for queries that cannot be asked, ServiceError for what goes wrong at the other end, BadAnswer for
     an answer that is damaged.
     """
-    known = KnownIndex.of(client.remote.describe(index)) if isinstance(index, str) else index
+    known: Searchable = KnownIndex.of(client.remote.describe(index)) if isinstance(index, str) else index
     q = np.asarray(queries, np.float64)
     if q.ndim != 2 or not len(q) or not np.isfinite(q).all():
         raise DataError(
@@ -161,10 +235,11 @@ def match(
             "a direction is needed",
             "Check that its text has words the embedding knows",
         )
-    slots = known.description.params.slots
     reads: list[Read] = [partial(_similarities, known=known)] * len(q)
-    chunks = [repeated(one, slots)[None] for one in q]
-    values, usage = client.ask(known, QUERY, chunks, reads, lambda done: progress and progress(done, len(q)))
+    chunks = [known.packed(one) for one in q]
+    values, usage = client.ask(
+        known, QUERY, chunks, reads, lambda done: progress and progress(done, len(q)), gallery=known.gallery
+    )
     found = np.stack(values)
     items = np.stack([best(row, k) for row in found])
     return Matches(items, np.take_along_axis(found, items, axis=1), found, known.description.output.error, usage)
@@ -191,7 +266,7 @@ def same_up_to_ties(items: npt.ArrayLike, exact: npt.ArrayLike, error: float) ->
     return bool((later <= order + 2 * error).all()) and not bool((rest > order.min() + 2 * error).any())
 
 
-def _similarities(values: npt.NDArray[np.complex128], *, known: KnownIndex) -> Floats | None:
+def _similarities(values: npt.NDArray[np.complex128], *, known: Searchable) -> Floats | None:
     """Return the similarities in all slots of an answer, if they can be one."""
     output, rows = known.description.output, known.rows
     blocks = np.atleast_2d(values)

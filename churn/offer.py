@@ -10,6 +10,7 @@ from pathlib import Path
 
 from churn.circuit import LOGIT, OutputKind, Score
 from churn.errors import ModelError
+from churn.gallery import ROOM_FORMAT, EncryptedSimilarity, Room
 from churn.hosting.protocol import ANSWERS
 from churn.hosting.registry import load_folder
 from churn.index import INDEX_FORMAT, VectorIndex
@@ -20,10 +21,10 @@ from churn.similarity import Similarity
 
 __all__ = ["Hosted", "Model", "host", "load_models", "loader", "offer"]
 
-Model = LinearModel | TrainedModel | VectorIndex
+Model = LinearModel | TrainedModel | VectorIndex | Room
 """What a file of the folder may hold."""
 
-Hosted = Score | Predictor | Similarity
+Hosted = Score | Predictor | Similarity | EncryptedSimilarity
 """The same, ready to be hosted."""
 
 
@@ -34,6 +35,8 @@ def loader(folder: str | Path) -> Callable[[object], Model]:
         kind = value.get("format") if isinstance(value, Mapping) else None
         if kind == INDEX_FORMAT:
             return VectorIndex.from_dict(value, Path(folder))
+        if kind == ROOM_FORMAT:
+            return Room.from_dict(value)
         if kind == TRAINED_FORMAT:
             return TrainedModel.from_dict(value)
         return LinearModel.from_dict(value)
@@ -63,6 +66,8 @@ def host(model: Model, output: OutputKind = LOGIT, *, flooded: bool = True, quer
         return Predictor.of(model, flooded=flooded, queries=queries)
     if isinstance(model, VectorIndex):
         return Similarity.of(model, flooded=flooded, queries=queries)
+    if isinstance(model, Room):
+        return EncryptedSimilarity.of(model)
     return Score.of(model, output, flooded=flooded, queries=queries)
 
 

@@ -30,7 +30,8 @@ class Usage:
     """What it took so far: seconds by step, bytes by direction.
 
     `evaluate` counts from request to answer; `evaluate_server` and `protect_server` are what the service says of its
-    own computing, and of re-randomising and flooding the result.
+    own computing, and of re-randomising and flooding the result. `upload_gallery` and `bytes_gallery` are of vectors
+    that were stored encrypted.
     """
 
     keygen: float = 0.0
@@ -40,9 +41,11 @@ class Usage:
     evaluate_server: float = 0.0
     protect_server: float = 0.0
     decrypt: float = 0.0
+    upload_gallery: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
     bytes_keys: int = 0
+    bytes_gallery: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,7 @@ def build(
         limits: see `Limits`.
     """
     if isinstance(store, str | Path):
-        store = FileStore(store)
+        store = FileStore(store, quota=_quota(limits))
     hosted = [host(model, output, flooded=flooded) for model in models]
     work = Inline(Engine(hosted, limits.resident_keys))
     return create_app(hosted, store, work, tenants or Tenants.open_loopback(), limits)
@@ -152,8 +152,7 @@ def serve(
             launcher = stack.enter_context(launch(settings.models, settings.output, settings.flooded, settings.answers))
         tls = _tls(settings)
         tenants = Tenants.open_loopback() if settings.tenants is None else Tenants.load(settings.tenants)
-        quota = Quota(settings.limits.key_objects, settings.limits.key_bytes)
-        store = FileStore(settings.keys, quota=quota)
+        store = FileStore(settings.keys, quota=_quota(settings.limits))
         stack.callback(store.close)
         models = offer(settings.models, settings.output, flooded=settings.flooded, queries=settings.answers)
         work = _workers(settings, launcher) or Inline(Engine(models, settings.limits.resident_keys))
@@ -213,6 +212,10 @@ class _Server(uvicorn.Server):
         """End the service when standard input ends."""
         sys.stdin.buffer.read()
         self.should_exit = True
+
+
+def _quota(limits: Limits) -> Quota:
+    return Quota(limits.key_objects, limits.key_bytes, limits.gallery_blocks, limits.gallery_bytes, limits.galleries)
 
 
 def _workers(settings: Settings, launcher: Launcher | None) -> Workers | None:

@@ -26,7 +26,7 @@ def add_version(model: LinearModel | TrainedModel, path: Path) -> Record:
     folder.mkdir(parents=True, exist_ok=True)
     latest = latest_version(folder, model.name, load)
     for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
-        if (record.name, record.version) == (model.name, latest):
+        if (record.name, record.version) == (model.name, latest) and isinstance(there, type(model)):
             again = replace(model, version=latest, salt=there.salt)
             if again.to_dict() == there.to_dict():
                 return record

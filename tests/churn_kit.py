@@ -18,6 +18,7 @@ from churn.hosting.limits import Limits
 from churn.hosting.mac import Exchange
 from churn.hosting.model import HostedModel
 from churn.hosting.protocol import (
+    GALLERY_HEADER,
     KEYS_HEADER,
     LAYOUT_HEADER,
     LOOPBACK_TOKEN,
@@ -118,6 +119,7 @@ def exchange_of(request: httpx.Request, answer: httpx.Headers) -> Exchange:
         public=sent.get(PUBLIC_KEY_HEADER),
         keys=sent.get(KEYS_HEADER),
         request=request.read()[-32:],
+        gallery=sent.get(GALLERY_HEADER),
     )
 
 

@@ -4,8 +4,9 @@
                         registry     models by name@version, read from a folder
                         protocol     paths, header names, refusals
     the service         app          `create_app(...)`: the routes
+                        galleries    the routes about encrypted vectors that clients keep here
                         asks         what a request asks for, from its path and headers
-                        body         what it sends, read into a place that is named
+                        body         what it sends, read into a place that is named; uploads: on its way to the store
                         middleware   the log and the last resort around every request; problems turns errors to refusals
                         accept       taking connections, http what happens on one: nothing is read unasked
                         limits       how much a host takes in, from everybody and from each
@@ -13,6 +14,7 @@
     who                 tenants      tokens and the names behind them; mac binds answers to requests
     storage  store/     keystore     what is asked of it; filestore, blobs, database stand behind it
                         replays      nonces that were used; answers counts those given
+                        galleries    which blocks of encrypted vectors are compared with together
     work     work/      workplace    what is asked of whoever does jobs: workers are processes, inline are threads
                         child        starting a process; channel, memory, jobs how it is talked to; attend is its life
                         evaluation   one evaluation from bytes to bytes; keyring has the keys ready

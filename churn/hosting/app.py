@@ -23,27 +23,27 @@ from starlette.routing import Route
 
 from churn.errors import ChurnError, ModelError, nearest
 from churn.hosting import protocol
-from churn.hosting.asks import digest_of, key_named, layout_of, nonce_of
+from churn.hosting.asks import digest_of, gallery_named, key_named, layout_of, nonce_of
 from churn.hosting.body import Body
+from churn.hosting.galleries import GalleryRoutes, unknown_gallery
 from churn.hosting.limits import Admission, Limits, check_length, input_lengths, key_lengths, longest_answer
 from churn.hosting.mac import Exchange, checksum_of
-from churn.hosting.middleware import Failed, Logged, log_of, refuse
-from churn.hosting.model import Description, HostedModel, Layout
+from churn.hosting.middleware import Logged, log_of, refuse
+from churn.hosting.model import Description, HostedModel, Layout, comparing
 from churn.hosting.protocol import Problem
 from churn.hosting.registry import Registry
-from churn.hosting.store.keystore import Storage
+from churn.hosting.store.keystore import BLOCK, Storage
 from churn.hosting.tenants import Tenant, Tenants
+from churn.hosting.uploads import Incoming, Uploads, done
 from churn.hosting.work.evaluation import check_header
-from churn.hosting.work.jobs import Check, Evaluate, KeyFile, Reply
+from churn.hosting.work.jobs import Check, Evaluate, KeyFile
 from churn.hosting.work.keyring import missing_keys
 from churn.hosting.work.workplace import WorkPlace
 from ckks.errors import HEError
-from ckks.scheme import CKKSParams
 from ckks.scheme.serialization import HEAD_BYTES, Kind, read_header
 
 __all__ = ["create_app"]
 
-_CHUNK_BYTES = 1 << 20
 _SWEEP_SECONDS = 3600.0
 _log = logging.getLogger("churn.hosting")
 
@@ -76,6 +76,8 @@ class _Service:
         self.params = {model.params.digest.hex(): model.params for model in self.models}
         self.key_lengths = {digest: key_lengths(params, self.models) for digest, params in self.params.items()}
         self.admission = Admission(limits, work.count)
+        self.uploads = Uploads(store, work, limits.seconds)
+        self.galleries = GalleryRoutes(self.models, store, self.uploads, self.admission, self._tenant)
         size = max(_longest(model, limits) for model in self.models)
         work.prepare([model.digest for model in self.models], size, self.admission.places)
 
@@ -84,6 +86,7 @@ class _Service:
             (Problem, HEError, HTTPException, ChurnError, MemoryError, OSError), refuse
         )
         one, keys = protocol.MODELS + "/{name}", protocol.KEYS + "/{digest}"
+        blocks, gallery = protocol.BLOCKS + "/{digest}", protocol.GALLERIES + "/{name}"
         app = Starlette(
             routes=[
                 _route(protocol.HEALTH, self.health),
@@ -93,6 +96,13 @@ class _Service:
                 _route(keys, self.has_keys, "HEAD"),
                 _route(keys, self.put_keys, "PUT"),
                 _route(keys, self.delete_keys, "DELETE"),
+                _route(blocks, self.galleries.has_block, "HEAD"),
+                _route(blocks, self.galleries.put_block, "PUT"),
+                _route(blocks, self.galleries.delete_block, "DELETE"),
+                _route(protocol.GALLERIES, self.galleries.list_galleries),
+                _route(gallery, self.galleries.describe_gallery),
+                _route(gallery, self.galleries.put_gallery, "PUT"),
+                _route(gallery, self.galleries.delete_gallery, "DELETE"),
             ],
             middleware=[Middleware(Logged)],
             exception_handlers=handlers,
@@ -144,12 +154,11 @@ class _Service:
 
     async def has_keys(self, request: Request) -> Response:
         tenant, digest = self._tenant(request), digest_of(request)
-        found = await run_sync(self.store.find, tenant.account, digest)
-        return Response(status_code=404 if found is None else 204)
+        return Response(status_code=204 if await self._has(tenant, digest) else 404)
 
     async def delete_keys(self, request: Request) -> Response:
         tenant, digest = self._tenant(request), digest_of(request)
-        if not await run_sync(self.store.delete, tenant.account, digest):
+        if not (await self._has(tenant, digest) and await run_sync(self.store.delete, tenant.account, digest)):
             raise Problem(404, "unknown keys", "there are no keys of this digest")
         return Response(status_code=204)
 
@@ -167,45 +176,24 @@ class _Service:
             )
         with self.admission.admitted(tenant.name):
             length = check_length(request.headers.get("content-length"), self.key_lengths[stated], "a key")
-            new = await run_sync(self.store.find, tenant.account, digest) is None
-            await self._store(Body(request, length), params, tenant, digest)
-        return JSONResponse({"digest": digest, "bytes": length}, status_code=201 if new else 200)
+            new = not await self._has(tenant, digest)
 
-    async def _store(self, body: Body, params: CKKSParams, tenant: Tenant, digest: str) -> None:
-        """Read a key into the store; it is kept only if a worker could read it."""
-        length, head = body.left, bytearray(HEAD_BYTES)
-        await body.into(memoryview(head))
-        header = read_header(head, params, Kind.PUBLIC_KEY, Kind.EVALUATION_KEYS)
-        if header.frame_length(params) != length:
-            raise Problem(
-                422,
-                "wrong length",
-                f"the header is of {header.kind} of {header.frame_length(params)} bytes, the request has {length}",
-                have=length,
-                need=header.frame_length(params),
-            )
-        stated, seconds = params.digest.hex(), self.limits.seconds
-        upload = await run_sync(
-            lambda: self.store.receive(tenant.account, digest, length, kind=str(header.kind), params_digest=stated)
-        )
-        try:
-            await run_sync(upload.write, bytes(head))
-            chunk = memoryview(bytearray(min(body.left, _CHUNK_BYTES)))
-            while body.left:
-                part = chunk[: body.left]
-                await body.into(part)
-                await run_sync(upload.write, bytes(part))
-            if upload.digest() != digest:
-                raise Problem(
-                    422,
-                    "digest mismatch",
-                    "the SHA-256 of the bytes is not the digest in the path; send the bytes again, unchanged",
-                )
-            file = KeyFile(f"{tenant.account}/{digest}", str(upload.path))
-            _done(await self.work.run(Check(file, stated), None, seconds))
-            await run_sync(upload.commit)
-        finally:
-            await run_sync(upload.discard)
+            def kind_of(head: bytes) -> str:
+                header = read_header(head, params, Kind.PUBLIC_KEY, Kind.EVALUATION_KEYS)
+                if header.frame_length(params) != length:
+                    raise Problem(
+                        422,
+                        "wrong length",
+                        f"the header is of {header.kind} of {header.frame_length(params)} bytes, the request has "
+                        f"{length}",
+                        have=length,
+                        need=header.frame_length(params),
+                    )
+                return str(header.kind)
+
+            what = Incoming(digest, stated, kind_of, lambda file: Check(file, stated))
+            await self.uploads.take(Body(request, length), tenant, what)
+        return JSONResponse({"digest": digest, "bytes": length}, status_code=201 if new else 200)
 
     # ---- evaluation ------------------------------------------------------------------------------
 
@@ -224,11 +212,13 @@ class _Service:
             )
         public = key_named(request, protocol.PUBLIC_KEY_HEADER, model.flooding is not None, None)
         keys = key_named(request, protocol.KEYS_HEADER, layout.needs_keys, layout)
+        gallery = gallery_named(request) if comparing(model) is not None else None
         nonce, sent_at = nonce_of(request)
         log = log_of(request)
         with self.admission.admitted(tenant.name):
             length = check_length(request.headers.get("content-length"), input_lengths(params, layout), "an input")
             with log.step("claim"):
+                blocks = await run_sync(self._blocks, tenant, model, gallery)
                 files = await run_sync(self._claim, tenant, model, layout, public, keys, nonce, sent_at)
             with self.work.block() as block:
                 with log.step("receive"):
@@ -237,15 +227,15 @@ class _Service:
                     check_header(bytes(block.view[:HEAD_BYTES]), params, layout, length)
                     await body.into(block.view[HEAD_BYTES:length])
                     checksum = checksum_of(block.view[:length])
-                job = Evaluate(model.digest, layout_name, length, files[1], files[0], model.flooding)
+                job = Evaluate(model.digest, layout_name, length, files[1], files[0], model.flooding, blocks)
                 with log.step("work"):
-                    reply = _done(await self.work.run(job, block, self.limits.seconds))
+                    reply = done(await self.work.run(job, block, self.limits.seconds))
                     data = bytes(block.view[: reply.length])
             if model.flooding is not None:
                 with log.step("count"):
                     await run_sync(self._spend, tenant, model)
         log.seconds.update(reply.seconds)
-        exchange = Exchange(nonce, model.digest, stated, layout_name, public, keys, checksum)
+        exchange = Exchange(nonce, model.digest, stated, layout_name, public, keys, checksum, gallery)
         return Response(
             data,
             media_type=protocol.OCTETS,
@@ -279,6 +269,23 @@ class _Service:
                 "send every request once, with a nonce and the time of its own",
             )
         return files
+
+    def _blocks(self, tenant: Tenant, model: HostedModel, gallery: str | None) -> tuple[KeyFile, ...]:
+        """Find the blocks of a gallery; Problem 404 unless all are there, and for this model. Runs in a thread."""
+        if gallery is None:
+            return ()
+        found = self.store.galleries(tenant.account, digest=gallery)
+        if not found or found[0].model != model.digest:
+            raise unknown_gallery()
+        paths = [self.store.path(tenant.account, block) for block in found[0].blocks]
+        files = [KeyFile(path.name, str(path)) for path in paths if path is not None]
+        if len(files) < len(paths):
+            raise unknown_gallery()
+        return tuple(files)
+
+    async def _has(self, tenant: Tenant, digest: str) -> bool:
+        found = await run_sync(self.store.find, tenant.account, digest)
+        return found is not None and found.kind != BLOCK
 
     def _file(self, tenant: Tenant, digest: str | None, layout: Layout | None) -> KeyFile | None:
         if digest is None:
@@ -343,24 +350,16 @@ def _longest(model: HostedModel, limits: Limits) -> int:
     """Return how many bytes a request or an answer of a model can have; refuse to host what could never be sent."""
     inputs = max(max(input_lengths(model.params, layout)) for layout in model.layouts.values())
     exchanged = max(inputs, longest_answer(model.params, model.output))
-    longest = max(exchanged, *key_lengths(model.params, [model]), 0)
+    compares = comparing(model)
+    blocks = input_lengths(model.params, compares.gallery) if compares is not None else set()
+    longest = max(exchanged, *key_lengths(model.params, [model]), *blocks)
     if longest > limits.body:
         raise ModelError(
-            f"inputs, keys or answers of model {model.name!r} have up to {longest} bytes",
+            f"inputs, keys, blocks or answers of model {model.name!r} have up to {longest} bytes",
             f"one request may have {limits.body}",
             "Allow more with Limits(body=...)",
         )
     return exchanged
-
-
-def _done(reply: Reply) -> Reply:
-    """Return a reply that is one; raise the refusal, or the failure, that came instead."""
-    if reply.failed is not None:
-        raise Failed(reply.failed)
-    problem = reply.refusal()
-    if problem is not None:
-        raise problem
-    return reply
 
 
 def _spent(most: int) -> Problem:

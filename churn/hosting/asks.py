@@ -12,7 +12,7 @@ from churn.hosting.model import HostedModel, Layout
 from churn.hosting.protocol import DIGEST, Problem
 from churn.hosting.work.keyring import missing_keys
 
-__all__ = ["digest_of", "key_named", "layout_of", "nonce_of"]
+__all__ = ["digest_of", "gallery_named", "key_named", "layout_of", "nonce_of"]
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"[0-9]{1,12}")
@@ -23,7 +23,7 @@ def digest_of(request: Request) -> str:
     digest = str(request.path_params["digest"])
     if not DIGEST.fullmatch(digest):
         raise Problem(
-            422, "bad digest", "the path holds no digest; send the SHA-256 of the keys' bytes, 64 lower-case hex digits"
+            422, "bad digest", "the path holds no digest; send the SHA-256 of the bytes, 64 lower-case hex digits"
         )
     return digest
 
@@ -41,6 +41,19 @@ def key_named(request: Request, header: str, needed: bool, layout: Layout | None
     if needed and digest is None:
         raise missing_keys(f"the request names no keys in the header {header}", layout=layout)
     return digest if needed else None
+
+
+def gallery_named(request: Request) -> str:
+    """Return the digest of the gallery to compare with; Problem 400 where the header holds none."""
+    digest = request.headers.get(protocol.GALLERY_HEADER, "")
+    if not DIGEST.fullmatch(digest):
+        raise Problem(
+            400,
+            "no gallery",
+            f"the model compares with a gallery; name yours in the header {protocol.GALLERY_HEADER} by its digest, 64 "
+            "hex digits",
+        )
+    return digest
 
 
 def nonce_of(request: Request) -> tuple[str, int]:

@@ -13,7 +13,15 @@ from churn.hosting.protocol import Problem
 from ckks.scheme import CKKSParams
 from ckks.scheme.serialization import ciphertext_length, evaluation_keys_length, public_key_length
 
-__all__ = ["Admission", "Limits", "check_length", "input_lengths", "key_lengths", "longest_answer"]
+__all__ = [
+    "Admission",
+    "Limits",
+    "check_at_most",
+    "check_length",
+    "input_lengths",
+    "key_lengths",
+    "longest_answer",
+]
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,9 @@ class Limits:
     seconds: float = 60.0
     key_objects: int = 8
     key_bytes: int = 4 << 30
+    gallery_blocks: int = 4096
+    gallery_bytes: int = 16 << 30
+    galleries: int = 64
     resident_keys: int = 1 << 30
     body: int = 1 << 30
     connections: int = 512
@@ -65,6 +76,9 @@ _MEANING = {
     "seconds": "for a request to wait and be computed; then 503, and the worker is replaced",
     "key_objects": "public and evaluation keys stored for one tenant; more get 429",
     "key_bytes": "bytes of keys stored for one tenant; more get 429",
+    "gallery_blocks": "blocks of encrypted vectors stored for one tenant; more get 429",
+    "gallery_bytes": "bytes of these; more get 429",
+    "galleries": "made of these by one tenant; more get 429",
     "resident_keys": "bytes of expanded keys kept in memory, all workers together",
     "body": "bytes of one request; each kind has its own legal lengths below that",
     "connections": "at once; more get 503",
@@ -108,8 +122,9 @@ class Admission:
 
 
 def input_lengths(params: CKKSParams, layout: Layout) -> set[int]:
-    """Return the legal lengths of an input: with the uniform halves as seed, or written out."""
-    return {ciphertext_length(params, layout.level, batch=(layout.items,), seeded=seeded) for seeded in (True, False)}
+    """Return the legal lengths of an input: with a seed for its uniform halves or, if the layout allows, in full."""
+    kinds = (True,) if layout.seeded else (True, False)
+    return {ciphertext_length(params, layout.level, batch=(layout.items,), seeded=seeded) for seeded in kinds}
 
 
 def longest_answer(params: CKKSParams, output: Output) -> int:
@@ -135,13 +150,7 @@ def check_length(declared: str | None, legal: Collection[int], what: str) -> int
     `legal` holds every length that `what` can have, and is not empty. Raises Problem: 411 without a length, 400 for
     one that is no number, 413 for more bytes than can be legal, 422 for any other that is not.
     """
-    if declared is None:
-        raise Problem(
-            411, "length required", "the request has no Content-Length; send the body's length, and the body unchunked"
-        )
-    if not (declared.isascii() and declared.isdigit() and len(declared) <= 20):
-        raise Problem(400, "bad length", "the Content-Length is no number; send the body's length in bytes")
-    length, expected = int(declared), sorted(legal)
+    length, expected = _number(declared), sorted(legal)
     if length in legal:
         return length
     if length > expected[-1]:
@@ -161,6 +170,29 @@ def check_length(declared: str | None, legal: Collection[int], what: str) -> int
         have=length,
         need=expected[:32],
     )
+
+
+def check_at_most(declared: str | None, most: int, what: str) -> int:
+    """Return the body's length from its Content-Length, 1 to `most`, for what has no certain one; else as above."""
+    length = _number(declared)
+    if not 1 <= length <= most:
+        raise Problem(
+            413 if length else 422,
+            "too long" if length else "wrong length",
+            f"{what} of {length} bytes; 1 to {most} are legal",
+            have=length,
+        )
+    return length
+
+
+def _number(declared: str | None) -> int:
+    if declared is None:
+        raise Problem(
+            411, "length required", "the request has no Content-Length; send the body's length, and the body unchunked"
+        )
+    if not (declared.isascii() and declared.isdigit() and len(declared) <= 20):
+        raise Problem(400, "bad length", "the Content-Length is no number; send the body's length in bytes")
+    return int(declared)
 
 
 def _too_many(detail: str, most: int) -> Problem:

@@ -1,8 +1,10 @@
 """What binds an answer to its request: HMAC-SHA256 under a key of service and tenant alone (`tenants.mac_key_of`).
 
-    HMAC(key, "ckks answer 1" LF nonce LF model LF parameters LF layout LF public key LF keys LF request LF answer)
+    HMAC(key, "ckks answer 1" LF nonce LF model LF parameters LF layout LF public key LF keys LF gallery LF request
+         LF answer)
 
-nonce: 32 hex digits, of the client, used once. model, parameters, public key, keys: digests; "-" where there is none.
+nonce: 32 hex digits, of the client, used once. model, parameters, public key, keys, gallery: digests; "-" where there
+is none.
 request: the checksum of the request's frame, its last 32 bytes, which the service verifies before it computes. answer:
 SHA-256 of all bytes of the answer. All in hex, lower case. The tenant is in the key.
 
@@ -33,6 +35,7 @@ class Exchange:
         layout: by name.
         public, keys: digests of the stored public key and evaluation keys, None where there are none.
         request: the last CHECKSUM_BYTES of the request's body.
+        gallery: digest of the gallery that was compared with, None where there is none.
     """
 
     nonce: str
@@ -42,6 +45,7 @@ class Exchange:
     public: str | None
     keys: str | None
     request: bytes
+    gallery: str | None = None
 
     def mac(self, key: bytes, answer: bytes) -> str:
         """Return what authenticates `answer`, in hex."""
@@ -54,6 +58,7 @@ class Exchange:
                 self.layout,
                 self.public or "-",
                 self.keys or "-",
+                self.gallery or "-",
                 self.request.hex(),
                 hashlib.sha256(answer).hexdigest(),
             ]

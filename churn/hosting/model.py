@@ -7,10 +7,10 @@ to pack its numbers, and what comes back. So the two ends cannot disagree about 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from churn import plain
 from churn.errors import ModelError
@@ -21,7 +21,16 @@ from ckks.rlwe.flooding import LEAST_STATISTICAL_BITS, MOST_QUERIES, MOST_STATIS
 from ckks.scheme import CKKSParams, Evaluator
 from ckks.scheme.serialization import params_from_bytes, to_bytes
 
-__all__ = ["MAX_ROTATIONS", "Description", "Flooding", "HostedModel", "Layout", "Output"]
+__all__ = [
+    "MAX_ROTATIONS",
+    "Description",
+    "Flooding",
+    "GalleryModel",
+    "HostedModel",
+    "Layout",
+    "Output",
+    "comparing",
+]
 
 MAX_ROTATIONS = 64
 _MAX_BATCH = 1 << 16
@@ -41,6 +50,8 @@ class Layout:
         relinearisation: whether the evaluation needs the relinearisation key.
         rotations: the slot rotations that it needs keys for.
         scale: of the input; the canonical one of the level if None.
+        seeded: whether only encryptions under the secret key are taken, with a seed for their uniform halves: half as
+            large, with less error.
     """
 
     items: int
@@ -50,6 +61,7 @@ class Layout:
     relinearisation: bool = False
     rotations: tuple[int, ...] = ()
     scale: Decimal | None = None
+    seeded: bool = False
 
     @property
     def needs_keys(self) -> bool:
@@ -70,6 +82,7 @@ class Layout:
             "relinearisation": self.relinearisation,
             "rotations": list(self.rotations),
             "scale": _scale_text(self.scale),
+            "seeded": self.seeded,
         }
 
     @classmethod
@@ -96,6 +109,7 @@ class Layout:
             relinearisation=parts["relinearisation"] is True,
             rotations=tuple(plain.whole(k, f"a rotation of {what}", 1, 1 << 16) for k in rotations),
             scale=_scale(parts["scale"], f"the scale of {what}"),
+            seeded=parts["seeded"] is True,
         )
 
 
@@ -111,7 +125,8 @@ class Output:
         unused: the value in slots without a row, whatever the model has learned.
         error: the largest error, of values, unused slots and imaginary parts, in an honest answer.
         level, scale: of the ciphertext; the canonical scale of the level if None.
-        items: how many ciphertexts an answer is: 1 stands alone, more are a batch.
+        items: how many ciphertexts an answer is: 1 stands alone, more are a batch. Of a model that compares with
+            galleries: of the largest one, as an answer has one for each block.
     """
 
     kind: str
@@ -238,6 +253,25 @@ class HostedModel(Protocol):
         """Return what goes back, from what `evaluate` returned and flooding changed: nothing learned comes in here."""
 
 
+class GalleryModel(HostedModel, Protocol):
+    """A `HostedModel` whose input is compared with a gallery that its client has stored, block by block."""
+
+    @property
+    def gallery(self) -> Layout:
+        """How a block of a gallery is packed."""
+
+    def compare(self, evaluator: Evaluator, x: Ciphertext, blocks: Iterable[Ciphertext]) -> Ciphertext:
+        """Return the results for x (items,) with every block: one ciphertext alone, or a batch of several.
+
+        `blocks` are checked against `gallery`, and are read one at a time: none is to be kept.
+        """
+
+
+def comparing(model: HostedModel) -> GalleryModel | None:
+    """Return a model that compares with galleries; None for any other."""
+    return cast(GalleryModel, model) if hasattr(type(model), "gallery") else None
+
+
 @dataclass(frozen=True, eq=False)
 class Description:
     """A hosted model as a client sees it; the JSON of GET /v1/models/{name}."""
@@ -250,10 +284,12 @@ class Description:
     output: Output
     flooding: Flooding | None
     about: Mapping[str, Any]
+    gallery: Layout | None = None
 
     @classmethod
     def of(cls, model: HostedModel) -> Description:
         """Describe a model."""
+        compares = comparing(model)
         return cls(
             model.name,
             model.version,
@@ -263,6 +299,7 @@ class Description:
             model.output,
             model.flooding,
             model.about(),
+            None if compares is None else compares.gallery,
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -279,6 +316,7 @@ class Description:
             "output": self.output.to_dict(),
             "flooding": None if self.flooding is None else self.flooding.to_dict(),
             "about": dict(self.about),
+            "gallery": None if self.gallery is None else self.gallery.to_dict(),
         }
 
     @classmethod
@@ -303,6 +341,7 @@ class Description:
                 "output",
                 "flooding",
                 "about",
+                "gallery",
             ],
         )
         layouts, about = parts["layouts"], parts["about"]
@@ -316,6 +355,7 @@ class Description:
             plain.text(name, "a layout's name"): Layout.from_dict(one, f"layout {name!r}", params)
             for name, one in layouts.items()
         }
+        gallery = parts["gallery"]
         name = plain.text(parts["name"], "the model's name")
         if not _NAME.fullmatch(name):
             raise ModelError(
@@ -330,6 +370,7 @@ class Description:
             output=Output.from_dict(parts["output"], params),
             flooding=Flooding.from_dict(parts["flooding"]),
             about=about,
+            gallery=None if gallery is None else Layout.from_dict(gallery, "the gallery's layout", params),
         )
 
 

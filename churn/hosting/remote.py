@@ -5,6 +5,7 @@
     |-- ServiceBusy             it answers, but has no room now
     |-- NotAuthorised           it does not know the token
     |-- UnknownModel            it hosts no such model
+    |-- UnknownGallery          it has no such gallery of ours
     |-- MissingKeys             it does not have the evaluation keys that the model needs
     |-- ParameterMismatch       it wants other parameters
     |-- RequestRefused          it refused, for another reason
@@ -22,7 +23,7 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from urllib.parse import quote
 
 import httpx
 
+from churn import plain
 from churn.errors import ChurnError, nearest
 from churn.hosting import protocol
 from churn.hosting.mac import Exchange, checksum_of
@@ -48,12 +50,15 @@ __all__ = [
     "ServiceBusy",
     "ServiceError",
     "ServiceUnavailable",
+    "StoredAt",
+    "UnknownGallery",
     "UnknownModel",
 ]
 
 _CONNECT_SECONDS = 5.0
 _JSON_BYTES = 16 << 20
 _PROBLEM_BYTES = 1 << 16
+_MOST_BLOCKS = 1 << 16
 _PIECE_BYTES = 16 << 20  # over TLS nothing is copied again, and pieces are: so none of what is smaller
 _SHOWN = 600  # characters of a stranger's text
 _TOKEN = re.compile(r"[!-~]{1,512}")
@@ -79,6 +84,10 @@ class NotAuthorised(ServiceError):
 
 class UnknownModel(ServiceError):
     """The service hosts no model of this name."""
+
+
+class UnknownGallery(ServiceError):
+    """The service has no gallery of this name, or digest, of this tenant."""
 
 
 class MissingKeys(ServiceError):
@@ -108,6 +117,18 @@ _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
     503: (ServiceBusy, "Try again in a moment"),
     507: (ServiceBusy, "Ask the service's owner for room"),
 }
+
+
+@dataclass(frozen=True)
+class StoredAt:
+    """A gallery as the service describes it; its digest is that of what else is here."""
+
+    name: str
+    digest: str
+    model: str | None  # name@version, if it is hosted still
+    model_digest: str
+    items: int
+    blocks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -244,9 +265,71 @@ class Remote:
 
     def delete_keys(self, digest: str) -> None:
         """Have stored keys forgotten."""
-        with self._send("DELETE", f"{protocol.KEYS}/{digest}") as response:
-            self._check(response)
-            self._read(response, _PROBLEM_BYTES)
+        self._delete(f"{protocol.KEYS}/{digest}")
+
+    def upload_block(self, data: bytes, description: Description) -> str:
+        """Store a block of a gallery for a model, and return its digest."""
+        digest = protocol.digest_of(data)
+        headers = {protocol.MODEL_HEADER: description.digest, "Content-Type": protocol.OCTETS}
+        self._json("PUT", f"{protocol.BLOCKS}/{digest}", **_body(data, headers))
+        return digest
+
+    def delete_block(self, digest: str) -> None:
+        """Have a block forgotten."""
+        self._delete(f"{protocol.BLOCKS}/{digest}")
+
+    def put_gallery(self, name: str, description: Description, items: int, blocks: Sequence[str]) -> StoredAt:
+        """Have blocks that were sent made a gallery, in place of the one of that name."""
+        listed = {"model": description.digest, "items": items, "blocks": list(blocks)}
+        told = self._json(
+            "PUT", _gallery(name), **_body(json.dumps(listed).encode(), {"Content-Type": "application/json"})
+        )
+        digest = protocol.gallery_digest(description.digest, items, blocks)
+        if told.get("digest") != digest:
+            raise self._bad(f"gallery {name!r} is not the one that was sent")
+        reference = f"{description.name}@{description.version}"
+        return StoredAt(name, digest, reference, description.digest, items, tuple(blocks))
+
+    def gallery(self, name: str) -> StoredAt:
+        """Return what a gallery is made of; UnknownGallery, with the nearest name, if there is none."""
+        try:
+            value = self._json("GET", _gallery(name))
+        except RequestRefused as error:
+            if error.status not in (404, 422):  # 422: it cannot be the name of one
+                raise
+            known = [str(one.get("name"))[:64] for one in self.galleries()]
+            raise UnknownGallery(
+                f"{self.url} has no gallery {name[:64]!r} of yours{nearest(name[:64], known)}",
+                f"yours are {', '.join(sorted(known)[:20]) or 'none'}",
+                "Name one of these, or upload it with 'python -m churn match gallery'",
+            ) from None
+        try:
+            blocks = tuple(str(one) for one in plain.items(value["blocks"], "the blocks", _MOST_BLOCKS))
+            items, model = plain.whole(value["items"], "the number of vectors", 1, 1 << 31), value["model"]
+            found = StoredAt(
+                str(value["name"]),
+                str(value["digest"]),
+                None if model is None else plain.text(model, "the model"),
+                plain.text(value["model_digest"], "the model's digest"),
+                items,
+                blocks,
+            )
+        except (ChurnError, KeyError) as error:
+            raise self._bad(f"the description of gallery {name!r} is none") from error
+        if (found.name, found.digest) != (name, protocol.gallery_digest(found.model_digest, items, blocks)):
+            raise self._bad(f"the description of gallery {name!r} contradicts itself")
+        return found
+
+    def galleries(self) -> list[Mapping[str, Any]]:
+        """Return name, digest, model, items and number of blocks of every gallery of ours."""
+        listed = self._json("GET", protocol.GALLERIES).get("galleries")
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            raise self._bad("the list of galleries is none")
+        return listed
+
+    def delete_gallery(self, name: str) -> None:
+        """Have a gallery and its blocks forgotten."""
+        self._delete(_gallery(name))
 
     def evaluate(
         self,
@@ -256,6 +339,7 @@ class Remote:
         *,
         public_key: str | None = None,
         keys: str | None = None,
+        gallery: str | None = None,
         longest: int,
     ) -> Answer:
         """Send a ciphertext and return the answer's bytes, of which `longest` can be legal.
@@ -266,11 +350,12 @@ class Remote:
             data: the ciphertext, as a frame.
             public_key: digest of the stored public key, for a model that floods its answers.
             keys: digest of the stored evaluation keys, for a layout that needs some.
+            gallery: digest of the stored gallery, for a model that compares with one.
             longest: how many bytes an answer can have.
         """
         params = description.params.digest.hex()
         nonce = secrets.token_hex(16)
-        exchange = Exchange(nonce, description.digest, params, layout, public_key, keys, checksum_of(data))
+        exchange = Exchange(nonce, description.digest, params, layout, public_key, keys, checksum_of(data), gallery)
         headers = {
             protocol.PARAMETERS_HEADER: params,
             protocol.LAYOUT_HEADER: layout,
@@ -278,7 +363,12 @@ class Remote:
             protocol.TIME_HEADER: str(int(time.time())),
             "Content-Type": protocol.OCTETS,
         }
-        for name, digest in ((protocol.PUBLIC_KEY_HEADER, public_key), (protocol.KEYS_HEADER, keys)):
+        named = (
+            (protocol.PUBLIC_KEY_HEADER, public_key),
+            (protocol.KEYS_HEADER, keys),
+            (protocol.GALLERY_HEADER, gallery),
+        )
+        for name, digest in named:
             if digest is not None:
                 headers[name] = digest
         path = _model(f"{description.name}@{description.version}") + protocol.EVALUATE
@@ -295,6 +385,11 @@ class Remote:
         return Answer(answer, _seconds(timing))
 
     # ---- helpers ---------------------------------------------------------------------------------
+
+    def _delete(self, path: str) -> None:
+        with self._send("DELETE", path) as response:
+            self._check(response)
+            self._read(response, _PROBLEM_BYTES)
 
     def _json(self, method: str, path: str, **request: Any) -> Mapping[str, Any]:
         with self._send(method, path, **request) as response:
@@ -386,6 +481,10 @@ class Remote:
 
 def _model(name: str) -> str:
     return f"{protocol.MODELS}/{quote(name, safe='@')}"
+
+
+def _gallery(name: str) -> str:
+    return f"{protocol.GALLERIES}/{quote(name, safe='')}"
 
 
 class _Pieces:

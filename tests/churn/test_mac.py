@@ -42,7 +42,7 @@ def test_the_string_that_is_authenticated() -> None:
         + "b" * 64
         + "\nfeature-major\n"
         + "c" * 64
-        + "\n-\n000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+        + "\n-\n-\n000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
         + hashlib.sha256(b"answer").hexdigest()
     )
     assert EXCHANGE.mac(bytes(32), b"answer") == hmac.digest(bytes(32), text.encode(), "sha256").hex()

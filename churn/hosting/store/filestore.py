@@ -1,13 +1,13 @@
 """Keys in files, and what is known of them in SQLite: the `Storage` of a service on one machine.
 
     FOLDER/lock                 one service per folder
-    FOLDER/store.db             rows: which keys there are; what `replays` and `answers` remember
+    FOLDER/store.db             rows: which keys there are; what `replays`, `answers` and `galleries` remember
     FOLDER/tenants, uploads     the bytes: see `blobs`
 
 A key is there when its row and all of its bytes are. An upload is written under a temporary name, put on the disk,
 given its place, that place put on the disk, and then the row is written; a deletion takes away the bytes, then the row.
 So at whatever moment the process ends, a key is absent or complete, and what is left of others is removed at the next
-start.
+start. Blocks of galleries are stored like keys; those that no gallery has are kept for a day.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from churn.hosting.protocol import DIGEST
 from churn.hosting.store.answers import Answers
 from churn.hosting.store.blobs import Blobs, Partial
 from churn.hosting.store.database import Database
+from churn.hosting.store.galleries import Galleries
 from churn.hosting.store.keystore import (
+    BLOCK,
     TENANT,
     Quota,
     QuotaExceeded,
+    StoredGallery,
     StoredKey,
     StoreError,
     StoreInUse,
@@ -46,6 +49,7 @@ __all__ = ["KEEP_SECONDS", "FileStore", "TemporaryStore"]
 KEEP_SECONDS = 30 * 86400.0
 _TOUCH_SECONDS = 60.0
 _SWEEP_SECONDS = 3600.0
+_UNUSED_SECONDS = 86400.0  # that a block waits for its gallery
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS keys (
@@ -84,7 +88,7 @@ class FileStore:
         """Open the folder and remove what an interrupted upload left behind; StoreInUse when another process has it."""
         self._folder, self._quota, self._keep_seconds, self._clock = Path(folder), quota, keep_seconds, clock
         self._changing = RLock()  # held while rows and files change together
-        self._live: dict[Path, tuple[str, int]] = {}  # uploads under way: tenant, bytes held ready
+        self._live: dict[Path, tuple[str, bool, int]] = {}  # uploads under way: tenant, block or not, bytes held ready
         self._touched: dict[tuple[str, str], float] = {}
         self._swept = -math.inf
         with ExitStack() as stack, full_when_exhausted("opening the store"):
@@ -96,6 +100,7 @@ class FileStore:
             with self.database.durable() as rows:
                 rows.execute(_TABLE)
             self._replays, self._answers = Replays(self.database, clock=clock), Answers(self.database)
+            self._galleries = Galleries(self.database)
             self.sweep()
             self._close = weakref.finalize(self, stack.pop_all().close)
 
@@ -116,9 +121,9 @@ class FileStore:
                 self.sweep()  # here, where the disk is about to fill further
             known = self.find(tenant, digest) is not None
             if not known:
-                self._check_quota(tenant, length)
+                self._check_quota(tenant, length, kind == BLOCK)
             partial = self._blobs.begin()
-            self._live[partial.path] = (tenant, 0 if known else length)
+            self._live[partial.path] = (tenant, kind == BLOCK, 0 if known else length)
         return _FileUpload(self, partial, tenant, digest, length, kind, params_digest)
 
     def find(self, tenant: str, digest: str) -> StoredKey | None:
@@ -148,12 +153,12 @@ class FileStore:
             self._remove([(tenant, digest)])
             return True
 
-    def usage(self, tenant: str) -> Usage:
+    def usage(self, tenant: str, *, blocks: bool = False) -> Usage:
         """Return how much a tenant has stored; see `KeyStore`."""
         with self.database.reading() as rows:
             objects, size = rows.execute(
-                "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM keys WHERE tenant = ? AND expires > ?",
-                (tenant, self._clock()),
+                "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM keys WHERE tenant = ? AND expires > ? AND (kind = ?) = ?",
+                (tenant, self._clock(), BLOCK, blocks),
             ).fetchone()
         return Usage(objects, size)
 
@@ -164,9 +169,13 @@ class FileStore:
             with self.database.reading() as rows:
                 expired = rows.execute("SELECT tenant, digest FROM keys WHERE expires <= ?", (self._swept,)).fetchall()
             self._remove(expired)
-            return len(expired) + self._repair()
+            repaired = self._repair()
+            self._galleries.drop_incomplete(self._swept)
+            unused = self._galleries.unused(self._swept - _UNUSED_SECONDS)
+            self._remove(unused)
+            return len(expired) + repaired + len(unused)
 
-    # ---- and the three that make it a Storage ----------------------------------------------------
+    # ---- and the six that make it a Storage ------------------------------------------------------
 
     def claim(self, tenant: str, nonce: bytes, sent_at: int) -> bool:
         """Use up a nonce; see `Storage`."""
@@ -180,7 +189,42 @@ class FileStore:
         """Return how many answers were given; see `Storage`."""
         return self._answers.given(tenant, model)
 
+    def keep_gallery(self, tenant: str, gallery: StoredGallery) -> bool:
+        """Make a gallery of blocks; see `Storage`."""
+        with self._changing, full_when_exhausted("keeping a gallery"):
+            for digest in gallery.blocks:
+                found = self.find(tenant, digest)
+                if found is None or found.kind != BLOCK:
+                    return False
+            there, most = self.galleries(tenant), self._quota.galleries
+            if len(there) >= most and gallery.name not in {one.name for one in there}:
+                raise QuotaExceeded(
+                    f"{len(there)} galleries are stored", f"{most} are allowed", "Delete one that is no longer used"
+                )
+            before = {block for one in there if one.name == gallery.name for block in one.blocks}
+            self._galleries.put(tenant, gallery)
+            self._release_blocks(tenant, before)
+        return True
+
+    def galleries(self, tenant: str, *, name: str | None = None, digest: str | None = None) -> list[StoredGallery]:
+        """Return a tenant's galleries; see `Storage`."""
+        return self._galleries.find(tenant, self._clock(), name, digest)
+
+    def drop_gallery(self, tenant: str, name: str) -> bool:
+        """Forget a gallery and its blocks; see `Storage`."""
+        with self._changing:
+            there = self.galleries(tenant, name=name)
+            if not there:
+                return False
+            self._galleries.drop(tenant, name)
+            self._release_blocks(tenant, set(there[0].blocks))
+            return True
+
     # ---- helpers ---------------------------------------------------------------------------------
+
+    def _release_blocks(self, tenant: str, blocks: set[str]) -> None:
+        """Remove those of some blocks that no gallery has any more."""
+        self._remove([key for key in self._galleries.unused(math.inf) if key[0] == tenant and key[1] in blocks])
 
     def _repair(self) -> int:
         """Remove rows without their bytes (a file deleted by hand, or damaged), and files without a row."""
@@ -207,18 +251,21 @@ class FileStore:
             with self.database.durable() as rows:
                 rows.executemany("DELETE FROM keys WHERE tenant = ? AND digest = ?", keys)
 
-    def _check_quota(self, tenant: str, length: int) -> None:
-        used, quota = self._held(tenant), self._quota
-        if used.objects >= quota.objects or used.bytes + length > quota.bytes:
+    def _check_quota(self, tenant: str, length: int, block: bool) -> None:
+        used, quota = self._held(tenant, block), self._quota
+        objects, size = (quota.blocks, quota.block_bytes) if block else (quota.objects, quota.bytes)
+        if used.objects >= objects or used.bytes + length > size:
+            what = "blocks of galleries" if block else "keys"
             raise QuotaExceeded(
-                f"{used.objects} keys of {used.bytes} bytes are stored or on their way, and {length} bytes are to come",
-                f"{quota.objects} keys of {quota.bytes} bytes in all are allowed",
-                "Delete keys that are no longer used",
+                f"{used.objects} {what} of {used.bytes} bytes are stored or on their way, and {length} bytes are to "
+                "come",
+                f"{objects} {what} of {size} bytes in all are allowed",
+                f"Delete {'galleries' if block else 'keys'} that are no longer used",
             )
 
-    def _held(self, tenant: str) -> Usage:
-        stored = self.usage(tenant)
-        coming = [size for name, size in self._live.values() if name == tenant and size]
+    def _held(self, tenant: str, block: bool) -> Usage:
+        stored = self.usage(tenant, blocks=block)
+        coming = [size for name, kind, size in self._live.values() if (name, kind) == (tenant, block) and size]
         return Usage(stored.objects + len(coming), stored.bytes + sum(coming))
 
     def _touch(self, tenant: str, digest: str) -> None:
@@ -241,8 +288,8 @@ class FileStore:
             if self.find(tenant, key.digest) is not None:
                 self._touch(tenant, key.digest)
                 return
-            if not self._live[partial.path][1]:  # it was stored when the upload began, and is not any more
-                self._check_quota(tenant, key.size)
+            if not self._live[partial.path][2]:  # it was stored when the upload began, and is not any more
+                self._check_quota(tenant, key.size, kind == BLOCK)
             try:
                 self._blobs.keep(partial, tenant, key.digest)
                 with self.database.durable() as rows:

@@ -1,4 +1,4 @@
-"""What the service asks of its storage: tenants' public keys, what they used up, and how it says no.
+"""What the service asks of its storage: tenants' public keys and galleries, what they used up, and how it says no.
 
     StoreError          (ChurnError)
     |-- QuotaExceeded   a tenant has as much as a tenant may have
@@ -6,10 +6,10 @@
     |-- StoreFailed     the store itself is damaged, or someone else is changing it
     `-- StoreInUse      another service has this folder
 
-`KeyStore` has six methods, and `Storage`, all that `create_app` asks for, three more. `store.filestore` stands behind
+`KeyStore` has six methods, and `Storage`, all that `create_app` asks for, six more. `store.filestore` stands behind
 both with files and SQLite; a database that several machines share could do so just as well. Keys are bytes under the
 name of their SHA-256, and belong to one tenant: what another tenant has stored does not exist for this one, even under
-the same digest.
+the same digest. Blocks of encrypted vectors are stored in the same way, with a quota of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Protocol
 from churn.errors import ChurnError
 
 __all__ = [
+    "BLOCK",
     "TENANT",
     "KeyStore",
     "Quota",
@@ -34,6 +35,7 @@ __all__ = [
     "StoreFailed",
     "StoreFull",
     "StoreInUse",
+    "StoredGallery",
     "StoredKey",
     "Upload",
     "Usage",
@@ -43,6 +45,9 @@ __all__ = [
 
 TENANT = re.compile(r"[a-z0-9-]{1,32}")
 """The names that tenants can have. Such a name is a folder's name too, and no path."""
+
+BLOCK = "gallery block"
+"""The kind of what is no key, but part of a gallery."""
 
 _EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -73,6 +78,9 @@ class Quota:
 
     objects: int = 8  # four pairs of a public key and evaluation keys
     bytes: int = 4 << 30
+    blocks: int = 4096
+    block_bytes: int = 16 << 30
+    galleries: int = 64
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,27 @@ class StoredKey:
     created: float
     last_used: float
     expires: float
+
+
+@dataclass(frozen=True)
+class StoredGallery:
+    """Blocks of encrypted vectors that are compared with together.
+
+    Args:
+        name: of the tenant's choice, [a-z0-9._-].
+        digest: `protocol.gallery_digest` of model, items and blocks.
+        model: digest of the model that compares with it.
+        items: how many vectors.
+        created: Unix seconds.
+        blocks: their digests, in order.
+    """
+
+    name: str
+    digest: str
+    model: str
+    items: int
+    created: float
+    blocks: tuple[str, ...]
 
 
 class Upload(Protocol):
@@ -144,8 +173,8 @@ class KeyStore(Protocol):
     def delete(self, tenant: str, digest: str) -> bool:
         """Forget a key; tell whether there was one."""
 
-    def usage(self, tenant: str) -> Usage:
-        """Return how much a tenant has stored."""
+    def usage(self, tenant: str, *, blocks: bool = False) -> Usage:
+        """Return how much a tenant has stored: of keys, or of blocks."""
 
     def sweep(self) -> int:
         """Remove what has expired and what nobody can find any more; return how many files that were.
@@ -169,6 +198,18 @@ class Storage(KeyStore, Protocol):
 
     def given(self, tenant: str, model: str) -> int:
         """Return how many answers of a model a tenant was given."""
+
+    def keep_gallery(self, tenant: str, gallery: StoredGallery) -> bool:
+        """Make a gallery of blocks, in place of the one of its name; False, and no change, when a block is not there.
+
+        QuotaExceeded when the tenant has as many as it may have. Blocks that are in no gallery afterwards are removed.
+        """
+
+    def galleries(self, tenant: str, *, name: str | None = None, digest: str | None = None) -> list[StoredGallery]:
+        """Return a tenant's galleries, by name: those of this name or digest, if one is given."""
+
+    def drop_gallery(self, tenant: str, name: str) -> bool:
+        """Forget a gallery and the blocks that are in no other; tell whether there was one."""
 
 
 @contextmanager

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from churn.hosting.logs import where
-from churn.hosting.model import Flooding, HostedModel, Layout
+from churn.hosting.model import Flooding, HostedModel, Layout, comparing
 from churn.hosting.problems import problem_of
 from churn.hosting.protocol import Problem
-from churn.hosting.work.jobs import Check, Evaluate, Job, Reply
+from churn.hosting.store.blobs import mapped
+from churn.hosting.work.jobs import Check, CheckBlock, Evaluate, Job, KeyFile, Reply
 from churn.hosting.work.keyring import KeyRing, missing_keys
 from churn.hosting.work.rehearsal import OwnNumbers, input_noise
 from ckks import kernels
@@ -22,7 +24,7 @@ from ckks.rlwe.flooding import protect
 from ckks.scheme import CKKSParams, Evaluator
 from ckks.scheme.meta import meta_of
 from ckks.scheme.params import EXACT
-from ckks.scheme.serialization import Kind, ciphertext_from_bytes, read_header, to_bytes
+from ckks.scheme.serialization import HEAD_BYTES, Kind, ciphertext_from_bytes, read_header, to_bytes
 
 __all__ = ["Engine", "check_header"]
 
@@ -40,7 +42,13 @@ class Engine:
         """Do a job. Refusals and failures are replies as well; nothing of a failure's text gets out."""
         try:
             with kernels.threads(job.threads):
-                return self._evaluate(job, block) if isinstance(job, Evaluate) else self._check(job)
+                match job:
+                    case Evaluate():
+                        return self._evaluate(job, block)
+                    case Check():
+                        return self._check(job)
+                    case CheckBlock():
+                        return self._check_block(job)
         except Exception as error:
             problem = problem_of(error)
             return Reply(failed=where(error)) if problem is None else Reply.refusing(problem)
@@ -51,8 +59,16 @@ class Engine:
             self._ring.load(job.key, self._params[job.params])
         return Reply(seconds=clock.seconds)
 
+    def _check_block(self, job: CheckBlock) -> Reply:
+        clock, model = _Clock(), comparing(self.models[job.model])
+        assert model is not None
+        with clock("check"):
+            _block(job.block, model.params, model.gallery)
+        return Reply(seconds=clock.seconds)
+
     def _evaluate(self, job: Evaluate, block: memoryview) -> Reply:
         clock, model = _Clock(), self.models[job.model]
+        compares = comparing(model)
         layout, params = model.layouts[job.layout], model.params
         with clock("keys"):
             keys = self._ring.evaluation_keys(job.keys, params, layout) if job.keys is not None else None
@@ -65,7 +81,11 @@ class Engine:
             _check_input(x, params, layout)
         try:
             with clock("evaluate"):
-                y = model.evaluate(evaluator, x, job.layout)
+                if compares is None:
+                    y = model.evaluate(evaluator, x, job.layout)
+                else:
+                    # Read one at a time: of a gallery of any size, one block is in memory.
+                    y = compares.compare(evaluator, x, (_block(one, params, compares.gallery) for one in job.gallery))
             if job.flooding is not None:
                 with clock("protect"):
                     y = _protected(job.flooding, y, public)
@@ -85,11 +105,24 @@ def check_header(head: bytes, params: CKKSParams, layout: Layout, length: int) -
     Raises SerializationError for what is no ciphertext of these parameters, Problem 422 for one of another layout or
     of another length than the request's.
     """
-    header = read_header(head, params, Kind.CIPHERTEXT, Kind.SEEDED_CIPHERTEXT)
+    kinds = (Kind.SEEDED_CIPHERTEXT,) if layout.seeded else (Kind.CIPHERTEXT, Kind.SEEDED_CIPHERTEXT)
+    header = read_header(head, params, *kinds)
     _compare(
         {"items": list(header.batch), "level": header.level, "parts": header.parts, "bytes": length},
         {"items": [layout.items], "level": layout.level, "parts": 2, "bytes": header.frame_length(params)},
     )
+
+
+def _block(file: KeyFile, params: CKKSParams, layout: Layout) -> Ciphertext:
+    """Return a block of a gallery from its file; Problem 404 for one that was deleted meanwhile, 422 for no such."""
+    try:
+        with mapped(Path(file.path)) as data:
+            check_header(bytes(data[:HEAD_BYTES]), params, layout, len(data))
+            block = ciphertext_from_bytes(data, params, bound=layout.bound, noise=input_noise(params))
+    except FileNotFoundError:
+        raise Problem(404, "unknown gallery", "the gallery was deleted meanwhile") from None
+    _check_input(block, params, layout)
+    return block
 
 
 def _protected(flooding: Flooding, y: Ciphertext, public: PublicKey | None) -> Ciphertext:

@@ -2,6 +2,7 @@
 
 Evaluate    a ciphertext lies in the block; put the answer in its place
 Check       an uploaded key lies in a file; is it a valid one of these parameters?
+CheckBlock  an uploaded block of a gallery lies in a file; is it a valid one for this model?
 Reply       how long the answer is and what took how long, or a refusal, or that something broke
 """
 
@@ -14,12 +15,12 @@ from typing import Any
 from churn.hosting.model import Flooding
 from churn.hosting.protocol import Problem
 
-__all__ = ["Check", "Evaluate", "Job", "KeyFile", "Reply", "job_from_dict", "job_to_dict"]
+__all__ = ["Check", "CheckBlock", "Evaluate", "Job", "KeyFile", "Reply", "job_from_dict", "job_to_dict"]
 
 
 @dataclass(frozen=True)
 class KeyFile:
-    """A stored key: a name for a worker's memory, and the file to read it from when it is not there."""
+    """What is stored: a name for a worker's memory, and the file to read it from when it is not there."""
 
     name: str
     path: str
@@ -35,6 +36,7 @@ class Evaluate:
         keys: evaluation keys, where the layout needs them.
         public: the client's public key, where the model floods.
         flooding: how; the service says so, as finding out takes a worker longer than an evaluation.
+        gallery: the blocks to compare with, where the model compares with some.
         threads: how many to use.
     """
 
@@ -44,6 +46,7 @@ class Evaluate:
     keys: KeyFile | None = None
     public: KeyFile | None = None
     flooding: Flooding | None = None
+    gallery: tuple[KeyFile, ...] = ()
     threads: int = 1
 
 
@@ -56,7 +59,16 @@ class Check:
     threads: int = 1
 
 
-Job = Evaluate | Check
+@dataclass(frozen=True)
+class CheckBlock:
+    """Read a block for galleries of `model` (by digest), and forget it."""
+
+    block: KeyFile
+    model: str
+    threads: int = 1
+
+
+Job = Evaluate | Check | CheckBlock
 
 
 @dataclass(frozen=True)
@@ -94,9 +106,17 @@ def job_from_dict(value: Mapping[str, Any]) -> Job:
     """Return the job that `job_to_dict` described; it comes from the service itself and is taken at its word."""
     parts = dict(value)
     kind = parts.pop("job")
-    for name in ("keys", "public", "key"):
+    for name in ("keys", "public", "key", "block"):
         if parts.get(name) is not None:
             parts[name] = KeyFile(**parts[name])
+    if "gallery" in parts:
+        parts["gallery"] = tuple(KeyFile(**one) for one in parts["gallery"])
     if parts.get("flooding") is not None:
         parts["flooding"] = Flooding(**parts["flooding"])
-    return Check(**parts) if kind == "check" else Evaluate(**parts)
+    match kind:
+        case "check":
+            return Check(**parts)
+        case "checkblock":
+            return CheckBlock(**parts)
+        case _:
+            return Evaluate(**parts)

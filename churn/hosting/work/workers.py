@@ -20,7 +20,7 @@ from anyio.to_thread import run_sync
 from churn.errors import ModelError
 from churn.hosting.work.channel import ChannelClosed
 from churn.hosting.work.child import Child, Launcher
-from churn.hosting.work.jobs import Evaluate, Job, Reply, job_to_dict
+from churn.hosting.work.jobs import Check, Evaluate, Job, Reply, job_to_dict
 from churn.hosting.work.memory import Block, Blocks
 from churn.hosting.work.workplace import lost, overdue
 
@@ -234,5 +234,5 @@ class Workers:
 
 
 def _keys_of(job: Job) -> frozenset[str]:
-    files = (job.keys, job.public) if isinstance(job, Evaluate) else (job.key,)
+    files = (job.keys, job.public) if isinstance(job, Evaluate) else (job.key,) if isinstance(job, Check) else ()
     return frozenset(file.name for file in files if file is not None)
