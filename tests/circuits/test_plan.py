@@ -23,14 +23,12 @@ from ckks.circuits.polynomials.plan import (
 )
 from ckks.circuits.polynomials.polynomial import Polynomial
 from ckks.circuits.polynomials.powers import (
-    COST_PRODUCT,
-    COST_RELINEARISE,
-    COST_RESCALE,
     best_powers,
     close_powers,
     depth_of_power,
     least_depth,
 )
+from ckks.circuits.polynomials.prices import PRICES, Prices
 from ckks.errors import LevelError, ParameterError
 
 BASES = ("chebyshev", "power")
@@ -117,14 +115,58 @@ def test_every_block_is_due_one_level_before_its_only_use(degree, parity, basis)
             needed.add(power.left - power.right)
 
 
-@pytest.mark.parametrize(
-    ("degree", "levels", "products", "switches"),
-    [(3, 2, 2, 2), (7, 3, 5, 4), (15, 4, 8, 7), (31, 5, 13, 10), (63, 6, 17, 14)],
-)
-def test_odd_polynomials(degree, levels, products, switches):
-    """The usual degrees of sigmoids. At 31 the family has 12 products too, for 11 key switches: a switch is dearer."""
-    plan = evaluation_plan(dense(degree, "odd", "chebyshev"))
-    assert (plan.depth, plan.multiplications, plan.relinearisations) == (levels, products, switches)
+COUNTS = {
+    (3, "odd"): ((2, 2), (2, 2)),
+    (2, "even"): ((1, 1), (1, 1)),
+    (3, "none"): ((2, 2), (2, 2)),
+    (7, "odd"): ((5, 4), (5, 4)),
+    (6, "even"): ((3, 3), (3, 3)),
+    (7, "none"): ((5, 4), (5, 4)),
+    (15, "odd"): ((8, 7), (8, 7)),
+    (14, "even"): ((6, 5), (6, 5)),
+    (15, "none"): ((8, 7), (8, 7)),
+    (31, "odd"): ((13, 10), (12, 11)),
+    (30, "even"): ((9, 8), (9, 8)),
+    (31, "none"): ((13, 10), (13, 10)),
+    (63, "odd"): ((17, 14), (17, 14)),
+    (62, "even"): ((14, 11), (14, 11)),
+    (63, "none"): ((18, 15), (18, 15)),
+}
+"""Products and key switches at least depth: with the fewest key switches, with the fewest products."""
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize(("degree", "parity"), COUNTS)
+def test_counts_of_both_choices(degree, parity, basis):
+    p = dense(degree, parity, basis)
+    for fewest, counts in zip(PRICES, COUNTS[degree, parity], strict=True):
+        plan = evaluation_plan(p, fewest=fewest)
+        assert (plan.multiplications, plan.relinearisations) == counts, fewest
+        depth, value = simulate(plan)
+        assert depth == plan.depth == degree.bit_length()
+        assert {k: v for k, v in value.items() if v} == {k: c for k, c in enumerate(p.coefficients) if c}
+        # m products have at most m^2 + 1 degrees of freedom [PS73]
+        free = sum(1 for c in p.coefficients if c)
+        assert plan.multiplications**2 + 1 >= free
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize(("degree", "parity"), KINDS)
+def test_the_choices_are_what_they_say(degree, parity, basis):
+    """Neither has more of what it saves than the other; both are exact."""
+    p = dense(degree, parity, basis)
+    switches, products = (evaluation_plan(p, fewest=fewest) for fewest in PRICES)
+    assert switches.relinearisations <= products.relinearisations
+    assert products.multiplications <= switches.multiplications
+    assert evaluation_plan(p) == switches
+    depth, value = simulate(products)
+    assert depth == products.depth == switches.depth
+    assert {k: v for k, v in value.items() if v} == {k: c for k, c in enumerate(p.coefficients) if c}
+
+
+def test_a_choice_that_is_none():
+    with pytest.raises(ParameterError, match="choose one of 'key switches', 'products'"):
+        evaluation_plan(dense(7, "odd", "chebyshev"), fewest="rescales")
 
 
 @pytest.mark.parametrize("basis", BASES)
@@ -200,9 +242,10 @@ def test_no_more_key_switches_than_published(degree, published):
 
 @pytest.mark.parametrize(("degree", "published"), [(n, c) for n, c in PUBLISHED.items() if n < 100])
 def test_no_more_products_than_published_with_one_level_more(degree, published):
-    plan = evaluation_plan(dense(degree, "none", "chebyshev"), depth=degree.bit_length() + 1)
+    more = degree.bit_length() + 1
+    plan = evaluation_plan(dense(degree, "none", "chebyshev"), depth=more, fewest="products")
     assert plan.multiplications <= published
-    odd = evaluation_plan(dense(degree, "odd", "chebyshev"), depth=degree.bit_length() + 1)
+    odd = evaluation_plan(dense(degree, "odd", "chebyshev"), depth=more, fewest="products")
     assert odd.multiplications <= (10 if degree == 31 else published)
 
 
@@ -220,7 +263,7 @@ def test_published_schedules_of_odd_polynomials():
     assert [p.index for p in seven.powers] == [2, 4]
 
 
-def cheapest(degree: int, parity: str, basis: str) -> int:
+def cheapest(degree: int, parity: str, basis: str, prices: Prices) -> float:
     """Slow oracle: try every closed set of powers, every split at every step, on sets of occurring indices."""
     limit = least_depth(degree)
     top = 2 ** (limit - 1)
@@ -238,18 +281,17 @@ def cheapest(degree: int, parity: str, basis: str) -> int:
 
             depths = {k: depth_with(k) for k in have}
             if max(depths.values()) < limit:
-                cost = (COST_PRODUCT + COST_RELINEARISE + COST_RESCALE) * count
-                best = min(best, cost + cheapest_block(support, limit, depths, basis))
+                best = min(best, prices.power * count + cheapest_block(support, limit, depths, basis, prices))
     return best
 
 
-def cheapest_block(support: frozenset[int], limit: int, depths: dict[int, int], basis: str) -> float:
+def cheapest_block(support: frozenset[int], limit: int, depths: dict[int, int], basis: str, prices: Prices) -> float:
     """Cost of one rescaled value whose polynomial has these indices >= 1."""
 
     @cache
     def block(support: frozenset[int], depth: int) -> float:
         products = chain(support, depth)
-        return products + COST_RESCALE + (COST_RELINEARISE if products else 0)
+        return products + prices.rescale + (prices.relinearise if products else 0)
 
     @cache
     def chain(support: frozenset[int], depth: int) -> float:
@@ -271,7 +313,7 @@ def cheapest_block(support: frozenset[int], limit: int, depths: dict[int, int], 
                         if basis == "chebyshev":
                             rest.add(abs(k - j))
                 rest -= {0, k}  # the quotient's constant takes power k along, at no cost
-                costs.append(COST_PRODUCT + block(frozenset(quotient), depth - 1) + chain(frozenset(rest), depth))
+                costs.append(prices.product + block(frozenset(quotient), depth - 1) + chain(frozenset(rest), depth))
         return min(costs, default=math.inf)
 
     return block(support, limit)
@@ -279,8 +321,87 @@ def cheapest_block(support: frozenset[int], limit: int, depths: dict[int, int], 
 
 @pytest.mark.parametrize("basis", BASES)
 @pytest.mark.parametrize(("degree", "parity"), [k for k in KINDS if k[0] <= 15])
-def test_no_plan_is_cheaper(degree, parity, basis):
-    assert evaluation_plan(dense(degree, parity, basis)).cost == cheapest(degree, parity, basis)
+@pytest.mark.parametrize("fewest", PRICES)
+def test_no_plan_is_cheaper(degree, parity, basis, fewest):
+    plan = evaluation_plan(dense(degree, parity, basis), fewest=fewest)
+    assert plan.price(fewest) == cheapest(degree, parity, basis, PRICES[fewest])
+
+
+def makeable(have: frozenset[int], basis: str) -> bool:
+    """Whether each power is a product of two others at its least depth."""
+    return all(
+        any(
+            b in have
+            and a - b >= 0
+            and max(depth_of_power(a), depth_of_power(b)) < depth_of_power(k)
+            and (basis == "power" or a == b or a - b in have)
+            for a in have
+            for b in [k - a]
+            if b >= 1
+        )
+        for k in have
+        if k > 1
+    )
+
+
+def undominated(found: set[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """(exponents as bits, products, key switches) that no other beats in all three."""
+    kept: list[tuple[int, int, int]] = []
+    for one in sorted(found, key=lambda f: (f[1] + f[2], f[1], -f[0].bit_count())):
+        if not any(one[0] & ~k[0] == 0 and k[1] <= one[1] and k[2] <= one[2] for k in kept):
+            kept.append(one)
+    return kept
+
+
+def fronts(degree: int, parity: str, basis: str, most: tuple[int, int]) -> set[tuple[int, int]]:
+    """Slow oracle that knows no division: which exponents can the blocks have, from the bottom up, for every set of powers?
+
+    A block's exponents are those of the powers that are deep enough, and those of its factors, each moved by the power
+    it is multiplied with; a factor may leave out what another one brings. Products of powers have different degrees, so
+    what covers all exponents represents all polynomials. Counts (products, key switches), none beyond `most`.
+    """
+    depth, everything = degree.bit_length(), (1 << degree + 1) - 1
+    wanted = sum(1 << k for k in range(1, degree + 1) if parity == "none" or k % 2 == (parity == "odd"))
+    found: set[tuple[int, int]] = set()
+    for count in range(1, min(most)):
+        for extra in itertools.combinations(range(3, min(degree, 1 << depth - 1) + 1), count - 1):
+            have = frozenset((1, 2, *extra))
+            if not makeable(have, basis):
+                continue
+            left = most[0] - count, most[1] - count
+            blocks = [(1, 0, 0)]
+            for d in range(1, depth + 1):
+                terms = 1 | sum(1 << k for k in have if depth_of_power(k) < d)
+                moved = {(m << k & everything, p + 1, s) for m, p, s in blocks for k in have if depth_of_power(k) < d}
+                factors = undominated({(m & ~terms, p, s) for m, p, s in moved} - {(0, 1, 0)})
+                sums, grown = [(terms, 0, 0)], blocks + [(terms, 0, 0)]
+                while sums:
+                    sums = undominated(
+                        {
+                            (m | more, p + q, s + t)
+                            for (m, p, s), (more, q, t) in itertools.product(sums, factors)
+                            if more & ~m and p + q <= left[0] and s + t < left[1]
+                        }
+                    )
+                    grown += [(m, p, s + 1) for m, p, s in sums]
+                    sums = [one for one in sums if wanted & ~one[0]] if d == depth else sums
+                blocks = undominated(set(grown))
+            found |= {(p + count, s + count) for m, p, s in blocks if not wanted & ~m}
+    return {f for f in found if not any(g != f and g[0] <= f[0] and g[1] <= f[1] for g in found)}
+
+
+@pytest.mark.parametrize("degree", [12, 16, 20, 23, 24, 25, 27, 30, 31])
+def test_no_plan_has_fewer(degree):
+    """Up to power 16 all sets and all ways of splitting: what is found is what there is, with one exception."""
+    for parity in {"none", ("even", "odd")[degree % 2]}:
+        p = dense(degree, parity, "chebyshev")
+        ours = {(q.multiplications, q.relinearisations) for q in (evaluation_plan(p, fewest=f) for f in PRICES)}
+        most = tuple(map(max, zip(*ours, strict=True)))
+        if (degree, parity) == (25, "odd"):
+            # A quotient that leaves out some of its largest exponents; splitting at a power never makes one.
+            assert ours == {(11, 8), (10, 9)} and fronts(degree, parity, "chebyshev", most) == {(10, 8)}
+        else:
+            assert ours == fronts(degree, parity, "chebyshev", most)
 
 
 @pytest.mark.parametrize("basis", BASES)
@@ -290,7 +411,8 @@ def test_counts(basis):
     assert plan.relinearisations == 4
     assert plan.scalar_multiplications == sum(len(b.terms) for b in plan.blocks)
     assert plan.rescales == len(plan.powers) + len(plan.blocks)
-    assert plan.cost == 5 * COST_PRODUCT + 4 * COST_RELINEARISE + plan.rescales * COST_RESCALE
+    prices = PRICES["key switches"]
+    assert plan.cost == 5 * prices.product + 4 * prices.relinearise + plan.rescales * prices.rescale
 
 
 @given(

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ckks.circuits.polynomials.plan import EvaluationPlan, check_alike, evaluation_plan, per_slot_plans, shared_plans
 from ckks.circuits.polynomials.polynomial import Polynomial
+from ckks.circuits.polynomials.prices import Fewest
 from ckks.circuits.polynomials.walk import Which, finish, powers_of, walk
 from ckks.circuits.promises import promise
 from ckks.errors import ParameterError, SlotError
@@ -37,13 +38,16 @@ _SPARE_BITS = 4.0
 """The division by the interval's radius is declared rather than computed while it costs no more bits than this."""
 
 
-def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynomial) -> Ciphertext:
+def evaluate_polynomial(
+    evaluator: Evaluator, x: Ciphertext, polynomial: Polynomial, *, fewest: Fewest = "key switches"
+) -> Ciphertext:
     """Return p(x), ceil(log2(degree + 1)) levels below x, at the canonical scale.
 
     Args:
         evaluator: with a relinearisation key (for degree 2 and more).
         x: values inside polynomial.interval: the caller's promise.
         polynomial: in either basis.
+        fewest: "key switches" or "products", see `evaluation_plan`.
 
     The plan works on u = (x - center)/radius. Where the radius is not 1 and cannot be declared away (see
     `circuits.polynomials.steps`), the division takes one level more; fold 1/radius into the linear map that makes x and
@@ -54,15 +58,17 @@ def evaluate_polynomial(evaluator: Evaluator, x: Ciphertext, polynomial: Polynom
     """
     evaluator.check(x)
     promise(x, polynomial.interval, f"a polynomial of degree {polynomial.degree}")
-    plan = evaluation_plan(polynomial)
+    plan = evaluation_plan(polynomial, fewest=fewest)
     return walk(evaluator, _normalised(evaluator, x, plan, f"a polynomial of degree {polynomial.degree}"), (plan,))
 
 
-def evaluate_normalised(evaluator: Evaluator, u: Ciphertext, polynomial: Polynomial) -> Ciphertext:
+def evaluate_normalised(
+    evaluator: Evaluator, u: Ciphertext, polynomial: Polynomial, *, fewest: Fewest = "key switches"
+) -> Ciphertext:
     """Return p(x) for u = (x - center)/radius, values in [-1, 1]: the depth is ceil(log2(degree + 1)), always."""
     evaluator.check(u)
     promise(u, polynomial.interval, f"a polynomial of degree {polynomial.degree}", normalised=True)
-    return walk(evaluator, settle(u), (evaluation_plan(polynomial),))
+    return walk(evaluator, settle(u), (evaluation_plan(polynomial, fewest=fewest),))
 
 
 def evaluate_polynomials(

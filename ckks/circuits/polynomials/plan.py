@@ -15,15 +15,13 @@ import numpy as np
 from ckks.circuits.polynomials.division import Row, Rows, degree_of, divide_chebyshev, divide_power, parity_of
 from ckks.circuits.polynomials.polynomial import Basis, Parity, Polynomial
 from ckks.circuits.polynomials.powers import (
-    COST_PRODUCT,
-    COST_RELINEARISE,
-    COST_RESCALE,
     Splitter,
     best_powers,
     close_powers,
     depth_of_power,
     least_depth,
 )
+from ckks.circuits.polynomials.prices import PRICES, Fewest
 from ckks.circuits.polynomials.steps import Block, EvaluationPlan, Power, Product, execute
 from ckks.errors import LevelError, ParameterError
 
@@ -43,8 +41,14 @@ _SPARSE = 16  # polynomials with at most so many terms are also tried with just 
 
 
 @lru_cache(maxsize=256)
-def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> EvaluationPlan:
+def evaluation_plan(
+    polynomial: Polynomial, *, depth: int | None = None, fewest: Fewest = "key switches"
+) -> EvaluationPlan:
     """Cheapest plan of the family in `ckks.circuits.polynomials.powers`, at the given depth or the least.
+
+    fewest  what is saved first where both cannot be had: "key switches", which are what takes time, or "products" of
+            two ciphertexts. Mostly one plan has the fewest of both; an odd polynomial of degree 31 has 13 products and
+            10 key switches, or 12 and 11
 
     One level more than the least saves up to a third of the key switches; further levels save
     little.
@@ -53,9 +57,11 @@ def evaluation_plan(polynomial: Polynomial, *, depth: int | None = None) -> Eval
     radius the largest |x| on the interval, and coefficients c_k radius^k, so that no power leaves
     [-1, 1].
 
-    Raises LevelError when the depth is below ceil(log2(degree + 1)).
+    Raises LevelError when the depth is below ceil(log2(degree + 1)), ParameterError for another wish.
     """
-    return _plans((polynomial,), _allowed(polynomial, depth))[0]
+    if fewest not in PRICES:
+        raise ParameterError(f"fewest {fewest!r}; choose one of {', '.join(map(repr, PRICES))}")
+    return _plans((polynomial,), _allowed(polynomial, depth), fewest)[0]
 
 
 @lru_cache(maxsize=64)
@@ -91,7 +97,7 @@ def shared_plans(polynomials: tuple[Polynomial, ...]) -> tuple[EvaluationPlan, .
         plans = [_build((p,), d, indices)[0] for p, d in zip(polynomials, depths, strict=True)]
         powers = _used_powers([block for plan in plans for block in plan.blocks], indices, basis)
         plans = [replace(plan, powers=powers) for plan in plans]
-        each = (COST_PRODUCT + COST_RELINEARISE + COST_RESCALE) * len(powers)
+        each = PRICES["key switches"].power * len(powers)
         found.append((sum(plan.cost - each for plan in plans) + each, plans))
     return tuple(min(found, key=lambda one: one[0])[1])
 
@@ -136,23 +142,27 @@ def _columns(polynomials: tuple[Polynomial, ...]) -> tuple[Rows, float, float, P
     return list(rows), center, radius, parity_of(list(rows))
 
 
-def _plans(polynomials: tuple[Polynomial, ...], depth: int) -> tuple[EvaluationPlan, ...]:
+def _plans(
+    polynomials: tuple[Polynomial, ...], depth: int, fewest: Fewest = "key switches"
+) -> tuple[EvaluationPlan, ...]:
     rows, _, _, parity = _columns(polynomials)
     basis = polynomials[0].basis
-    candidates = [best_powers(len(rows) - 1, parity, depth, basis)]
+    candidates = [best_powers(len(rows) - 1, parity, depth, basis, fewest)]
     support = [k for k, row in enumerate(rows) if k and row.any()]
     if len(support) <= _SPARSE:
         wanted = {k for k in support if depth_of_power(k) < depth} | {1 << i for i in range(depth)}
         candidates.append(frozenset(close_powers(wanted, basis)))
-    plans = [_build(polynomials, depth, indices) for indices in candidates]
-    return min(plans, key=lambda alike: (alike[0].cost, len(alike[0].blocks)))
+    plans = [_build(polynomials, depth, indices, fewest) for indices in candidates]
+    return min(plans, key=lambda alike: (alike[0].price(fewest), len(alike[0].blocks)))
 
 
-def _build(polynomials: tuple[Polynomial, ...], depth: int, indices: frozenset[int]) -> tuple[EvaluationPlan, ...]:
+def _build(
+    polynomials: tuple[Polynomial, ...], depth: int, indices: frozenset[int], fewest: Fewest = "key switches"
+) -> tuple[EvaluationPlan, ...]:
     """One plan per polynomial, all of one shape, with these powers at hand."""
     rows, center, radius, _ = _columns(polynomials)
     basis = polynomials[0].basis
-    columns = [_scheduled(blocks) for blocks in _Builder(basis, Splitter(indices)).build(rows, depth)]
+    columns = [_scheduled(blocks) for blocks in _Builder(basis, Splitter(indices, PRICES[fewest])).build(rows, depth)]
     powers = _used_powers(columns[0], indices, basis)
     return tuple(EvaluationPlan(basis, center, radius, powers, blocks) for blocks in columns)
 

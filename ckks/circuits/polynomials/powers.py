@@ -18,21 +18,22 @@ Paterson and Stockmeyer [PS73] fix the set to all powers below 2^s and 2^s, 2^{s
 the largest of those; depth-optimal variants split the leading block again with a smaller s. Both
 are members of the family searched here: powers up to any m (of the polynomial's parity), and g,
 2g, 4g, ... for any g. The search finds both s and the re-splitting by itself, and odd giant steps
-that no s gives.
+that no s gives. Up to power 32, that is degree 63 at least depth (power 16 in the power basis, which
+is for low degrees), it also tries all sets of up to eight powers: not many, as each power has to be
+made at its least depth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from ckks.circuits.polynomials.polynomial import Basis, Parity
+from ckks.circuits.polynomials.prices import PRICES, Fewest, Prices
 
 __all__ = [
-    "COST_PRODUCT",
-    "COST_RELINEARISE",
-    "COST_RESCALE",
     "Splitter",
     "best_powers",
     "close_powers",
@@ -40,16 +41,9 @@ __all__ = [
     "least_depth",
 ]
 
-# In units of a tensor product: with l limbs, 4 l rows of N word products. A key switch is some
-# (digits + 3) l transforms of (N/2) log2 N butterflies each, (digits + 3) log2(N) / 8 units and so
-# 8 to 14 for 2 to 4 digits at log2 N = 13 to 16, and digits * l * 2 rows for the key: about 16 in
-# all. The rescale of two polynomials, 2 l + 2 transforms, is about 4.
-COST_PRODUCT = 1
-COST_RESCALE = 4
-COST_RELINEARISE = 16
-
-_COST_POWER = COST_PRODUCT + COST_RELINEARISE + COST_RESCALE
 _IMPOSSIBLE = 1 << 30
+_ALL_UP_TO: dict[Basis, int] = {"chebyshev": 32, "power": 16}  # largest power, and ...
+_ALL_OF = 8  # ... number of powers of the sets that are all tried
 
 
 def depth_of_power(index: int) -> int:
@@ -117,8 +111,9 @@ class Splitter:
     Polynomials are known by degree and parity only: "odd" (up to a constant), "even" or "none".
     """
 
-    def __init__(self, indices: Iterable[int]) -> None:
-        """Take the indices of the available powers; 1 is always among them."""
+    def __init__(self, indices: Iterable[int], prices: Prices) -> None:
+        """Take the indices of the available powers, 1 always among them, and what steps cost."""
+        self._prices = prices
         self._giants = sorted({1, *indices}, reverse=True)
         self._indices = frozenset(self._giants)
         self._known: dict[tuple[int, Parity, int], Split] = {}
@@ -130,7 +125,7 @@ class Splitter:
     def block_cost(self, degree: int, parity: Parity, depth: int) -> int:
         """Cost of one relinearised, rescaled value: a polynomial of this degree."""
         cost = self.split(degree, parity, depth).cost
-        return cost + COST_RESCALE + (COST_RELINEARISE if cost else 0)
+        return cost + self._prices.rescale + (self._prices.relinearise if cost else 0)
 
     def split(self, degree: int, parity: Parity, depth: int) -> Split:
         """Best first split, with the cost of all products up to, not with, relinearise and rescale.
@@ -151,7 +146,7 @@ class Splitter:
                 if k >= degree or depth_of_power(k) >= depth:
                     continue
                 quotient = _times_parity(parity, k)
-                cost = COST_PRODUCT + self.block_cost(degree - k, quotient, depth - 1)
+                cost = self._prices.product + self.block_cost(degree - k, quotient, depth - 1)
                 if cost < best.cost:
                     cost += self.split(k - 1, parity, depth).cost
                 if cost < best.cost:
@@ -172,15 +167,31 @@ def _times_parity(parity: Parity, index: int) -> Parity:
 
 
 @lru_cache(maxsize=256)
-def best_powers(degree: int, parity: Parity, depth: int, basis: Basis) -> frozenset[int]:
+def best_powers(
+    degree: int, parity: Parity, depth: int, basis: Basis, fewest: Fewest = "key switches"
+) -> frozenset[int]:
     """Indices of the powers with which dense polynomials of this kind are cheapest.
 
     Within this depth, at least least_depth(degree); parity "odd" means odd up to a constant. Equal
     costs go to fewer powers.
     """
+    prices = PRICES[fewest]
+    deepest = min(degree, 1 << max(depth - 1, 0))
+    best: tuple[int, int, frozenset[int]] = (_IMPOSSIBLE, 0, frozenset())
+    for indices in chain(_regular_sets(degree, parity, depth, basis), _all_sets(deepest, basis)):
+        cost = prices.power * len(indices)
+        if cost + prices.rescale > best[0]:  # no block costs less
+            continue
+        cost += Splitter(indices, prices).block_cost(degree, parity, depth)
+        if (cost, len(indices)) < best[:2]:
+            best = (cost, len(indices), indices)
+    return best[2]
+
+
+def _regular_sets(degree: int, parity: Parity, depth: int, basis: Basis) -> Iterator[frozenset[int]]:
+    """Powers up to m, those that occur, and g, 2g, 4g, ..., with what these are made of."""
     deepest = 1 << max(depth - 1, 0)
     largest_baby = min(degree, (1 << (depth + 1) // 2) + 2)
-    best: tuple[int, int, frozenset[int]] = (_IMPOSSIBLE, 0, frozenset())
     seen: set[frozenset[int]] = set()
     for m in range(1, largest_baby + 1):
         babies = [k for k in range(1, m + 1) if _occurs(k, parity)]
@@ -189,12 +200,31 @@ def best_powers(degree: int, parity: Parity, depth: int, basis: Basis) -> frozen
             for count in range(len(giants) + 1):
                 targets = [k for k in babies + giants[:count] if k <= deepest]
                 indices = frozenset(close_powers(targets, basis))
-                if indices in seen:
-                    continue
-                seen.add(indices)
-                cost = _COST_POWER * len(indices)
-                if cost < best[0]:
-                    cost += Splitter(indices).block_cost(degree, parity, depth)
-                if (cost, len(indices)) < best[:2]:
-                    best = (cost, len(indices), indices)
-    return best[2]
+                if indices not in seen:
+                    seen.add(indices)
+                    yield indices
+
+
+@lru_cache(maxsize=16)
+def _all_sets(top: int, basis: Basis) -> tuple[frozenset[int], ...]:
+    """All sets of a few powers up to `top` of which each is made of two others at its least depth; see _ALL_UP_TO."""
+
+    def can_be_made(index: int, have: frozenset[int]) -> bool:
+        depth = depth_of_power(index)
+        return any(
+            index - right in have
+            and depth_of_power(index - right) < depth
+            and (basis == "power" or index == 2 * right or index - 2 * right in have)
+            for right in have
+            if 2 * right <= index
+        )
+
+    def grown(have: frozenset[int], last: int) -> Iterator[frozenset[int]]:
+        yield have - {1}
+        if len(have) > _ALL_OF:
+            return
+        for index in range(last + 1, top + 1):
+            if can_be_made(index, have):
+                yield from grown(have | {index}, index)
+
+    return tuple(sorted(grown(frozenset({1}), 1), key=len)) if top <= _ALL_UP_TO[basis] else ()

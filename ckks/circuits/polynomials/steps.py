@@ -45,7 +45,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ckks.circuits.polynomials.polynomial import Basis
-from ckks.circuits.polynomials.powers import COST_PRODUCT, COST_RELINEARISE, COST_RESCALE, depth_of_power
+from ckks.circuits.polynomials.powers import depth_of_power
+from ckks.circuits.polynomials.prices import PRICES, Fewest
 
 __all__ = ["Block", "EvaluationPlan", "Power", "Product", "execute"]
 
@@ -152,12 +153,12 @@ class EvaluationPlan:
 
     @property
     def cost(self) -> int:
-        """What the search minimises, in tensor products (see `ckks.circuits.polynomials.powers`)."""
-        return (
-            COST_PRODUCT * self.multiplications
-            + COST_RELINEARISE * self.relinearisations
-            + COST_RESCALE * self.rescales
-        )
+        """About the time it takes, in halves of a tensor product (see `ckks.circuits.polynomials.prices`)."""
+        return self.price("key switches")
+
+    def price(self, fewest: Fewest) -> int:
+        """Return what a search for the fewest of these minimises."""
+        return PRICES[fewest].total(self.multiplications, self.relinearisations, self.rescales)
 
     @property
     def growth_bits(self) -> float:
