@@ -76,7 +76,17 @@ class World:
 @cache
 def world(name: str) -> World:
     """Return everything one set needs, generated once in a process."""
-    params = CKKSParams.preset(name)
+    return world_of(CKKSParams.preset(name))
+
+
+@cache
+def deep_world() -> World:
+    """Return what circuits of up to 14 levels need: N = 2^15."""
+    return world_of(CKKSParams.for_depth(14, precision_bits=16, value_range=256.0))
+
+
+def world_of(params: CKKSParams) -> World:
+    """Return keys and operands of any set."""
     keygen = KeyGenerator(params)
     secret = keygen.secret_key()
     encryptor = Encryptor(params, keygen.public_key(secret))

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from params import insecure_small
 
+from benchmarks.suite import bench_circuits
+from benchmarks.suite.common import world_of
 from ckks import kernels
 from ckks.kernels import composed
 from ckks.kernels.interface import Kernels
@@ -108,8 +111,8 @@ def test_every_class_names_its_parameters() -> None:
 
 
 def classes() -> Iterator[tuple[str, str]]:
-    """(module, class) of all that asv runs, from the source."""
-    for path in sorted(SUITE.glob("bench_*.py")):
+    """(module, class) of what asv runs, from the source; circuits are run below, with small keys."""
+    for path in sorted(set(SUITE.glob("bench_*.py")) - {SUITE / "bench_circuits.py"}):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 yield path.stem, node.name
@@ -137,3 +140,31 @@ def test_every_benchmark_runs(module: str, name: str) -> None:
         if hasattr(one, "teardown"):
             one.teardown(*values)
         assert kernels.active().name == "reference", "the backend stays chosen"
+
+
+def test_comparisons_and_wide_functions_have_benchmarks() -> None:
+    assert {("comparisons", "sign"), ("comparisons", "maximum")} <= CALLS
+
+
+CIRCUITS = [
+    (cls, name)
+    for cls in vars(bench_circuits).values()
+    if inspect.isclass(cls) and cls.__module__ == bench_circuits.__name__
+    for name in dir(cls)
+    if name.startswith(PREFIXES)
+]
+
+
+@pytest.mark.parametrize(("cls", "name"), CIRCUITS, ids=lambda value: getattr(value, "__name__", value))
+def test_every_circuit_runs(cls: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its first parameters, on small keys; what asv would call, in its order."""
+    small = world_of(insecure_small(64, depth=15, value_range=256.0))
+    monkeypatch.setattr(bench_circuits, "world", lambda _: small)
+    monkeypatch.setattr(bench_circuits, "deep_world", lambda: small)
+    first = [kernels.active().name, *(values[0] for values in cls.params[1:])]
+    one = cls()
+    one.setup(*first)
+    try:
+        getattr(one, name)(*first)
+    finally:
+        one.teardown(*first)
