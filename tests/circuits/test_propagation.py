@@ -12,7 +12,8 @@ from params import insecure_small
 from ckks import CKKSParams, expected_error
 from ckks.circuits import Polynomial, approximate, evaluate_normalised, logistic
 from ckks.circuits.polynomials.plan import evaluation_plan
-from ckks.circuits.polynomials.propagation import expected_std, sensitivities
+from ckks.circuits.polynomials.prices import PRICES
+from ckks.circuits.polynomials.propagation import derivatives, expected_std, sensitivities
 from ckks.rlwe import Noise
 from ckks.scheme.meta import meta_of
 
@@ -167,3 +168,43 @@ def test_a_large_error_of_the_input_is_multiplied_by_the_slope(name):
     grid = np.linspace(-1, 1, 20001)
     slope = np.abs(np.gradient(p(p.center + p.radius * grid), grid)).max()
     assert expected_error(evaluate_normalised(kit.evaluator, ct, p)) == pytest.approx(slope * 2.0**-8, rel=2e-2)
+
+
+def forward_gains(plan, u):
+    """The rms error at each u: values with their first-order errors, one row per rescale, forward along the plan."""
+    count = len(plan.powers) + len(plan.blocks)
+    values = {0: np.ones_like(u), 1: u}
+    errors = {k: np.zeros((count, len(u))) for k in (0, 1)}
+    factor = 2.0 if plan.basis == "chebyshev" else 1.0
+    for row, power in enumerate(plan.powers):
+        a, b = power.left, power.right
+        values[power.index] = factor * values[a] * values[b]
+        errors[power.index] = factor * (values[a] * errors[b] + values[b] * errors[a])
+        if plan.basis == "chebyshev":
+            values[power.index] = values[power.index] - values[a - b]
+            errors[power.index] = errors[power.index] - errors[a - b]
+        errors[power.index][row] += 1.0
+    blocks = []
+    for row, block in enumerate(plan.blocks, len(plan.powers)):
+        value, error = np.full_like(u, block.constant), np.zeros((count, len(u)))
+        for product in block.products:
+            inner, inner_error = blocks[product.block]
+            value = value + inner * values[product.giant]
+            error = error + inner_error * values[product.giant] + inner * errors[product.giant]
+        for index, coefficient in block.terms:
+            value = value + coefficient * values[index]
+            error = error + coefficient * errors[index]
+        error[row] += 1.0
+        blocks.append((value, error))
+    return np.sqrt((blocks[-1][1] ** 2).sum(axis=0))
+
+
+@pytest.mark.parametrize("basis", ["chebyshev", "power"])
+@pytest.mark.parametrize("degree", [1, 2, 7, 12, 31, 47])
+def test_gains_forward_and_backward(degree, basis):
+    """Errors carried along the plan, one row per rescale, against derivatives taken back from its result."""
+    c = np.random.default_rng(degree).uniform(-1, 1, degree + 1)
+    u = np.linspace(-1, 1, 57)
+    for fewest in PRICES:
+        plan = evaluation_plan(Polynomial(tuple(c.tolist()), basis), fewest=fewest)
+        np.testing.assert_allclose(derivatives(plan, u).gain, forward_gains(plan, u), rtol=1e-12)

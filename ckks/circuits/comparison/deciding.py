@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from ckks.circuits.comparison.composite import Composite
 from ckks.circuits.polynomials.evaluation import evaluate_normalised
-from ckks.circuits.polynomials.plan import EvaluationPlan, evaluation_plan
+from ckks.circuits.polynomials.plan import evaluation_plan
 from ckks.circuits.polynomials.polynomial import Polynomial
+from ckks.circuits.polynomials.propagation import derivatives
 from ckks.circuits.promises import promise
 from ckks.rlwe import Ciphertext, Noise
 from ckks.rlwe.noise import EXACT, rounding
@@ -152,7 +153,7 @@ def noise_profile(composite: Composite) -> NoiseProfile:
     u, slope, roundings = x, np.ones_like(x), np.zeros_like(x)
     for stage, plan in zip(composite.stages, composite.plans, strict=True):
         factor = chebyshev.chebval(u, chebyshev.chebder(np.array(stage.coefficients)))
-        roundings = roundings * factor**2 + _gains(plan, u) ** 2
+        roundings = roundings * factor**2 + derivatives(plan, u).gain ** 2
         slope, u = slope * factor, stage(u)
     return NoiseProfile(slope**2, roundings)
 
@@ -163,33 +164,4 @@ def rounding_gain(stage: Polynomial, low: float) -> float:
     plan = evaluation_plan(stage)
     angles = np.linspace(0.0, math.acos(low), 16 * stage.degree + 1)
     u = np.cos(angles)
-    return float(max(_gains(plan, u).max(), _gains(plan, -u).max()))
-
-
-def _gains(plan: EvaluationPlan, u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rms error at each u: values with their first-order errors, one row per rescale, forward along the plan."""
-    count = len(plan.powers) + len(plan.blocks)
-    values: dict[int, NDArray[np.float64]] = {0: np.ones_like(u), 1: u}
-    errors: dict[int, NDArray[np.float64]] = {k: np.zeros((count, len(u))) for k in (0, 1)}
-    factor = 2.0 if plan.basis == "chebyshev" else 1.0
-    for row, power in enumerate(plan.powers):
-        a, b = power.left, power.right
-        values[power.index] = factor * values[a] * values[b]
-        errors[power.index] = factor * (values[a] * errors[b] + values[b] * errors[a])
-        if plan.basis == "chebyshev":
-            values[power.index] = values[power.index] - values[a - b]
-            errors[power.index] = errors[power.index] - errors[a - b]
-        errors[power.index][row] += 1.0
-    blocks: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-    for row, block in enumerate(plan.blocks, len(plan.powers)):
-        value, error = np.full_like(u, block.constant), np.zeros((count, len(u)))
-        for product in block.products:
-            inner, inner_error = blocks[product.block]
-            value = value + inner * values[product.giant]
-            error = error + inner_error * values[product.giant] + inner * errors[product.giant]
-        for index, coefficient in block.terms:
-            value = value + coefficient * values[index]
-            error = error + coefficient * errors[index]
-        error[row] += 1.0
-        blocks.append((value, error))
-    return np.asarray(np.sqrt((blocks[-1][1] ** 2).sum(axis=0)))
+    return float(max(derivatives(plan, v).gain.max() for v in (u, -u)))

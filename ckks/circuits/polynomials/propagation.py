@@ -28,24 +28,40 @@ from numpy.typing import NDArray
 
 from ckks.circuits.polynomials.plan import EvaluationPlan
 
-__all__ = ["Sensitivities", "expected_std", "sensitivities"]
+__all__ = ["Derivatives", "Sensitivities", "derivatives", "expected_std", "sensitivities"]
 
 _OVERSAMPLED = 8
 
 
 @dataclass(frozen=True)
-class Sensitivities:
-    """Derivatives of a plan's result on a grid over [-1, 1], and how large the result becomes.
+class Derivatives:
+    """Derivatives of a plan's result at some u, and the result itself; arrays of shape (points,).
 
-    of_input   p'(u), shape (points,)
+    of_input   p'(u)
     of_powers  index -> derivative by that power, index 2 and more
     of_blocks  derivative by each block, the last one's being 1
-    largest    max |p(u)| over [-1, 1], not underestimated
+    value      p(u)
     """
 
     of_input: NDArray[np.float64]
     of_powers: Mapping[int, NDArray[np.float64]]
     of_blocks: tuple[NDArray[np.float64], ...]
+    value: NDArray[np.float64]
+
+    @property
+    def gain(self) -> NDArray[np.float64]:
+        """The rms error of the result at each u when every rescale on the way adds an rms error of 1."""
+        square = sum(by**2 for by in (*self.of_powers.values(), *self.of_blocks))
+        return np.asarray(np.sqrt(square))
+
+
+@dataclass(frozen=True)
+class Sensitivities(Derivatives):
+    """Derivatives on a grid over [-1, 1], and how large the result becomes.
+
+    largest  max |p(u)| over [-1, 1], not underestimated
+    """
+
     largest: float
 
 
@@ -57,7 +73,14 @@ def sensitivities(plan: EvaluationPlan) -> Sensitivities:
     1/cos(pi/16) = 1.02 times its largest value there [EZ64].
     """
     degree = max(1, plan.degree)
-    u = np.cos(np.linspace(0.0, math.pi, _OVERSAMPLED * degree + 1))
+    found = derivatives(plan, np.cos(np.linspace(0.0, math.pi, _OVERSAMPLED * degree + 1)))
+    largest = float(np.abs(found.value).max()) / math.cos(math.pi / (2 * _OVERSAMPLED))
+    largest = min(largest, plan.blocks[-1].magnitude)
+    return Sensitivities(found.of_input, found.of_powers, found.of_blocks, found.value, largest)
+
+
+def derivatives(plan: EvaluationPlan, u: NDArray[np.float64]) -> Derivatives:
+    """Differentiate a plan's result, at each u, by everything that it is made of: forward for values, then backward."""
     factor = 2.0 if plan.basis == "chebyshev" else 1.0
     powers = {1: u}
     for power in plan.powers:
@@ -89,10 +112,8 @@ def sensitivities(plan: EvaluationPlan) -> Sensitivities:
         by_power[power.right] += own * powers[power.left]
         if plan.basis == "chebyshev" and not power.is_square:
             by_power[power.left - power.right] -= by_power[power.index]
-    largest = float(np.abs(values[-1]).max()) / math.cos(math.pi / (2 * _OVERSAMPLED))
-    largest = min(largest, plan.blocks[-1].magnitude)
     of_input = by_power.pop(1)
-    return Sensitivities(of_input, by_power, tuple(by_block), largest)
+    return Derivatives(of_input, by_power, tuple(by_block), values[-1])
 
 
 def expected_std(
