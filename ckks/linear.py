@@ -74,8 +74,10 @@ def inner(x: EncryptedVector, y: EncryptedVector) -> EncryptedVector:
 def matmul(a: EncryptedVector, b: EncryptedVector, product: MatrixProduct | ArrangedProduct) -> EncryptedVector:
     """Return A B for encrypted matrices that `product` packed: `product.depth` levels, three or one."""
     _together(a, b)
-    if not isinstance(product, MatrixProduct):
-        raise TypeError(f"expected a MatrixProduct, found {type(product).__name__}: MatrixProduct(size) makes one")
+    if not isinstance(product, (MatrixProduct, ArrangedProduct)):
+        raise TypeError(
+            f"found {type(product).__name__}, needed a MatrixProduct or an ArrangedProduct, which packed both"
+        )
     return EncryptedVector(product.multiply(a.evaluator, a.ciphertext, b.ciphertext), a.evaluator)
 
 

@@ -374,7 +374,7 @@ def test_functions_of_vectors_ask_for_vectors(name):
             FUNCTIONS[name](other)
     with pytest.raises(TypeError, match=r"found Ciphertext.*EncryptedVector\(ciphertext, evaluator\)"):
         FUNCTIONS[name](vector(M).ciphertext)
-    with pytest.raises(TypeError, match="found int: MatrixProduct"):
+    with pytest.raises(TypeError, match="found int, needed a MatrixProduct or an ArrangedProduct"):
         linear.matmul(vector(A), vector(A), 2)
 
 
@@ -387,11 +387,12 @@ def test_short_texts():
     p = ckks.approximate(np.tanh, (-3, 3), degree=7)
     assert repr(p).startswith("<Polynomial of degree 7 on [-3, 3], chebyshev, off by at most ")
     assert repr(ckks.Polynomial((1.0, 2.0), basis="power")) == "<Polynomial of degree 1 on [-1, 1], power>"
-    composite = classical_composite(4, 0.1)
+    composite = classical_composite(2.0**-4, 0.1)
     degrees = " ".join(map(str, composite.degrees))
     assert repr(composite).startswith(f"<Composite of degrees {degrees}, {composite.depth} levels, -1 or 1 from")
     product = linear.MatrixProduct(4)
     count = len(product.rotations) + product.conjugation + 1
     assert repr(product) == f"<MatrixProduct 4 x 4, 16 slots, {count} keys (hoisted)>"
+    assert repr(linear.ArrangedProduct(4)) == "<ArrangedProduct 4 x 4, 32 slots, 4 keys (hoisted)>"
     assert repr(linear.LinearMap(np.eye(3))) == "<LinearMap (3, 3), 1 diagonals, 1 baby and 1 giant steps, 0 keys>"
     assert repr(vector(A)) == "<EncryptedVector (8,), INSECURE, level 4/4, ~37 bits, 2 KiB>"

@@ -48,6 +48,10 @@ def test_encrypted_matrices():
     a, b = rng.uniform(-1, 1, (2, 4, 4))
     result = linear.matmul(*(vector(product.pack(m), slots=16) for m in (a, b)), product)
     close(result, (a @ b).ravel())
+    arranged = linear.ArrangedProduct(4)
+    packed = vector(arranged.pack_left(a), slots=32), vector(arranged.pack_right(b), slots=32)
+    found = KIT.decrypt(linear.matmul(*packed, arranged).ciphertext)
+    assert np.abs(arranged.unpack(found, (4, 4)) - a @ b).max() < 1e-6
     close(linear.transposition(4, 4) @ vector(a.ravel(), slots=16), a.T.ravel())
 
 

@@ -77,6 +77,7 @@ ROWS = {
 MATRIX, TABLE, S = np.arange(1.0, 9.0).reshape(2, 4) / 8, np.cos(np.arange(10.0)).reshape(2, 5), 16
 A, SHIFT = linear.LinearMap(MATRIX), linear.LinearMap.of_diagonals({0: np.ones(4), 1: np.full(4, 0.5)})
 PLACES, TURN, PRODUCT = linear.permutation([1, 0, -1, 2]), linear.transposition(2, 2), linear.MatrixProduct(2)
+ARRANGED, FACTOR = linear.ArrangedProduct(4), np.cos(np.arange(16.0)).reshape(4, 4) / 4
 X = np.array([1.0, 2.0, 3.0, 4.0]) / 4
 
 Case = tuple[Callable[[EncryptedVector], EncryptedVector], np.ndarray, int, Any, Any]
@@ -92,6 +93,13 @@ CASES: dict[str, Case] = {
     "`dot(x, y)`": (lambda x: linear.dot(x, x), TABLE, S, (), (TABLE**2).sum(0)),
     "`matmul(x, y, product)`": (
         lambda x: linear.matmul(x, x, PRODUCT), X, 4, PRODUCT.rotations, (X.reshape(2, 2) @ X.reshape(2, 2)).ravel(),
+    ),
+    "`matmul(x, y, arranged)`": (
+        lambda x: linear.matmul(x[0], x[1], ARRANGED),
+        np.stack([ARRANGED.pack_left(FACTOR), ARRANGED.pack_right(FACTOR)]),
+        32,
+        ARRANGED.rotations,
+        np.hstack([FACTOR @ FACTOR, np.zeros((4, 4))]).ravel(),
     ),
     "`keep(x, chosen)`": (lambda x: linear.keep(x, [1, 3]), X, 4, (), X * [0, 1, 0, 1]),
     "`repeating(x, slots)`": (lambda x: linear.repeating(x, 4), np.tile(X, 4), S, (), X),
@@ -114,7 +122,7 @@ CASES: dict[str, Case] = {
 
 
 def kit_with(rotations: Any, *, conjugation: bool, relin: bool) -> Kit:
-    kit = make_kit(insecure_small(32, value_range=4.0), rotations=rotations, conjugation=conjugation)
+    kit = make_kit(insecure_small(64, value_range=4.0), rotations=rotations, conjugation=conjugation)
     keys = ckks.EvaluationKeys(kit.params, kit.keys.relin if relin else None, dict(kit.keys.galois))
     return Kit(kit.params, kit.secret, kit.public, keys, kit.encryptor, ckks.Evaluator(kit.params, keys), kit.decryptor)
 

@@ -75,6 +75,11 @@ class ArrangedProduct:
     def _minimal(self) -> bool:
         return self.keys == "minimal"
 
+    def __repr__(self) -> str:
+        """Return a line with the size, slots and keys."""
+        count = len(self.rotations) + self.conjugation + 1
+        return f"<ArrangedProduct {self.size} x {self.size}, {self.slots} slots, {count} keys ({self.keys})>"
+
     def pack_left(self, matrix: ArrayLike) -> NDArray[np.complex128]:
         """Return a left factor (m, n), padded with zeros, as what is to be encrypted with `slots`.
 
