@@ -10,14 +10,16 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import httpx
 import pytest
 from churn_kit import Run
 
-from churn import server
+from churn import launch, server
 from churn.errors import ModelError
+from churn.hosting.limits import Limits
 from churn.hosting.remote import Remote, ServiceUnavailable
 from churn.process import ServiceProcess
 
@@ -56,6 +58,7 @@ def test_help_names_every_command(run: Run) -> None:
         (["serve", "--port", "0", "--models", "nothing"], ["nothing", "churn train"]),
         (["serve", "--host", "0.0.0.0"], ["--plain-http"]),
         (["models", "--url", "http://127.0.0.1:9"], ["http://127.0.0.1:9", "churn serve"]),
+        (["models", "--url", "http://192.0.2.1"], ["192.0.2.1", "https is needed"]),
         (["score", "--data", "x.csv", "--url", "http://127.0.0.1:9"], ["nobody answers"]),
         (["score", "--data", "x.csv", "--passphrase-env", "NOT_THERE"], ["NOT_THERE", "not set"]),
     ],
@@ -147,6 +150,64 @@ def test_a_port_that_is_taken(run: Run) -> None:
         taken.listen()
         code, _, err = run("serve", "--mode", "logit", "--port", taken.getsockname()[1])
     assert code == 1 and "--port" in err
+
+
+def test_options_of_serve_arrive(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is served, by the service and by the worker that is started before it, is what was asked for."""
+    seen: dict[str, object] = {}
+
+    def serve(settings: server.Settings, **others: object) -> None:
+        seen.update(settings=settings, **others)
+
+    def start(*arguments: object) -> AbstractContextManager[object]:
+        seen["launched"] = arguments
+        return nullcontext("a worker")
+
+    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(launch, "launch", start)
+    assert run("serve", "--models", "m", "--workers", 0)[0] == 0
+    assert seen["launcher"] is None and "launched" not in seen and seen["until_stdin_closes"] is False
+    assert seen["settings"] == server.Settings(models=Path("m"), keys=Path("churn-keys"), port=8000, workers=0)
+    many = (
+        *(
+            "--models",
+            "m",
+            "--keys",
+            "k",
+            "--mode",
+            "probability",
+            "--unflooded",
+            "--answers",
+            7,
+            "--host",
+            "::1",
+            "--port",
+            5,
+        ),
+        *(
+            "--tenants",
+            "t",
+            "--tls-cert",
+            "c",
+            "--tls-key",
+            "p",
+            "--plain-http",
+            "--as-root",
+            "--workers",
+            2,
+            "--threads",
+            3,
+        ),
+        *("--limit", "in_flight=5", "--until-stdin-closes"),
+    )
+    assert run("serve", *many)[0] == 0
+    assert seen["launcher"] == "a worker" and seen["launched"] == (Path("m"), "probability", False, 7)
+    assert seen["until_stdin_closes"] is True
+    assert seen["settings"] == server.Settings(
+        models=Path("m"), keys=Path("k"), output="probability", flooded=False, answers=7, host="::1", port=5,
+        tenants=Path("t"), tls_cert=Path("c"), tls_key=Path("p"), plain_http=True, as_root=True, workers=2, threads=3,
+        limits=Limits(in_flight=5),
+    )  # fmt: skip
 
 
 def test_a_worker_loads_what_computes_and_nothing_else() -> None:
