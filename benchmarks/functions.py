@@ -3,7 +3,7 @@
 Every function of the catalogue at its defaults, and three on wide intervals. Precision is that of the worst slot of
 vectors chosen to be bad: both ends of the interval, its middle, spikes, alternating ends, and an even spread. Times are
 medians; the time of the products is taken inside the same calls, at the doors of the evaluator's products and key
-switches.
+switches. `--only-plans`: the plans with the fewest key switches beside those with the fewest products.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import datetime
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil, log2, sqrt
 from typing import Annotated, Any
 
 import numpy as np
@@ -31,9 +31,12 @@ from ckks.circuits.functions.choice import Approximation, depth_of, evaluate_fun
 from ckks.circuits.functions.newton import Newton
 from ckks.circuits.polynomials.plan import evaluation_plan, shared_plans
 from ckks.circuits.polynomials.polynomial import Polynomial
+from ckks.circuits.polynomials.prices import PRICES
+from ckks.circuits.polynomials.walk import walk
 
 PAGE = DOCS / "functions.md"
 MARKS = "<!-- table: python -m benchmarks.functions --write -->", "<!-- end of functions -->"
+PLAN_MARKS = "<!-- plans: python -m benchmarks.functions --only-plans --write -->", "<!-- end of plans -->"
 WORST_OF_MANY = 7
 """The worst of N/2 slots lies at about 7 rms (`CKKSParams.for_depth`)."""
 
@@ -248,28 +251,87 @@ def shared(m: Machinery, rounds: int) -> list[str]:
     ]
 
 
-def degrees() -> str:
-    """Levels and products of odd polynomials, dense ones beside them."""
-    heads = [
-        "degree", "levels", "least", "products, odd", "key switches, odd", "products, dense", "key switches, dense"
-    ]  # fmt: skip
+def least_products(p: Polynomial) -> int:
+    """Products without which no circuit can do: m of them have m^2 + 1 degrees of freedom [PS73], and reach 2^m."""
+    free = sum(1 for c in p.coefficients if c)
+    return max(ceil(log2(p.degree)), ceil(sqrt(free - 1)))
+
+
+PLAN_HEADS = (
+    "degree",
+    "form",
+    "levels (least)",
+    "least products of any circuit",
+    "fewest key switches: products, key switches",
+    "ms, N = 2^14; 2^15",
+    "fewest products: products, key switches",
+    "ms, N = 2^14; 2^15",
+)
+
+
+def formed(degree: int, form: str) -> Polynomial:
+    """One with all coefficients that an odd, even or dense polynomial has."""
+    c = np.random.default_rng(degree).uniform(0.1, 1, degree + 1)
+    if form != "dense":
+        c[int(form == "even") :: 2] = 0
+    return Polynomial(tuple((c / c.sum()).tolist()))
+
+
+def plans(machines: Sequence[Machinery], rounds: int) -> list[list[str]]:
+    """Both plans of each degree and form that makes full use of its levels, timed in turns; a plan twice, once."""
     rows = []
     for degree in (3, 7, 15, 31, 63):
-        c = np.random.default_rng(degree).uniform(0.1, 1, degree + 1)
-        dense = evaluation_plan(Polynomial(tuple(c.tolist())))
-        c[0::2] = 0
-        odd = evaluation_plan(Polynomial(tuple(c.tolist())))
-        least, counts = ceil(log2(degree + 1)), (odd.multiplications, odd.relinearisations)
-        rows.append([degree, odd.depth, least, *counts, dense.multiplications, dense.relinearisations])
-    return table(heads, ([str(number) for number in row] for row in rows))
+        for form in ("odd", "even", "dense"):
+            p = formed(degree - (form == "even"), form)
+            two = [evaluation_plan(p, fewest=fewest) for fewest in PRICES]
+            times: list[list[str]] = [[] for _ in two]
+            for m in machines:
+                ct = m.encryptor.encrypt(np.linspace(-1, 1, m.params.slots), bound=1.0)
+                seconds: list[list[float]] = [[] for _ in two]
+                for turn in range(rounds + 1):
+                    for of_plan, plan in zip(seconds, two, strict=True):
+                        start = time.perf_counter()
+                        walk(m.evaluator, ct, (plan,))
+                        if turn:  # the first call fills what is kept
+                            of_plan.append(time.perf_counter() - start)
+                merged = seconds[0] + seconds[1] if two[0] == two[1] else None
+                for shown, of_plan in zip(times, seconds, strict=True):
+                    shown.append(f"{1e3 * statistics.median(merged or of_plan):.1f}")
+            row = [str(p.degree), form, f"{two[0].depth} ({ceil(log2(p.degree + 1))})", str(least_products(p))]
+            for plan, shown in zip(two, times, strict=True):
+                row += [f"{plan.multiplications}, {plan.relinearisations}", "; ".join(shown)]
+            rows.append(row)
+    return rows
+
+
+def write_plans(rounds: int, *, write: bool) -> None:
+    """Time the plans at the top of two parameter sets, and show or write the table."""
+    machines = [
+        Machinery.of(ckks.CKKSParams.preset("S14", base_bits=50, value_range=64.0)),
+        Machinery.of(ckks.CKKSParams.for_depth(11, precision_bits=24, value_range=1024.0)),
+    ]
+    lines = [
+        f"Medians of {rounds} calls in turns, one full ciphertext at the top level, one thread, {processor()}, "
+        f"{datetime.date.today().isoformat()}. Made by `python -m benchmarks.functions --only-plans`. "
+        + "; ".join(str(m.params) for m in machines)
+        + ".",
+        "",
+        table(PLAN_HEADS, plans(machines, rounds)),
+    ]
+    print("\n".join(lines))
+    if write:
+        write_between(PAGE, PLAN_MARKS, "\n".join(lines))
 
 
 def main(
     rounds: Annotated[int, typer.Option(help="timed calls of each function")] = 9,
     wide: Annotated[bool, typer.Option(help="the wide intervals too: N = 2^15, some minutes")] = True,
+    only_plans: Annotated[bool, typer.Option(help="the two plans of each degree instead")] = False,
     write: Annotated[bool, typer.Option(help="put the tables into docs/functions.md")] = False,
 ) -> None:
     """Run the command line."""
+    if only_plans:
+        return write_plans(rounds, write=write)
     console = Console(stderr=True)
     groups: list[tuple[str, list[Row]]] = []
     narrow = Machinery.of(ckks.CKKSParams.preset("S14", base_bits=50, value_range=64.0))
@@ -296,7 +358,7 @@ def main(
         lines += ["", f"{title}:", "", table(HEADS, map(cells, rows))]
         for row in rows:
             shown.add_row(*cells(row))
-    lines += ["", *several, "", degrees()]
+    lines += ["", *several]
     Console().print(shown)
     print("\n".join(lines))
     if write:

@@ -11,7 +11,22 @@ pytest.importorskip("rich")
 from kit import make_kit
 from params import insecure_small
 
-from benchmarks.functions import HEADS, MARKS, PAGE, Machinery, Timed, cells, composed_degree, inputs, measure
+from benchmarks.functions import (
+    HEADS,
+    MARKS,
+    PAGE,
+    PLAN_HEADS,
+    PLAN_MARKS,
+    Machinery,
+    Timed,
+    cells,
+    composed_degree,
+    formed,
+    inputs,
+    least_products,
+    measure,
+    plans,
+)
 from ckks.circuits import approximate, logistic
 from ckks.circuits.functions.choice import fit
 from ckks.circuits.functions.extension import Extension
@@ -61,3 +76,35 @@ def test_a_row():
     assert 0 < row.of_products < row.total
     assert row.measured > row.forecast > 10
     assert len(cells(row)) == len(HEADS)
+
+
+def test_counts_of_the_page_are_those_of_the_plans():
+    """All but the times, which are read for being there."""
+    table = PAGE.read_text(encoding="utf-8").split(PLAN_MARKS[0])[1].split(PLAN_MARKS[1])[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    assert rows[0] == list(PLAN_HEADS)
+    times = [i for i, head in enumerate(PLAN_HEADS) if head.startswith("ms")]
+    for row, counted in zip(rows[1:], plans([], 0), strict=True):
+        assert [cell for i, cell in enumerate(row) if i not in times] == [
+            cell for i, cell in enumerate(counted) if i not in times
+        ]
+
+
+@pytest.mark.parametrize(("degree", "least"), [(3, 2), (7, 3), (15, 4), (31, 6), (63, 8)])
+def test_least_products(degree, least):
+    """The root of the degree, or the levels if these are more; for odd ones, that of half the degree."""
+    assert least_products(formed(degree, "dense")) == least
+    odd = formed(degree, "odd")
+    assert odd.parity == "odd" and odd.degree == degree
+    assert least_products(odd) <= least
+    assert formed(degree - 1, "even").parity == "even"
+
+
+def test_plans_are_timed():
+    kit = make_kit(insecure_small(64, depth=6), rotations=[], conjugation=False)
+    machinery = Machinery(kit.params, kit.encryptor, Timed(kit.params, kit.keys), kit.decryptor)
+    rows = plans([machinery], 1)
+    assert len(rows) == 15 and all(len(row) == len(PLAN_HEADS) for row in rows)
+    for row in rows:
+        assert float(row[5]) > 0 and float(row[7]) > 0
+        assert (row[5] == row[7]) or row[4] != row[6], "one plan is timed as one"

@@ -143,6 +143,34 @@ def test_the_larger_depth_is_named_when_the_radius_costs_a_level():
     assert evaluate_polynomial(kit.evaluator, deeper, p).level == 0
 
 
+class Counting(Evaluator):
+    """Counts products of ciphertexts and key switches."""
+
+    products = switches = 0
+
+    def tensor(self, a, b):
+        self.products += 1
+        return super().tensor(a, b)
+
+    def relinearise(self, a, *, rescale=False):
+        self.switches += 1
+        return super().relinearise(a, rescale=rescale)
+
+
+@pytest.mark.parametrize(("fewest", "products", "switches"), [("key switches", 13, 10), ("products", 12, 11)])
+@pytest.mark.parametrize("basis", ["chebyshev", "power"])
+def test_what_is_saved_is_the_callers_choice(basis, fewest, products, switches):
+    """An odd polynomial of degree 31, both ways to the same value and levels, with as many steps as the plan says."""
+    kit, p, x = kit_for(64), draw(31, basis, "odd", (-1.0, 1.0)), points((-1.0, 1.0), (32,))
+    for evaluate in (evaluate_polynomial, evaluate_normalised):
+        evaluator = Counting(kit.params, kit.keys)
+        result = evaluate(evaluator, kit.encrypt(x), p, fewest=fewest)
+        assert (evaluator.products, evaluator.switches) == (products, switches)
+        verify(kit, p, result, x, 6 - 5)
+    with pytest.raises(ParameterError, match="choose one of 'key switches', 'products'"):
+        evaluate_polynomial(kit.evaluator, kit.encrypt(x), p, fewest="levels")
+
+
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 7, 8, 15, 16, 31])
 def test_exactly_as_many_levels_as_needed(degree, backend):
     """With ceil(log2(degree + 1)) levels left it runs and ends at level 0; with one fewer it says so beforehand."""
@@ -298,16 +326,6 @@ def test_foreign_ciphertexts():
 
 
 # ---- several polynomials ---------------------------------------------------------------------------------------------
-
-
-class Counting(Evaluator):
-    """Counts key switches."""
-
-    switches = 0
-
-    def relinearise(self, a, *, rescale=False):
-        self.switches += 1
-        return super().relinearise(a, rescale=rescale)
 
 
 @pytest.mark.parametrize("basis", ["chebyshev", "power"])

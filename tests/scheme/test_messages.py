@@ -77,7 +77,7 @@ def test_level_errors_name_a_depth_that_is_enough(circuit):
 def test_missing_keys_are_named():
     kit = make_kit(insecure_small(64), rotations=[1, 2], conjugation=False)
     ct = kit.encrypt(np.ones(16))
-    with pytest.raises(MissingKey, match=rf"element {5**3 % 128}\b.*rotation by 3 slots.*rotations="):
+    with pytest.raises(MissingKey, match=r"rotation by 3 slots.*rotations=\[3\]"):
         kit.evaluator.rotate(ct, 3)
     with pytest.raises(MissingKey, match="rotation by 5 slots"):
         kit.evaluator.rotate_many(ct, (1, 5, 2))
