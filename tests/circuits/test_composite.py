@@ -321,6 +321,11 @@ def test_bad_resolution(resolution):
             make(resolution)
 
 
+def test_the_margin_is_a_share_of_the_resolution():
+    assert default_margin(2.0**-8) == 2.0**-13 == minimax_composite(2.0**-8).margin
+    assert default_margin(0.25) == 2.0**-10
+
+
 def test_bad_arguments():
     for error in (0.6, 2.0**-41, 0.0, math.nan):
         with pytest.raises(RangeError, match="error"):

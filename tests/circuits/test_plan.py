@@ -442,7 +442,21 @@ def test_sparse_polynomials_cost_no_more_than_dense_ones(support, basis):
     assert depth == plan.depth == least_depth(n)
     assert {k for k, v in value.items() if v} == support
     odd_or_even = "even" if p.parity == "even" else "odd" if p.is_odd_up_to_constant else "none"
-    assert plan.cost <= evaluation_plan(dense(n, odd_or_even, basis)).cost
+    for fewest in PRICES:
+        least = evaluation_plan(p, fewest=fewest).price(fewest)
+        assert least <= min(
+            plan.price(fewest), evaluation_plan(dense(n, odd_or_even, basis), fewest=fewest).price(fewest)
+        )
+
+
+@pytest.mark.parametrize("support", [(1, 3, 5, 9, 29, 31), (1, 3, 5, 9, 27, 31)])
+def test_sparse_polynomials_save_what_is_asked(support):
+    """Few terms: the plan of the dense polynomial, the plan of these terms alone, and the other wish's all compete."""
+    p = Polynomial(tuple(1.0 if k in support else 0.0 for k in range(32)))
+    switches, products = (evaluation_plan(p, fewest=fewest) for fewest in PRICES)
+    assert products.multiplications == 11
+    assert switches.relinearisations == 9
+    assert products.relinearisations == (9 if switches.multiplications == 11 else 11)
 
 
 def test_a_single_power_is_made_by_squaring():

@@ -147,7 +147,9 @@ def _plans(
 ) -> tuple[EvaluationPlan, ...]:
     rows, _, _, parity = _columns(polynomials)
     basis = polynomials[0].basis
-    candidates = [best_powers(len(rows) - 1, parity, depth, basis, fewest)]
+    # Coefficients that are zero may spare more of what a dense polynomial would save second.
+    wishes: dict[Fewest, None] = {fewest: None, "key switches": None}
+    candidates = [best_powers(len(rows) - 1, parity, depth, basis, wish) for wish in wishes]
     support = [k for k, row in enumerate(rows) if k and row.any()]
     if len(support) <= _SPARSE:
         wanted = {k for k in support if depth_of_power(k) < depth} | {1 << i for i in range(depth)}

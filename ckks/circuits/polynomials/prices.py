@@ -8,8 +8,8 @@ Measured (docs/functions.md says how to repeat it), in tensor products of two ci
     rescale alone                        2.4 to 3.5                  3.8 to 4.3
 
 The two prices of a value that is relinearised, key switch and rescale, are paid together: they are one pass. What
-counts is that a key switch is worth six to twelve products; within that range the plans of all degrees below 64 are the
-same, but for 43 and 44 at its lower end.
+counts is that a key switch is worth five to eleven products. Up to degree 32 the plans are the same for all such prices;
+beyond, some dense ones trade up to five products for two key switches, at nearly equal time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 __all__ = ["PRICES", "Fewest", "Prices"]
 
 Fewest = Literal["key switches", "products"]
-"""What is saved first: key switches, which are what takes time, or products of two ciphertexts."""
+"""What is saved: time, which is mostly key switches, or products of two ciphertexts, whatever it takes."""
 
 
 class Prices(NamedTuple):
