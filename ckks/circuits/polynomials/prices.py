@@ -8,8 +8,8 @@ Measured (docs/functions.md says how to repeat it), in tensor products of two ci
     rescale alone                        2.4 to 3.5                  3.8 to 4.3
 
 The two prices of a value that is relinearised, key switch and rescale, are paid together: they are one pass. What
-counts is that a key switch is worth five to eleven products. Up to degree 32 the plans are the same for all such prices;
-beyond, some dense ones trade up to five products for two key switches, at nearly equal time.
+counts is that a key switch is worth five to eleven products. Up to degree 32 the plans are the same for all such
+prices; beyond, some dense ones trade up to five products for two key switches, at nearly equal time.
 """
 
 from __future__ import annotations
