@@ -150,7 +150,8 @@ SERVICE = (
     Promise(
         "S7",
         "Answers are re-randomised and flooded",
-        "tests/attacks/test_privacy.py tests/rlwe/test_flooding.py tests/ring/test_gaussian.py",
+        "tests/attacks/test_privacy.py tests/attacks/test_privacy_of_models.py tests/rlwe/test_flooding.py "
+        "tests/ring/test_gaussian.py",
         remark="for clients that follow the protocol; see above",
     ),
     Promise(
