@@ -17,7 +17,7 @@ from ckks.ml.model import Model, parameters_for
 from ckks.ml.network import Network
 from ckks.ml.outputs import Output
 from ckks.ml.schema import CategoricalColumn, NumericColumn, Schema
-from ckks.ml.tables import cells, shape_and_names
+from ckks.ml.tables import cells, differences, numbers, shape_and_names
 from ckks.ml.trained import Trained, read
 from ckks.scheme import CKKSParams
 
@@ -70,6 +70,8 @@ def from_sklearn(
         ModelError: an estimator or transformer that cannot be evaluated encrypted, or is not fitted; ranges that are
             missing; polynomials that cannot reach the error asked for.
     """
+    if isinstance(layouts, str):
+        raise ModelError(f"layouts={layouts!r} is one text; needed a sequence of them: [{layouts!r}]")
     steps, estimator, targets = _unwrapped(model)
     trained = read(estimator)
     for transformer in reversed(targets):
@@ -141,6 +143,8 @@ def _width(model: Any, parts: Sequence[Any], X: Any) -> tuple[int, tuple[str, ..
     count, names = int(knowing[0].n_features_in_), getattr(knowing[0], "feature_names_in_", None)
     if X is not None and (shape := shape_and_names(X)[0])[1:] != (count,):
         raise ModelError(f"X of shape {shape} for a model of {count} features; pass the data that it was trained on")
+    if X is not None and names is not None and (found := shape_and_names(X)[1]) not in (None, tuple(names)):
+        raise ModelError(f"the columns of X differ from the model's, {differences(found, tuple(map(str, names)))}")
     return count, None if names is None else tuple(map(str, names))
 
 
@@ -215,7 +219,13 @@ def _ranges(
         if column in declared:
             low, high = declared[column]
         else:
-            values = cells(X, column).astype(np.float64)
+            shown = f"column {names[column]!r}" if names else f"column {column}"
+            values = numbers(cells(X, column), f"{shown} of X")
+            if (bad := np.flatnonzero(~np.isfinite(values))).size:
+                raise ModelError(
+                    f"{shown} of X, row {bad[0]}, holds {values[bad[0]]}, and has no range; leave such rows out, or "
+                    "declare ranges=..."
+                )
             low, high = float(values.min()), float(values.max())
             spare = margin * (high - low)
             low, high = low - spare, high + spare

@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ckks.errors import ModelError, RangeError, SlotError
 from ckks.ml import plain
-from ckks.ml.tables import cells, shape_and_names
+from ckks.ml.tables import cells, differences, shape_and_names
+from ckks.ml.tables import numbers as as_numbers
 
 __all__ = ["CategoricalColumn", "NumericColumn", "Outside", "Schema"]
 
@@ -77,10 +78,7 @@ class NumericColumn:
 
     def encode(self, values: NDArray[Any], name: str, outside: Outside) -> tuple[Floats, int]:
         """Return (rows, 1) features, and how many were clipped; RangeError names the first that was not."""
-        try:
-            numbers = values.astype(np.float64)
-        except (TypeError, ValueError):
-            raise RangeError(f"{name} holds {values.dtype} values that are no numbers; fill in or leave out") from None
+        numbers = as_numbers(values, name)
         if (bad := np.flatnonzero(~np.isfinite(numbers))).size:
             raise RangeError(f"{name}, row {bad[0]}, holds {numbers[bad[0]]}; needed a finite number in every row")
         off = (numbers < self.low) | (numbers > self.high)
@@ -213,10 +211,10 @@ class Schema:
             raise ModelError(f'outside={outside!r}; needed "refuse" or "clip"')
         shape, names = shape_and_names(X)
         if names is not None and self.names is not None and names != self.names:
-            found = [f"{a!r} for {b!r}" for a, b in zip(names, self.names, strict=False) if a != b][:3]
-            raise SlotError(f"the table's columns differ from those of the model: {', '.join(found)} ...; reorder them")
+            raise SlotError(f"the table's columns differ from the model's, {differences(names, self.names)}")
         if len(shape) != 2 or shape[1] != self.n_columns:
-            raise SlotError(f"a table of shape {shape}; needed (rows, {self.n_columns})")
+            hint = "; pass table[names], not one column of it" if len(shape) == 1 else ""
+            raise SlotError(f"a table of shape {shape}; needed (rows, {self.n_columns}){hint}")
         blocks, clipped = [], 0
         for one in self.columns:
             block, count = one.encode(cells(X, one.column), self._name(one.column), outside)

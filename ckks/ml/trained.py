@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -50,17 +51,50 @@ class Trained:
 
 def read(estimator: Any) -> Trained:
     """Return what a fitted estimator computes; ModelError when it is none of those that can be evaluated."""
+    if isinstance(estimator, type):
+        raise ModelError(f"{estimator.__name__} is a class; pass what {estimator.__name__}(...).fit(X, y) returns")
     name = type(estimator).__name__
     rule = _RULES.get(name)
     if rule is None:
+        near = _NEAREST.get(name) or next(iter(get_close_matches(name, _RULES, 1, 0.0)))
         raise ModelError(
-            f"{name} cannot be evaluated encrypted; what can is {', '.join(supported())}, alone or at the end of a "
-            "Pipeline"
+            f"{name} cannot be evaluated encrypted; the nearest that can is {near}. All that can, alone or at the end "
+            f"of a Pipeline: {', '.join(supported())}"
         )
     try:
-        return rule(estimator)
+        trained = rule(estimator)
     except AttributeError as error:
         raise ModelError(f"this {name} is not fitted ({error}); call fit first") from error
+    for layer in trained.layers:
+        for what, array in (("weight", layer.weights), ("bias", layer.bias)):
+            if (bad := np.argwhere(~np.isfinite(array))).size:
+                place = ", ".join(map(str, bad[0].tolist()))
+                raise ModelError(
+                    f"this {name} has a {what} of {array[tuple(bad[0])]} (of output, feature: {place}); train it "
+                    "again: needed finite numbers"
+                )
+    return trained
+
+
+_NEAREST = {
+    "AdaBoostClassifier": "GradientBoostingClassifier",
+    "AdaBoostRegressor": "GradientBoostingRegressor",
+    "BaggingClassifier": "GradientBoostingClassifier",
+    "BaggingRegressor": "GradientBoostingRegressor",
+    "ExtraTreesClassifier": "GradientBoostingClassifier",
+    "ExtraTreesRegressor": "GradientBoostingRegressor",
+    "GaussianNB": "LogisticRegression",
+    "HistGradientBoostingClassifier": "GradientBoostingClassifier",
+    "HistGradientBoostingRegressor": "GradientBoostingRegressor",
+    "KNeighborsClassifier": "MLPClassifier",
+    "KNeighborsRegressor": "MLPRegressor",
+    "NuSVC": "LinearSVC",
+    "NuSVR": "LinearSVR",
+    "QuadraticDiscriminantAnalysis": "LinearDiscriminantAnalysis",
+    "RandomForestClassifier": "GradientBoostingClassifier",
+    "RandomForestRegressor": "GradientBoostingRegressor",
+}
+"""What is most like an estimator that cannot be evaluated, where names do not tell."""
 
 
 def supported() -> list[str]:

@@ -115,7 +115,9 @@ def one_comparison(first: float, second: float, resolution: float = 1 / 16) -> t
     tree = Tree((0,), np.zeros(1), (((0, True),), ((0, False),)), np.array([[first], [second]]))
     schema = Schema(1, None, (NumericColumn(0, -1.0, 1.0),))
     forest = planted((tree,), np.zeros(1), np.eye(1), np.zeros(1), schema, resolution)
-    return Model(forest, schema, Output("logistic", (0, 1), True), insecure_params(14)), comparison(resolution).error
+    return Model(forest, schema, Output("logistic", (0, 1), True), insecure_params(14)), comparison(
+        resolution
+    ).max_abs_error
 
 
 def test_no_error_of_a_comparison_changes_a_certain_label():
@@ -139,7 +141,7 @@ def test_certain_labels_against_every_corner_of_the_errors(name):
     x = rng.uniform(X.min(axis=0), X.max(axis=0), (400, 4))
     features, _ = model.schema.encode(x)
     sure = model.certain(x)
-    u, e = program._arguments(features), program.comparison.error
+    u, e = program._arguments(features), program.comparison.max_abs_error
     own = (u >= 0).astype(float)
     near = np.abs(u) < program.resolution
     wanted = model.output.predictions(program.exact(features))
