@@ -63,14 +63,6 @@ def key_rows(key: SwitchingKey, level: int) -> Words:
     return key.words[: len(gadget), :, : len(gadget.plan)]
 
 
-def add_lifted(params: RLWEParams, acc: Words, x: Words, level: int) -> None:
-    """Add P x, which is 0 modulo the special primes, to acc in place: (..., l, N) to (..., k + l, N)."""
-    gadget = gadget_of(params, level)
-    check_limbs(x, len(gadget.kept), level)
-    top = acc[..., params.num_special :, :]
-    kernels.mul_scalar_add(gadget.kept, x, gadget.weights, top, top)
-
-
 def mod_down(params: RLWEParams, acc: Words, level: int, *, rescale: bool = False) -> Words:
     """Return round(acc / P), or round(acc / (P q)) with q the primes of the last level when `rescale`.
 
