@@ -92,8 +92,8 @@ def test_a_real_run_is_as_planned(name):
     ends = [list(adversarial((s,) if isinstance(s, int) else s, b)) for s, b in zip(shapes, bounds, strict=True)]
     together = list(zip(*ends, strict=True))
     apart = [(*(-x for x in first), last) for *first, last in together[:2] if first]  # of opposite ends too
-    for inputs in together + apart:
-        found, values = carried_out(plan, function, list(zip(inputs, bounds, strict=True)))
+    for seed, inputs in enumerate(together + apart):
+        found, values = carried_out(plan, function, list(zip(inputs, bounds, strict=True)), 2 * seed + 1)
         if function is moving:
             full = [np.zeros(plan.params.slots) for _ in inputs]
             for line, one in zip(full, inputs, strict=True):
@@ -113,7 +113,8 @@ def test_a_real_run_is_as_planned(name):
             error = float(np.abs(value - want).max())
             assert error <= forecast.max_error <= forecast.worst_error
             worst[k] = max(worst[k], error)
-    assert all(forecast.max_error <= 4 * error for forecast, error in zip(plan.results, worst, strict=True))
+    far = [float(np.log2(forecast.max_error / error)) for forecast, error in zip(plan.results, worst, strict=True)]
+    assert max(far) <= 2, far
 
 
 def test_what_is_needed_is_named():
@@ -397,7 +398,7 @@ SIZES = {
 @pytest.mark.parametrize("name", SIZES)
 def test_the_largest_error_is_that_of_products_with_the_secret(name):
     """e(z) s(z) at one root for each size, several errors sharing a value of the secret: drawn and looked at."""
-    sizes, count, draws = SIZES[name], 50, 400_000
+    sizes, count, draws = SIZES[name], 10, 400_000
     rng = np.random.default_rng(7)
 
     def gaussian():
@@ -409,16 +410,16 @@ def test_the_largest_error_is_that_of_products_with_the_secret(name):
         for share in (0.6, 0.8):  # 0.36 + 0.64 = 1
             total += (size * share * gaussian() * secret).real
     found = largest_of(count, sizes)
-    allowed = draws / (100 * count)  # of as many single errors may be above: one run in a hundred
+    allowed = draws / (1000 * count)  # of as many single errors may be above: one run in a thousand
     above = np.count_nonzero(np.abs(total) > found)
     assert above <= allowed + 3 * np.sqrt(allowed), "not optimistic"
     assert np.count_nonzero(np.abs(total) > found / 1.5) > 2 * allowed, "nor far off"
-    assert found <= np.sqrt(np.sum(np.square(sizes))) * np.log(100 * count) / 2 * (1 + 1e-12)
+    assert found <= np.sqrt(np.sum(np.square(sizes))) * np.log(1000 * count) / 2 * (1 + 1e-12)
 
 
 def test_the_largest_of_few_and_of_nothing():
     assert largest_of(10, []) == largest_of(10, [0.0, 0.0]) == 0.0
-    assert largest_of(1, [2.0]) == pytest.approx(2 * np.log(100) / 2)
+    assert largest_of(1, [2.0]) == pytest.approx(2 * np.log(1000) / 2)
     assert largest_of(5, [float("inf"), 1.0]) == largest_of(5, [float("nan"), 1.0]) == float("inf")
     assert largest_of(1000, [1.0] * 4 + [0.0]) == largest_of(1000, [1.0] * 4) < 0.9 * largest_of(1000, [2.0])
     assert largest_of(1000, [1.0]) == largest_of(1000, [0.6, 0.8])  # of two, the bound for one is the better
@@ -436,7 +437,7 @@ def test_errors_are_told_apart_by_what_brought_them():
 
 @pytest.mark.parametrize("slots", [None, 64])
 def test_where_nothing_meets_again_the_forecast_is_that_of_the_expected_error(slots):
-    """As every operation states it: half of it times ln(100 n)."""
+    """As every operation states it: half of it times ln(1000 n)."""
     plan = ckks.plan(lambda x, y: x * y, 64, 64, slots=slots)
     generator = KeyGenerator(plan.params, Rng(1))
     secret = generator.secret_key()
@@ -444,6 +445,6 @@ def test_where_nothing_meets_again_the_forecast_is_that_of_the_expected_error(sl
     encryptor = Encryptor(plan.params, generator.public_key(secret), Rng(2))
     x, y = (encryptor.encrypt(np.ones(64), bound=1.0, **({} if slots is None else {"slots": slots})) for _ in range(2))
     product = evaluator.multiply(x, y)
-    wanted = ckks.expected_error(product) * np.log(100 * 64) / 2
+    wanted = ckks.expected_error(product) * np.log(1000 * 64) / 2
     assert plan.results[0].max_error == pytest.approx(wanted, rel=0.05)
     assert plan.results[0].worst_error == pytest.approx(ckks.error_bound(product), rel=0.05)

@@ -22,7 +22,7 @@ class Forecast:
         shape: of the values, as numpy has it.
         level: how many levels are left.
         bound: |value| stays below this, as far as that is known.
-        max_error: what the largest error of its values stays below in 99 of 100 runs, approximations not included.
+        max_error: what the largest error of its values stays below in 999 of 1000 runs, approximations not included.
         worst_error: what no error exceeds, except with probability 2^-40 for each source of noise.
         nbytes: of the ciphertext in memory.
     """
