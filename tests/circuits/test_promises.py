@@ -8,7 +8,9 @@ from kit import make_kit
 from params import insecure_small
 
 from ckks import EncryptedVector, functions
-from ckks.circuits import Polynomial, evaluate_normalised, evaluate_polynomial
+from ckks.circuits import Polynomial, approximate, evaluate_normalised, evaluate_polynomial, logistic
+from ckks.circuits.functions.extension import Extension
+from ckks.circuits.functions.newton import Newton
 from ckks.circuits.promises import Promise, listening
 
 
@@ -75,7 +77,7 @@ CHOSEN = {
     "by slot": lambda x: functions.per_slot(
         x, [Polynomial((0.0, 1.0, 0.5), "chebyshev", (1.0, 5.0))] * 2, np.array([0, 1, 0, 1])
     ),
-    "newton": lambda x: functions.inverse(x, interval=(1, 5), degree=7),
+    "newton": lambda x: functions.function(x, Newton("inverse", approximate(lambda v: 1 / v, (1, 5), degree=3), 1)),
 }
 
 
@@ -88,3 +90,12 @@ def test_every_function_of_a_linear_form_tells_its_interval(name):
     first = found[0]
     assert (first.interval, first.center, first.proven) == ((1.0, 5.0), 3.0, False)
     assert first.bound == pytest.approx(9.0)  # |x| <= 6, so |x - 3| <= 9
+
+
+def test_an_extension_of_a_linear_form_tells_its_interval():
+    kit = make_kit(insecure_small(depth=8, value_range=64.0))
+    x = EncryptedVector(kit.encrypt(np.full((1, 4), 3.0), bound=6.0), kit.evaluator)
+    with listening() as found:
+        functions.function(np.ones(1) @ x, Extension((-4.0, 4.0), 2.0, 1, approximate(logistic, (-2, 2), degree=3)))
+    assert (found[0].interval, found[0].center, found[0].proven) == ((-4.0, 4.0), 0.0, False)
+    assert found[0].bound == pytest.approx(6.0)
