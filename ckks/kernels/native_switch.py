@@ -26,7 +26,8 @@ from ckks.kernels.threads import num_threads, run
 Index = NDArray[np.int64]
 
 _SIGNED, _NARROW = np.dtype(np.int64), np.dtype(np.int32)
-_STEPS = 4
+_LIFT, _PRODUCT = 12, 3
+"""How many sums a transform with what goes before and after it, and an addition of a product, are about as long as."""
 
 
 class NativeSwitching:
@@ -34,6 +35,7 @@ class NativeSwitching:
 
     _ffi: Any
     _lib: Any
+    _pointer: Any
     _limbs: Callable[[Plan], tuple[Any, list[Any]]]
     _conversion: Callable[[Conversion], Any]
     _in: Callable[..., tuple[Any, ...]]
@@ -52,14 +54,10 @@ class NativeSwitching:
         given = self._one(x, batch, gadget.kept)
         out = empty((len(gadget), prod(batch), *gadget.plan.shape))
         job = self._ffi.new(self._job, {"x": given, "out": self._in(out, None)})
-        job.parts, job.batch, job.threads = 0, prod(batch), 0
+        job.parts, job.batch, job.threads = 0, prod(batch), threads
         space = empty((self._lib.ckks_switch_space(g.struct, q.struct, job),))
         job.space = self._in(space, None)[0]
-        if threads == 1:
-            self._lib.ckks_decompose(g.struct, q.struct, job)
-        else:
-            self._share(g.struct, q.struct, job, 0, threads)
-            self._share(g.struct, q.struct, job, 4, threads)
+        self._share(g.struct, q.struct, job, self._lib.CKKS_DECOMPOSE, gadget.plan.n)
         return out.reshape(len(gadget), *batch, *gadget.plan.shape)
 
     def tensor(self, plan: Plan, x: Words, y: Words) -> Words:
@@ -196,11 +194,7 @@ class NativeSwitching:
         job.terms, job.parts, job.batch, job.threads = len(keys), 0, prod(batch), threads
         space = empty((self._lib.ckks_switch_space(g.struct, q.struct, job),))
         job.space = self._in(space, None)[0]
-        if threads == 1:
-            self._lib.ckks_lift(g.struct, q.struct, job)
-        else:
-            self._share(g.struct, q.struct, job, 0, threads)
-            self._share(g.struct, q.struct, job, 5, threads)
+        self._share(g.struct, q.struct, job, self._lib.CKKS_LIFT, gadget.plan.n)
         return out.reshape(len(keys), 2, *batch, *gadget.plan.shape)
 
     def combine(self, plan: Plan, x: Words, y: Words) -> Words:
@@ -321,24 +315,34 @@ class NativeSwitching:
             job.index = self._in(index, (n,), _SIGNED)[0]
         space = empty((lib.ckks_switch_space(g, q.struct, job),))
         job.space = self._in(space, None)[0]
-        if threads == 1:
-            lib.ckks_switch(g, q.struct, job)
-        else:
-            for step in range(_STEPS):
-                self._share(g, q.struct, job, step, threads)
+        self._share(g, q.struct, job, lib.CKKS_SWITCH, n)
         return out[0] if not batch else np.moveaxis(out.reshape(*batch, parts, kept, n), -3, 0)
 
-    def _share(self, g: Any, q: Any, job: Any, step: int, threads: int) -> None:
-        """The tasks of one step, in as many slices as the space has scratch for, whatever `num_threads` is by now."""
-        tasks = self._lib.ckks_switch_tasks(g, q, job, step)
-        slices = min(tasks, threads)
+    def _share(self, g: Any, q: Any, job: Any, what: int, n: int) -> None:
+        """Do a job, by as many threads as its space has scratch for at most, whatever `num_threads` is by now."""
+        if job.threads == 1:
+            (self._lib.ckks_switch, self._lib.ckks_decompose, self._lib.ckks_lift)[what](g, q, job)
+            return
+        progress = self._ffi.new("uint64_t[]", self._lib.CKKS_PROGRESS)
 
         def work(turns: slice) -> None:
             for turn in range(turns.start, turns.stop):
-                start, stop = tasks * turn // slices, tasks * (turn + 1) // slices
-                self._lib.ckks_switch_step(g, q, job, step, start, stop, turn)
+                self._lib.ckks_share(g, q, job, what, progress, turn)
 
-        run(work, slices)
+        run(work, job.threads, self._weight(g, q, job, what, n))
+
+    def _weight(self, g: Any, q: Any, job: Any, what: int, n: int) -> int:
+        """About how many sums of words a job takes, for `threads.run`."""
+        limbs, rows = q.limbs, 0
+        if g != self._ffi.NULL:
+            kept, lifted = g.limbs - g.special, g.digits * limbs
+            if job.digits.data == self._ffi.NULL:
+                rows += _LIFT * (kept + max(1, job.terms) * (lifted - kept))
+            else:
+                rows += _PRODUCT * max(1, job.terms) * lifted
+        if what == self._lib.CKKS_SWITCH:
+            rows += _LIFT * job.parts * limbs
+        return int(rows * job.batch * n)
 
     # ---- tables --------------------------------------------------------------------------------------------------
 

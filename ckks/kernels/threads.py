@@ -17,8 +17,9 @@ from threading import Lock, Thread
 
 from ckks.errors import ParameterError
 
-SMALLEST = 1 << 15
-"""Fewer words than this for each thread are not worth a helper: adding them takes less time than waking one."""
+SMALLEST = 1 << 19
+"""Fewer words than this for each thread are not worth a helper: adding them takes less time than waking one, which
+takes 60 microseconds on virtual machines."""
 
 _lock = Lock()
 _count = 1

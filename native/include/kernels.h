@@ -240,9 +240,13 @@ size_t ckks_small_space(size_t n);
 void ckks_small_products(modulus *const *m, size_t outputs, size_t terms, size_t limbs, const operand *x, const int32_t *y,
                          ptrdiff_t y_output, ptrdiff_t y_term, int added, const result *out, uint64_t *space);
 
-/* The same by steps: 0 to 3, 0 and 4, or 0 and 5, one after the other, each made of as many tasks as ckks_switch_tasks says,
- * which may be done in any order and at once, by thread 0 .. threads - 1. */
-size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step);
-void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
-                      size_t thread);
+/*
+ * One of these by several threads, each of which calls this once, with a number of its own below job->threads, and with the
+ * same CKKS_PROGRESS words, zeros at first. It returns when all of the job is done, whether the others come or not: who
+ * comes late finds nothing left.
+ */
+enum { CKKS_SWITCH, CKKS_DECOMPOSE, CKKS_LIFT };
+enum { CKKS_PROGRESS = 8 };
+void ckks_share(const gadget *g, const quotient *q, const job *j, int what, uint64_t *progress, size_t thread);
+
 #endif

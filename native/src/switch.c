@@ -5,6 +5,9 @@
  *
  * Both are compositions: ckks/kernels/composed.py says of what.
  */
+#ifndef _WIN32
+#include <sched.h>
+#endif
 #include <string.h>
 
 #include "avx2/avx2.h"
@@ -115,7 +118,7 @@ static size_t kept_limbs(const quotient *q) {
     return q->limbs - q->first - q->last;
 }
 
-size_t ckks_switch_tasks(const gadget *g, const quotient *q, const job *j, int step) {
+static size_t tasks_of(const gadget *g, const quotient *q, const job *j, int step) {
     switch (step) {
     case 0: return g == NULL || j->digits.data != NULL ? 0 : g->digits;
     case 1: return g == NULL ? 0 : q->first + q->last;
@@ -296,20 +299,18 @@ static void lift_terms(const lift_kernels *kernels, const gadget *g, const job *
     }
 }
 
-void ckks_switch_step(const gadget *g, const quotient *q, const job *j, int step, size_t start, size_t stop,
-                      size_t thread) {
+/* Task t of a step. */
+static void run_task(const gadget *g, const quotient *q, const job *j, int step, size_t t, size_t thread) {
     const lift_kernels *kernels = kernels_of(g == NULL ? q->form : g->form);
     const areas a = areas_of(g, q, j);
     uint64_t *scratch = a.scratch + thread * SCRATCH * row_words(q->m[0]->n);
-    for (size_t t = start; t < stop; t++) {
-        switch (step) {
-        case 0: split_digit(kernels, g, j, &a, t); break;
-        case 1: sum_dropped(kernels, g, q, j, &a, t, scratch); break;
-        case 2: split_remainder(kernels, g, q, j, &a, t); break;
-        case 3: divide_kept(kernels, g, q, j, &a, t, scratch); break;
-        case 4: digit_rows(kernels, g, j, &a, t); break;
-        default: lift_terms(kernels, g, j, &a, t, scratch);
-        }
+    switch (step) {
+    case 0: split_digit(kernels, g, j, &a, t); break;
+    case 1: sum_dropped(kernels, g, q, j, &a, t, scratch); break;
+    case 2: split_remainder(kernels, g, q, j, &a, t); break;
+    case 3: divide_kept(kernels, g, q, j, &a, t, scratch); break;
+    case 4: digit_rows(kernels, g, j, &a, t); break;
+    default: lift_terms(kernels, g, j, &a, t, scratch);
     }
 }
 
@@ -339,18 +340,49 @@ void ckks_small_products(modulus *const *m, size_t outputs, size_t terms, size_t
     }
 }
 
-void ckks_switch(const gadget *g, const quotient *q, const job *j) {
-    for (int step = 0; step < 4; step++) {
-        ckks_switch_step(g, q, j, step, 0, ckks_switch_tasks(g, q, j, step), 0);
+/* A moment's wait for another thread; after many, the processor is left to whoever wants it. */
+CKKS_INLINE void wait_a_moment(size_t waited) {
+    if ((waited & 4095) == 4095) {
+#ifndef _WIN32
+        sched_yield();
+#endif
+        return;
+    }
+#if CKKS_X86
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Threads take the tasks of a step one by one, and go on to the next when all of them are done: two words of progress count
+ * what was taken and what was done. Nobody sleeps in between, since steps are shorter than waking takes. */
+void ckks_share(const gadget *g, const quotient *q, const job *j, int what, uint64_t *progress, size_t thread) {
+    static const int steps[3][5] = {{0, 1, 2, 3, -1}, {0, 4, -1}, {0, 5, -1}};
+    for (const int *step = steps[what]; *step >= 0; step++, progress += 2) {
+        const uint64_t tasks = tasks_of(g, q, j, *step);
+        uint64_t t;
+        while ((t = __atomic_fetch_add(&progress[0], 1, __ATOMIC_RELAXED)) < tasks) {
+            run_task(g, q, j, *step, t, thread);
+            __atomic_fetch_add(&progress[1], 1, __ATOMIC_RELEASE);
+        }
+        for (size_t waited = 0; __atomic_load_n(&progress[1], __ATOMIC_ACQUIRE) < tasks; waited++) {
+            wait_a_moment(waited);
+        }
     }
 }
 
+static void alone(const gadget *g, const quotient *q, const job *j, int what) {
+    uint64_t progress[CKKS_PROGRESS] = {0};
+    ckks_share(g, q, j, what, progress, 0);
+}
+
+void ckks_switch(const gadget *g, const quotient *q, const job *j) {
+    alone(g, q, j, CKKS_SWITCH);
+}
+
 void ckks_decompose(const gadget *g, const quotient *q, const job *j) {
-    ckks_switch_step(g, q, j, 0, 0, g->digits, 0);
-    ckks_switch_step(g, q, j, 4, 0, g->limbs, 0);
+    alone(g, q, j, CKKS_DECOMPOSE);
 }
 
 void ckks_lift(const gadget *g, const quotient *q, const job *j) {
-    ckks_switch_step(g, q, j, 0, 0, ckks_switch_tasks(g, q, j, 0), 0);
-    ckks_switch_step(g, q, j, 5, 0, g->limbs, 0);
+    alone(g, q, j, CKKS_LIFT);
 }
