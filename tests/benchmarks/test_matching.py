@@ -8,6 +8,7 @@ from rich.console import Console
 
 from benchmarks import matching
 from churn.vectors import unit
+from ckks.ring import Rng, uniform
 
 
 def test_circuits_are_timed_and_checked():
@@ -20,11 +21,14 @@ def test_circuits_are_timed_and_checked():
     assert "128-bit" in rows["parameters"]
 
 
-def test_transforms_made_in_advance_are_the_same_words():
-    vectors = unit(np.random.default_rng(1).normal(size=(5, 3)))
-    small = matching.PlainVectors.encode(matching.index_parameters(), vectors)
+def test_transforms_made_in_advance_give_the_same_words():
+    rng, params = np.random.default_rng(1), matching.index_parameters()
+    small = matching.PlainVectors.encode(params, unit(rng.normal(size=(5, 3))))
     wide = matching.Transformed(**vars(small))
-    assert (wide.words(0, slice(1, 3), 1) == small.words(0, slice(1, 3), 1)).all()
+    turns = uniform(params.basis(1), Rng(1), (2, 2)).residues
+    sums = [of.products(turns, slice(1, 3), 1, None) for of in (wide, small)]
+    assert (sums[0] == sums[1]).all()
+    assert (wide.products(turns, slice(1, 3), 1, sums[0]) == small.products(turns, slice(1, 3), 1, sums[1])).all()
 
 
 @pytest.mark.service
