@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kernels import compare, native_builds, switching
-from kernels.switching import COUNTS, SHAPES, Case
+from kernels.switching import COUNTS, SHAPES, WIDTHS, Case
 
 from ckks.arith import ntt_primes
 from ckks.kernels import reference
@@ -62,9 +62,9 @@ def test_every_prime_size(ifma: NativeKernels, portable: NativeKernels, bits: in
 
 
 @pytest.mark.parametrize("kind", ["emulated", "both"])
-@pytest.mark.parametrize("case", [SHAPES[2], SHAPES[6], SHAPES[7], COUNTS[2]], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [SHAPES[2], SHAPES[6], SHAPES[7], SHAPES[11], COUNTS[2], WIDTHS[0]], ids=lambda case: case.name)
 def test_switching_equals_reference(folder: Path, kind: str, case: Case) -> None:
-    """Key switching beside portable kernels, and beside AVX2, whose doubles these transforms take as words."""
+    """Key switching on these vectors, beside portable kernels and beside AVX2."""
     switching.switching(
         native_builds.kernels(f"{SANITIZED}{kind}", folder, "ifma"), replace(case, lean=True), 64, reference=True
     )
