@@ -62,7 +62,9 @@ def test_every_prime_size(ifma: NativeKernels, portable: NativeKernels, bits: in
 
 
 @pytest.mark.parametrize("kind", ["emulated", "both"])
-@pytest.mark.parametrize("case", [SHAPES[2], SHAPES[6], SHAPES[7], SHAPES[11], COUNTS[2], WIDTHS[0]], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [SHAPES[2], SHAPES[6], SHAPES[7], SHAPES[11], COUNTS[2], WIDTHS[0]], ids=lambda case: case.name
+)
 def test_switching_equals_reference(folder: Path, kind: str, case: Case) -> None:
     """Key switching on these vectors, beside portable kernels and beside AVX2."""
     switching.switching(
