@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from store_kit import digest_of, key, put, read
+from store_kit import digest_of, gallery_of, key, put, read
 
 from churn.hosting.store.blobs import mapped
 from churn.hosting.store.filestore import FileStore
-from churn.hosting.store.keystore import Quota, StoreFull
+from churn.hosting.store.keystore import BLOCK, Quota, StoreFull
 
-ROOMY = Quota(objects=10**6)
+ROOMY = Quota(objects=10**6, blocks=10**6, block_bytes=10**12, galleries=10**6)
 TENANT = "acme"
 _write = os.write
 
@@ -79,8 +79,27 @@ def crash(folder: Path, dice: random.Random) -> None:
             say(f"deleted {stored.pop(0)}")
 
 
-def put_quietly(store: FileStore, data: bytes) -> str:
-    upload = store.receive(TENANT, digest_of(data), len(data), kind="PUBLIC_KEY", params_digest=digest_of(b""))
+def galleries(folder: Path, dice: random.Random) -> None:
+    """Make galleries of three blocks, replace and delete some, until the end comes."""
+    slow_down(dice)
+    store, kept = FileStore(folder, quota=ROOMY), []
+    say("ready")
+    while True:
+        name, shared = f"g{dice.randrange(10**9)}", put_quietly(store, dice.randbytes(500), BLOCK)
+        blocks = [shared, *(put_quietly(store, dice.randbytes(500), BLOCK) for _ in range(3))]
+        say(f"keeping {name}")
+        assert store.keep_gallery(TENANT, gallery_of(name, blocks[:3]))
+        say(f"kept {name}")
+        assert store.keep_gallery(TENANT, gallery_of(name, [blocks[0], *blocks[2:]]))
+        kept.append(name)
+        if len(kept) == 3:
+            say(f"dropping {kept[0]}")
+            assert store.drop_gallery(TENANT, kept[0])
+            say(f"dropped {kept.pop(0)}")
+
+
+def put_quietly(store: FileStore, data: bytes, kind: str = "PUBLIC_KEY") -> str:
+    upload = store.receive(TENANT, digest_of(data), len(data), kind=kind, params_digest=digest_of(b""))
     for start in range(0, len(data), 7000):
         upload.write(data[start : start + 7000])
     upload.commit()
@@ -222,6 +241,12 @@ def memory(folder: Path, dice: random.Random) -> None:
 
 if __name__ == "__main__":
     mode, place, seed = sys.argv[1:]
-    {"crash": crash, "file_sizes": file_sizes, "disk": disk, "handles": handles, "memory": memory}[mode](
-        Path(place), random.Random(int(seed))
-    )
+    modes = {
+        "crash": crash,
+        "galleries": galleries,
+        "file_sizes": file_sizes,
+        "disk": disk,
+        "handles": handles,
+        "memory": memory,
+    }
+    modes[mode](Path(place), random.Random(int(seed)))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from churn.hosting import files as file_calls
+from churn.hosting.protocol import gallery_digest
 from churn.hosting.store.blobs import mapped
-from churn.hosting.store.keystore import KeyStore
+from churn.hosting.store.keystore import BLOCK, KeyStore, StoredGallery
 
+CHILD = Path(__file__).resolve().parent / "store_child.py"
 PARAMS = hashlib.sha256(b"some parameters").hexdigest()
 
 
@@ -29,6 +36,17 @@ def digest_of(data: bytes) -> str:
 def key(number: int, size: int = 3000) -> bytes:
     """Bytes that are different for every number."""
     return (f"key {number} ".encode() * (size // 6 + 1))[:size]
+
+
+def gallery_of(name: str, blocks: Sequence[str]) -> StoredGallery:
+    """A gallery of nine vectors, made at a time of its own."""
+    model = digest_of(b"a model")
+    return StoredGallery(name, gallery_digest(model, 9, blocks), model, 9, 12.5, tuple(blocks))
+
+
+def put_block(store: KeyStore, tenant: str, number: int, size: int = 3000) -> str:
+    """Upload a block, which is bytes that are different for every number; return its digest."""
+    return put(store, tenant, key(1000 + number, size), kind=BLOCK)
 
 
 def put(store: KeyStore, tenant: str, data: bytes, *, kind: str = "PUBLIC_KEY", chunk: int = 999) -> str:
@@ -61,3 +79,14 @@ def files(folder: Path) -> list[str]:
     """Every file of a store except its database and lock, relative to the folder."""
     ours = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path) for path in ours if path.parts[0] in ("uploads", "tenants"))
+
+
+def start(mode: str, folder: Path, seed: int = 0) -> subprocess.Popen[str]:
+    """Begin in a process of its own what `store_child` does in a mode."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", str(CHILD), mode, str(folder), str(seed)],
+        env={**os.environ, "PYTHONPATH": str(Path(file_calls.__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

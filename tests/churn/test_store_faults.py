@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Figure
-from store_kit import digest_of, files, key, put, read
+from store_kit import digest_of, files, key, put, read, start
 
 from churn.hosting import files as file_calls
 from churn.hosting.store.filestore import FileStore
@@ -23,18 +23,7 @@ from churn.hosting.store.keystore import Quota, StoreError, StoreFull
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX systems")
 
 A = "acme"
-CHILD = Path(__file__).resolve().parents[1] / "store_child.py"
 STEPS = ("write", "fsync", "replace", "BEGIN", "INSERT", "COMMIT", "unlink", "DELETE", "stored", "deleted")
-
-
-def start(mode: str, folder: Path, seed: int = 0) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", str(CHILD), mode, str(folder), str(seed)],
-        env={**os.environ, "PYTHONPATH": str(Path(file_calls.__file__).parents[2])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 # ---- kill -9 ---------------------------------------------------------------------------------------------------------
