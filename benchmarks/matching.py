@@ -1,9 +1,9 @@
 """What matching costs: `python -m benchmarks.matching [--write]`.
 
 Hosts an index of synthetic vacancies as `python -m churn match` does, asks it for résumés encrypted, over HTTP, and
-holds what comes back against the search in the clear. Then the circuits alone, in this process and on one thread:
-vectors that are plain, kept in their small form or transformed in advance, and vectors that are encrypted themselves.
-Prints tables; `--write` puts them into docs/matching.md.
+holds what comes back against the search in the clear; likewise some of the vacancies as a gallery, encrypted. Then the
+circuits alone, in this process and on one thread: vectors that are plain, kept in their small form or transformed in
+advance, and vectors that are encrypted themselves. Prints tables; `--write` puts them into docs/matching.md.
 """
 
 from __future__ import annotations
@@ -31,11 +31,15 @@ from benchmarks.pages import DOCS, write_between
 from benchmarks.pages import table as markdown_table
 from churn.client import Client
 from churn.embedding import fit_embedding
+from churn.gallery import register_room
+from churn.keeping import upload_gallery
 from churn.matching import KnownIndex, best, match, same_up_to_ties
 from churn.matchmaker import Collection, publish
+from churn.offer import loader
 from churn.process import ServiceProcess
 from churn.similarity import QUERY, QUERY_SCALE, index_parameters
 from churn.texts import make_resumes, make_vacancies
+from churn.vectors import unit
 from ckks import kernels
 from ckks.circuits.linear.similarity import (
     PlainVectors,
@@ -55,6 +59,7 @@ from ckks.scheme.serialization import ciphertext_length
 PAGE = DOCS / "matching.md"
 MARKS = "<!-- table: python -m benchmarks.matching --write -->", "<!-- end of matching -->"
 TOP = 10
+GALLERY = 16_384  # vacancies that are kept encrypted
 FITTED = 5000  # vacancies that the embedding is fitted to; it is applied to all
 
 Rows = list[tuple[str, str]]
@@ -202,6 +207,55 @@ def plain(vectors: Any, rounds: int) -> Rows:
     ]
 
 
+def gallery(vectors: Any, queries: Any, console: Console) -> Rows:
+    """Keep vectors encrypted at a service, ask for queries; the first one is a warm-up and not counted."""
+    items, dimension = vectors.shape
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="churn-")))
+        register_room(folder / "models" / "room.json", items, dimension, loader(folder / "models"))
+        service = stack.enter_context(ServiceProcess(folder / "models", folder / "keys", threads=1, workers=1))
+        client = stack.enter_context(Client(service.url))
+        start = time.perf_counter()
+        known = upload_gallery(client, "gallery", vectors)
+        uploaded, upload = time.perf_counter() - start, replace(client.usage)
+        client.prepare(known, QUERY)
+        answers, seconds, busy, usages = [], [], [], []
+        for k, query in enumerate(queries):
+            start, before = time.perf_counter(), sum(map(_processor_seconds, service.worker_pids))
+            answers.append(match(client, known, query[None], TOP))
+            if k:
+                seconds.append(time.perf_counter() - start)
+                busy.append(sum(map(_processor_seconds, service.worker_pids)) - before)
+                usages.append(answers[-1].usage)
+        worker, server = _peak(next(iter(service.worker_pids))), _peak(service.pid)
+        console.print(f"gallery: {_seconds(_median(seconds))} a query")
+    exact = unit(queries) @ unit(vectors).T
+    hits = [
+        len(set(best(row, TOP).tolist()) & set(one.items[0].tolist())) for row, one in zip(exact, answers, strict=True)
+    ]
+    error = max(float(np.abs(one.similarities[0] - row).max()) for row, one in zip(exact, answers, strict=True))
+    evaluated = _median([usage.evaluate_server for usage in usages])
+    blocks = len(known.stored.blocks)
+    return [
+        ("vectors, dimensions", f"{items:,} x {dimension}, in {blocks} blocks"),
+        ("parameters", str(known.description.params)),
+        ("one query, end to end: encrypt, send, evaluate, fetch, decrypt, sort", _rate(_median(seconds), items)),
+        ("of which the service evaluates: read a block, compare, for each", _rate(evaluated, items)),
+        ("seconds of the processor that its worker takes for all of it", _rate(_median(busy), items)),
+        ("of which the client encrypts; decrypts",
+         f"{_seconds(_median([one.encrypt for one in usages]))}; {_seconds(_median([one.decrypt for one in usages]))}"),
+        (f"query, up: {dimension} ciphertexts, seeded", _bytes(usages[0].bytes_up)),
+        (f"answer, down: {blocks} ciphertexts", _bytes(usages[0].bytes_down)),
+        ("the gallery, up, once; an item of it",
+         f"{_bytes(upload.bytes_gallery)}; {_bytes(upload.bytes_gallery // items)}"),
+        ("encrypted in; sent and checked in; both",
+         f"{_seconds(upload.encrypt)}; {_seconds(upload.upload_gallery)}; {_seconds(uploaded)}"),
+        ("largest memory of the worker; of the service in front of it", f"{_bytes(worker)}; {_bytes(server)}"),
+        ("error of a similarity, stated; found", f"{answers[0].error:.2g}; {error:.2g}"),
+        (f"recall@{TOP} over {len(answers)} queries", f"{sum(hits) / (TOP * len(answers)):.4f}"),
+    ]  # fmt: skip
+
+
 def encrypted(dimension: int, rounds: int) -> Rows:
     """Time both circuits on two blocks of encrypted vectors, and check what they say."""
     params = CKKSParams.generate(ring_degree=2**13, depth=1, scale_bits=40, base_bits=50, special_bits=50)
@@ -324,6 +378,10 @@ def main(
     console.print("making texts and vectors")
     made = collections(vacancies, queries, dimensions)
     tables = {"One query, asked of a service over HTTP": hosted(made, console)}
+    some = made.vacancies.vectors[:GALLERY]
+    tables["The same vectors encrypted: a gallery, asked of a service over HTTP"] = gallery(
+        some, made.resumes.vectors, console
+    )
     console.print("circuits alone")
     dimension = made.vacancies.vectors.shape[1]
     tables["Plain vectors, encrypted query: the circuit alone, on one core"] = plain(made.vacancies.vectors, rounds)

@@ -39,6 +39,15 @@ def test_a_service_is_asked_and_held_against_the_clear():
     assert rows["vacancies, dimensions"] == "40 x 6"
 
 
+@pytest.mark.service
+def test_a_gallery_is_asked_and_held_against_the_clear():
+    made = matching.collections(40, 3, 6)
+    rows = dict(matching.gallery(made.vacancies.vectors, made.resumes.vectors, Console(quiet=True)))
+    assert rows["recall@10 over 3 queries"] == "1.0000" and rows["vectors, dimensions"] == "40 x 6, in 1 blocks"
+    stated, found = map(float, rows["error of a similarity, stated; found"].split("; "))
+    assert found <= stated < 1e-4 and "128-bit" in rows["parameters"]
+
+
 def test_the_page_holds_the_table():
     text = matching.PAGE.read_text(encoding="utf-8")
     start, end = (text.index(mark) for mark in matching.MARKS)

@@ -43,6 +43,55 @@ def test_the_whole_story(tmp_path: Path) -> None:
 
 
 @pytest.mark.service
+def test_the_whole_story_with_vacancies_that_are_encrypted_too(run: Run, tmp_path: Path) -> None:
+    code, out, err = run(
+        *("match", "--encrypted", "--vacancies", 300, "--resumes", 4, "--dimensions", 24, "--json", "out.json")
+    )
+    assert code == 0, err
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told["encrypted"] and told["same_up_to_ties"] == 4 and told["recall"] >= 0.9
+    assert told["error"]["found"] <= told["error"]["stated"] < 2**-12 and told["params"]["security_bits"] == 128
+    assert told["bytes"]["gallery"] == told["bytes"]["up"] // 4, "a block has as many ciphertexts as a query"
+    for words in ("not flooded: query, vacancies and answer", "gallery  once: 300 vacancies", "first 3 of 4 résumés"):
+        assert words in out
+    assert all(title.split(",")[0] in out for title in told["matches"][0]["vacancies"]), "all ten are printed"
+    unknown = told["unknown_words"]
+    assert f"{unknown['unknown']} of {unknown['all']} are unknown" in out and 0 < unknown["unknown"] < unknown["all"]
+
+
+@pytest.mark.service
+def test_a_gallery_at_a_host(run: Run, tmp_path: Path) -> None:
+    """The host makes room; the owner encrypts and sends, asks with the same key, lists and deletes."""
+    code, out, err = run("match", "room", "--dimensions", 16, "--items", 500)
+    assert code == 0 and "room@1, for galleries of up to 500 vectors of 16 numbers" in out, err
+    (tmp_path / "me.txt").write_text("I am a nurse and know wound care, triage and xylography.")
+    with ServiceProcess(tmp_path / "models", tmp_path / "keys", threads=1, workers=1) as service:
+        at = ("--url", service.url)
+        code, out, err = run("match", "gallery", *at, "--key-file", "my.key", "--vacancies", 200, "--dimensions", 16)
+        assert code == 0 and "vacancies: 200 vectors of 16 numbers" in out and "titles.txt" in out, err
+        assert {path.name for path in (tmp_path / "gallery").iterdir()} == {
+            *("gallery.json", "embedding.json", "embedding.npy", "titles.txt")
+        }
+        asking = ("match", "ask", "--resume", "me.txt", *at, "--gallery", "gallery", "--top", 7)
+        code, out, err = run(*asking, "--key-file", "my.key")
+        assert code == 0 and "nurse" in out and "are unknown" in out and "xylography" in out, err
+        assert out.count("0.") >= 7, "as many as asked"
+        for wrong, words in (((), "--key-file"), (("--key-file", "other.key"), "no key file other.key")):
+            code, _, err = run(*asking, *wrong)
+            assert code == 1 and words in err
+        code, out, err = run("match", "galleries", *at)
+        assert code == 0 and "vacancies" in out and "room@1" in out and "200" in out, err
+        code, _, err = run("match", "galleries", *at, "--delete", "vacancy")
+        assert code == 1 and "nearest known name: 'vacancies'" in err
+        assert run("match", "galleries", *at, "--delete", "vacancies")[0] == 0
+        code, _, err = run(*asking, "--key-file", "my.key")
+        assert code == 1 and "no gallery 'vacancies' of yours" in err
+        code, _, err = run("match", "gallery", *at, "--key-file", "my.key", "--vacancies", 50, "--dimensions", 8)
+        assert code == 1 and "have 8 numbers" in err
+        assert not (tmp_path / "keys" / "uploads").exists() or not list((tmp_path / "keys" / "uploads").iterdir())
+
+
+@pytest.mark.service
 def test_vectors_of_any_other_embedding(run: Run, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     write_vectors(tmp_path / "v.npy", 3 * rng.normal(size=(40, 10)))  # of any length
@@ -105,6 +154,9 @@ def test_three_terminals(run: Run, tmp_path: Path) -> None:
         (["build", "--vacancies", "20", "--out", "index.npy"], [".json"]),
         (["ask", "--resume", "none.txt"], ["published/embedding.json", "Check the path"]),
         (["ask"], ["--resume-vectors"]),
+        (["--encrypted", "--unflooded"], ["never flooded"]),
+        (["ask", "--gallery", "none"], ["--key-file"]),
+        (["room", "--out", "room.npy"], [".json"]),
         (["build", "--vacancy-file", "none.csv"], ["none.csv", "Check the path"]),
     ],
 )
@@ -117,9 +169,25 @@ def test_an_error_is_one_line_that_says_what_to_do(run: Run, arguments: list[str
 
 def test_help_names_every_command(run: Run) -> None:
     for command, words in (
-        ([], ("build", "ask", "--vacancies", "--resume-vectors", "--json")),
+        (
+            [],
+            (
+                "build",
+                "ask",
+                "room",
+                "gallery",
+                "galleries",
+                "--encrypted",
+                "--vacancies",
+                "--resume-vectors",
+                "--json",
+            ),
+        ),
         (["build"], ("--published", "--dimensions")),
-        (["ask"], ("--resume", "--index", "--key-file")),
+        (["ask"], ("--resume", "--index", "--gallery", "--key-file")),
+        (["room"], ("--dimensions", "--items", "--out")),
+        (["gallery"], ("--key-file", "--room", "--folder")),
+        (["galleries"], ("--delete", "--url")),
     ):
         code, out, _ = run("match", *command, "--help")
         assert code == 0 and all(word in out for word in words)
