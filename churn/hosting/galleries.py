@@ -5,14 +5,14 @@
     POST /v1/models/{name}:evaluate  with CKKS-Gallery: compare a query with all blocks of one
 
 The simplest shape that what is there allows. A block is stored as a key is: under its digest, for its tenant alone,
-looked at by a worker before it is kept, within a quota; so no request holds more than one block, and what breaks off is
-sent again from there. A gallery is a list of blocks that are there, kept in one transaction (`store.galleries`): a half
-one does not exist. Its digest covers model, number of vectors and blocks; evaluations name it, and answers are bound to
-it (`mac`). Workers read one block at a time from its file (`work.evaluation`).
+looked at by a worker before it is kept, within a quota; so no request holds more than one block. A gallery is a list of
+blocks that are there, kept in one transaction (`store.galleries`): a half one does not exist. Its digest covers model,
+number of vectors and blocks; evaluations name it, and answers are bound to it (`mac`). Workers read one block at a time
+from its file (`work.evaluation`).
 
 Who learns what: query, gallery and answer are encrypted under one key, and whoever has it may know all three. So there
 is nobody to protect from what an answer says besides its values, and answers are not flooded. The service sees how many
-blocks there are, of what size, when they are asked about; a tenant's other users see what the key lets them see: all.
+vectors there are, of which dimension, when they are asked about; whoever has the key may see all, the vectors included.
 """
 
 from __future__ import annotations
