@@ -39,7 +39,6 @@ class NativeSwitching:
     _limbs: Callable[[Plan], tuple[Any, list[Any]]]
     _conversion: Callable[[Conversion], Any]
     _in: Callable[..., tuple[Any, ...]]
-    _pointer: Callable[..., Any]
 
     def _prepare_switching(self) -> None:
         self._gadget = lru_cache(maxsize=1024)(self._make_gadget)
