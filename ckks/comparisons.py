@@ -187,12 +187,12 @@ def _of_difference(
     """The composite of x - at, |x| <= radius; what a linear form still waits for is folded into its weights."""
     x = checked_vector(x)
     reach = _number("radius", radius) + abs(at)
-    u = normalised(x, at, reach)
+    u, divided = normalised(x, at, reach), None
     if u is not None:
-        reach = 1.0
+        reach, divided = 1.0, (at - reach, at + reach)
     else:
         u = x - at if at else x
-    found = comparison.sign(x.evaluator, u.ciphertext, composite, radius=reach, decided=decided)
+    found = comparison.sign(x.evaluator, u.ciphertext, composite, radius=reach, decided=decided, divided=divided)
     return EncryptedVector(found, x.evaluator)
 
 

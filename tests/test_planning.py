@@ -187,6 +187,13 @@ def test_promises_of_linear_forms_are_in_the_users_units():
     assert f"needs values in [1, 9]; they may lie {reach - 0.25:.3g} from 5" in lying.describe()
 
 
+def test_comparisons_of_linear_forms_promise_in_the_users_units():
+    for at, told in ((0.0, "[-4, 4]; they may reach 30 in size"), (1.0, "[-5, 7]; they may lie 31 from 1")):
+        plan = ckks.plan(lambda x, at=at: ckks.comparisons.threshold(W @ x, at, radius=4 + at), (5, 16), ranges=10.0)
+        assert np.abs(W).sum() == 3 and f"the sign needs values in {told}" in plan.describe()
+        assert sum(not one.proven for one in plan.promises) == 1
+
+
 def test_values_that_grow_get_a_larger_modulus():
     plan = ckks.plan(lambda x: x * x, 16, ranges=100.0)
     assert plan.results[0].bound == 1e4 and plan.params.value_range >= 100

@@ -121,9 +121,10 @@ class Plan:
             "operations      " + (", ".join(f"{count} {name}" for name, count in self.operations.items()) or "none")
         )
         for result in self.results:
+            sure = f"never above {result.worst_error:.1e}" if result.worst_error < result.bound else "not bounded"
             lines.append(
                 f"result          {result.shape}, up to {result.bound:.3g} in size, {result.precision_bits:.1f} bits "
-                f"(largest error {result.max_error:.1e}, never above {result.worst_error:.1e}; without that of "
+                f"(largest error {result.max_error:.1e}, {sure}; without that of "
                 "approximations)"
             )
         for one in self.promises:

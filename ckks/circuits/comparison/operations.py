@@ -62,7 +62,13 @@ _OPERATIONS: tuple[str, ...] = get_args(Operation)
 
 
 def sign(
-    evaluator: Evaluator, x: Ciphertext, composite: Composite, *, radius: float = 1.0, decided: bool = False
+    evaluator: Evaluator,
+    x: Ciphertext,
+    composite: Composite,
+    *,
+    radius: float = 1.0,
+    decided: bool = False,
+    divided: tuple[float, float] | None = None,
 ) -> Ciphertext:
     """Return -1, 0 or 1: the sign of x up to the composite's error, for |x| >= resolution_of(composite, radius).
 
@@ -72,8 +78,9 @@ def sign(
         composite: its `resolution` and `max_abs_error` are what the result has.
         radius: the caller's promise about x.
         decided: promise also that no |x| is below the resolution: the result's error bound is then small.
+        divided: x is (value - center)/half the width of this interval; the promise is told as one about values.
     """
-    x = _declared(evaluator, x, radius, "the sign")
+    x = _declared(evaluator, x, radius, "the sign", divided)
     return decide(evaluator, _unit(evaluator, x, radius, composite.depth), composite, decided=decided).value
 
 
@@ -261,7 +268,9 @@ def _checked_radius(radius: float) -> float:
     return float(radius)
 
 
-def _declared(evaluator: Evaluator, x: Ciphertext, radius: float, what: str) -> Ciphertext:
+def _declared(
+    evaluator: Evaluator, x: Ciphertext, radius: float, what: str, divided: tuple[float, float] | None = None
+) -> Ciphertext:
     """Note the promise |x| <= radius, and bound x by it."""
     evaluator.check(x)
     radius = _checked_radius(radius)
@@ -270,7 +279,7 @@ def _declared(evaluator: Evaluator, x: Ciphertext, radius: float, what: str) -> 
         raise RangeError(
             f"{what} of complex values; they have no order: compare their real parts, (x + conjugate(x))/2"
         )
-    promise(x, (-radius, radius), what)
+    promise(x, divided or (-radius, radius), what, normalised=divided is not None)
     return evaluator.with_bound(x, min(meta.bound, radius), min(meta.rms, radius))
 
 
