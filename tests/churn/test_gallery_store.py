@@ -74,12 +74,13 @@ def test_blocks_stay_while_a_gallery_has_them(store):
     assert store.find(A, a) is None and store.find(A, loose) is not None, "not a block that waits for its own"
 
 
-def test_another_tenants_gallery_keeps_no_block_alive(store):
-    a, same = put_block(store, A, 1), put_block(store, B, 1)
-    assert a == same
+def test_tenants_with_the_same_block_do_not_meet(store):
+    a, same, waiting = put_block(store, A, 1), put_block(store, B, 1), put_block(store, "coop", 1)
+    assert a == same == waiting
     assert store.keep_gallery(A, gallery_of("g", [a])) and store.keep_gallery(B, gallery_of("g", [a]))
     assert store.drop_gallery(A, "g")
     assert store.find(A, a) is None and read(store, B, a) is not None and len(store.galleries(B)) == 1
+    assert read(store, "coop", a) is not None, "nor is one that waits removed with it"
 
 
 def test_a_block_waits_for_a_day(store, clock):
