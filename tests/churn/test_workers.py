@@ -26,7 +26,7 @@ from churn.errors import ModelError
 from churn.hosting.protocol import Problem
 from churn.hosting.work.channel import Channel, ChannelClosed
 from churn.hosting.work.child import Launcher
-from churn.hosting.work.jobs import Check, Evaluate, KeyFile, Reply, job_from_dict, job_to_dict
+from churn.hosting.work.jobs import Check, CheckBlock, Evaluate, KeyFile, Reply, job_from_dict, job_to_dict
 from churn.hosting.work.memory import Blocks, nameless_file, whole
 from churn.hosting.work.workers import Workers
 from ckks import Decryptor, Encryptor, KeyGenerator
@@ -285,8 +285,10 @@ def test_jobs_travel_as_they_are() -> None:
     flooding = score(LOGIT, flooded=True).flooding
     jobs = [
         Evaluate("m", "l", 5),
-        Evaluate("m", "l", 5, KeyFile("a", "/b"), KeyFile("c", "d"), flooding, 3),
+        Evaluate("m", "l", 5, KeyFile("a", "/b"), KeyFile("c", "d"), flooding, threads=3),
+        Evaluate("m", "l", 5, KeyFile("a", "/b"), gallery=(KeyFile("c", "d"), KeyFile("e", "f"))),
         Check(KeyFile("a", "b"), "p", 2),
+        CheckBlock(KeyFile("a", "b"), "m", 2),
     ]
     for job in jobs:
         assert job_from_dict(json.loads(json.dumps(job_to_dict(job)))) == job
