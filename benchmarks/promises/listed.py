@@ -135,7 +135,11 @@ WIRE = (
 )
 
 SERVICE = (
-    Promise("S1", "Bad requests get 4xx and stop nothing", "tests/attacks/test_bad_requests.py"),
+    Promise(
+        "S1",
+        "Bad requests get 4xx and stop nothing",
+        "tests/attacks/test_bad_requests.py tests/attacks/test_galleries.py",
+    ),
     Promise("S2", "Sizes are checked before reading", "tests/attacks/test_sizes.py tests/churn/test_http.py"),
     Promise(
         "S3", "Slow senders do not block others", "tests/attacks/test_slow_senders.py tests/attacks/test_defaults.py"
@@ -169,20 +173,20 @@ SERVICE = (
     Promise(
         "S11",
         "Uploads are all or nothing",
-        "tests/attacks/test_kills.py tests/churn/test_store_faults.py",
+        "tests/attacks/test_kills.py tests/attacks/test_galleries.py tests/churn/test_store_faults.py tests/churn/test_gallery_store.py",
         remark="kills, not power cuts",
     ),
     Promise(
         "S12",
         "A full disk, no handles, no memory: refused, and recovered from",
-        "tests/attacks/test_exhaustion.py tests/churn/test_store_faults.py tests/churn/test_workers.py",
+        "tests/attacks/test_exhaustion.py tests/attacks/test_galleries.py tests/churn/test_store_faults.py tests/churn/test_workers.py",
     ),
     Promise("S13", "A restart loses nothing that was acknowledged", "tests/attacks/test_kills.py"),
     Promise("S14", "Concurrent requests do not mix", "tests/attacks/test_many_clients.py"),
     Promise(
         "S15",
         "Logs hold no data",
-        "tests/attacks/test_leaks.py tests/attacks/test_log_lines.py tests/churn/test_logs.py",
+        "tests/attacks/test_leaks.py tests/attacks/test_galleries.py tests/attacks/test_log_lines.py tests/churn/test_logs.py",
     ),
     Promise("S16", "Times of the server do not tell inputs apart", "tests/promises/timing/test_service.py"),
     Promise("S17", "Defaults are safe", "tests/attacks/test_defaults.py tests/churn/test_serving.py"),
