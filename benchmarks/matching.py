@@ -339,6 +339,8 @@ def _processor_seconds(pid: int) -> float:
 
 
 def _rate(seconds: float, items: int) -> str:
+    if not seconds:  # processor time comes in ticks of 10 ms
+        return "less than the 10 ms that can be told apart"
     return f"{_seconds(seconds)}, {items / seconds / 1e3:,.0f} thousand comparisons a second"
 
 
