@@ -128,7 +128,7 @@ def build(
     if isinstance(store, str | Path):
         store = FileStore(store, quota=_quota(limits))
     hosted = [host(model, output, flooded=flooded) for model in models]
-    work = Inline(Engine(hosted, limits.resident_keys))
+    work = Inline(Engine(hosted, limits.resident_keys, limits.resident_blocks))
     return create_app(hosted, store, work, tenants or Tenants.open_loopback(), limits)
 
 
@@ -155,7 +155,8 @@ def serve(
         store = FileStore(settings.keys, quota=_quota(settings.limits))
         stack.callback(store.close)
         models = offer(settings.models, settings.output, flooded=settings.flooded, queries=settings.answers)
-        work = _workers(settings, launcher) or Inline(Engine(models, settings.limits.resident_keys))
+        limits = settings.limits
+        work = _workers(settings, launcher) or Inline(Engine(models, limits.resident_keys, limits.resident_blocks))
         app = create_app(models, store, work, tenants, settings.limits)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"{'https' if tls else 'http'}://{host}:{listener.getsockname()[1]}"
@@ -227,6 +228,7 @@ def _workers(settings: Settings, launcher: Launcher | None) -> Workers | None:
         launcher,
         count,
         resident_keys=settings.limits.resident_keys // count,
+        resident_blocks=settings.limits.resident_blocks // count,
         processors=processors,
         most_threads=settings.threads,
     )

@@ -154,7 +154,9 @@ class Service:
         self.tenants = {name: Tenant.of(name, token) for name, token in known.items()}
         people = Tenants(self.tenants)
         storage = cast(Storage, Narrow(self.store))
-        self.app = create_app(models, storage, Inline(Engine(models, limits.resident_keys)), people, limits)
+        self.app = create_app(
+            models, storage, Inline(Engine(models, limits.resident_keys, limits.resident_blocks)), people, limits
+        )
 
     def stored(self, tenant: str = "local") -> int:
         """How many keys a tenant has stored."""

@@ -37,6 +37,7 @@ class Limits:
     gallery_bytes: int = 16 << 30
     galleries: int = 64
     resident_keys: int = 1 << 30
+    resident_blocks: int = 1 << 29
     body: int = 1 << 30
     connections: int = 512
     connections_per_peer: int = 256
@@ -80,6 +81,7 @@ _MEANING = {
     "gallery_bytes": "bytes of these; more get 429",
     "galleries": "made of these by one tenant; more get 429",
     "resident_keys": "bytes of expanded keys kept in memory, all workers together",
+    "resident_blocks": "bytes of expanded blocks likewise; a gallery that is larger is read for each query",
     "body": "bytes of one request; each kind has its own legal lengths below that",
     "connections": "at once; more get 503",
     "connections_per_peer": "of one address at once; more get 503",

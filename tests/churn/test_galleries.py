@@ -103,7 +103,38 @@ def test_under_the_parameters_that_are_hosted(portal: anyio.abc.BlockingPortal) 
     assert np.abs(found.similarities - unit(x[:2]) @ unit(x).T).max() <= found.error < 2e-5
 
 
-def test_one_block_is_in_memory_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+FOUR_BLOCKS = 4 * (2 * DIMENSION * 2 * 32 * 8)
+"""Bytes in memory: of each feature two polynomials, of two limbs."""
+
+
+def test_blocks_that_fit_are_read_once(
+    portal: anyio.abc.BlockingPortal, reference_kernels: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice the same answer, and of blocks that were there before none is read again; a deleted gallery stays deleted."""
+    service = Service(portal, [room()], limits=Limits(resident_blocks=FOUR_BLOCKS))
+    real, read = evaluation._block, []
+    monkeypatch.setattr(evaluation, "_block", lambda *given: (read.append(given[0].name), real(*given))[1])
+    with Client(service.remote()) as client:
+        gallery = upload_gallery(client, "g", vectors(100))
+        read.clear()
+        first, again = (match(client, gallery, vectors(2, 7)).similarities for _ in range(2))
+        assert len(read) == len(set(read)) == 4 and np.abs(first - again).max() < 1e-4
+        other = upload_gallery(client, "h", vectors(40, 3))
+        read.clear()
+        found = match(client, other, vectors(2, 7))
+        assert len(read) == 2 and np.abs(found.similarities - unit(vectors(2, 7)) @ unit(vectors(40, 3)).T).max() < 1e-4
+        match(client, gallery, vectors(1))
+        assert len(read) > 2, "there was no room for both"
+        client.remote.delete_gallery("g")
+        with pytest.raises(RequestRefused, match="no such gallery"):
+            match(client, gallery, vectors(1))
+
+
+def test_one_block_is_in_memory_at_a_time(
+    portal: anyio.abc.BlockingPortal, reference_kernels: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a gallery that is larger than what is kept ready, by a word."""
+    service = Service(portal, [room()], limits=Limits(resident_blocks=FOUR_BLOCKS - 8))
     real, seen, alive = evaluation._block, [], []
 
     def block(*arguments: object) -> object:

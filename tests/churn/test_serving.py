@@ -99,6 +99,7 @@ def test_the_limits_of_a_service_that_was_told_nothing() -> None:
     """By heart: what somebody who sets none of them relies on."""
     assert asdict(Limits()) == {
         "in_flight": 2, "queue": 32, "seconds": 60, "key_objects": 8, "key_bytes": 2**32, "resident_keys": 2**30,
+        "resident_blocks": 2**29,
         "gallery_blocks": 4096, "gallery_bytes": 2**34, "galleries": 64,
         "body": 2**30, "connections": 512, "connections_per_peer": 256, "header_seconds": 5, "header_bytes": 2**14,
         "body_rate": 2**16, "grace_seconds": 5, "idle_seconds": 15, "stop_seconds": 5,

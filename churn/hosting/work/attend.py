@@ -39,7 +39,7 @@ def attend(load: Callable[[], Iterable[HostedModel]], channel: int, memory: int)
             service.send({"failed": str(error)})
             return
         service.send({"models": [model.digest for model in models], "backend": kernels.active().name})
-        engine = Engine(models, service.receive()["resident_keys"])
+        engine = Engine(models, **service.receive())
         blocks = whole(memory)
         while True:
             message = service.receive()

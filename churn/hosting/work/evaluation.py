@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from churn.hosting.store.blobs import mapped
 from churn.hosting.work.jobs import Check, CheckBlock, Evaluate, Job, KeyFile, Reply
 from churn.hosting.work.keyring import KeyRing, missing_keys
 from churn.hosting.work.rehearsal import OwnNumbers, input_noise
+from churn.hosting.work.resident import Resident
 from ckks import kernels
 from ckks.errors import HEError
 from ckks.ring import Rng
@@ -32,11 +33,12 @@ __all__ = ["Engine", "check_header"]
 class Engine:
     """What one worker knows: the models, and the keys that it used lately. Safe to share between threads."""
 
-    def __init__(self, models: Iterable[HostedModel], resident_keys: int) -> None:
-        """Take models, and how many bytes of expanded keys to keep."""
+    def __init__(self, models: Iterable[HostedModel], resident_keys: int, resident_blocks: int = 0) -> None:
+        """Take models, and how many bytes of expanded keys to keep, and of galleries' blocks."""
         self.models = {model.digest: model for model in models}
         self._params = {model.params.digest.hex(): model.params for model in self.models.values()}
         self._ring = KeyRing(resident_keys)
+        self._blocks: Resident[Ciphertext] = Resident(resident_blocks)
 
     def handle(self, job: Job, block: memoryview) -> Reply:
         """Do a job. Refusals and failures are replies as well; nothing of a failure's text gets out."""
@@ -84,8 +86,7 @@ class Engine:
                 if compares is None:
                     y = model.evaluate(evaluator, x, job.layout)
                 else:
-                    # Read one at a time: of a gallery of any size, one block is in memory.
-                    y = compares.compare(evaluator, x, (_block(one, params, compares.gallery) for one in job.gallery))
+                    y = compares.compare(evaluator, x, self._gallery(job.gallery, params, compares.gallery))
             if job.flooding is not None:
                 with clock("protect"):
                     y = _protected(job.flooding, y, public)
@@ -97,6 +98,25 @@ class Engine:
             data = to_bytes(y)
             block[: len(data)] = data
         return Reply(length=len(data), seconds=clock.seconds)
+
+    def _gallery(self, files: Sequence[KeyFile], params: CKKSParams, layout: Layout) -> Iterator[Ciphertext]:
+        """Yield the blocks of a gallery, one at a time.
+
+        Reading one takes longer than comparing with it, so they are kept ready where there is room for all of them;
+        otherwise none is, since each would be gone before it is needed again.
+        """
+        one = layout.items * 2 * params.limbs(layout.level) * params.ring_degree * 8
+        kept = len(files) * one <= self._blocks.most
+        for file in files:
+            block = self._blocks.get(file.name) if kept else None
+            if block is None or block.params != params:
+                block = _block(file, params, layout)
+                if kept:
+                    self._blocks.keep(file.name, block)
+            else:
+                _check_input(block, params, layout)
+            yield block
+            del block  # before the next one is read
 
 
 def check_header(head: bytes, params: CKKSParams, layout: Layout, length: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
-from threading import Lock
 
 from churn.hosting.model import Layout
 from churn.hosting.protocol import Problem
 from churn.hosting.store.blobs import mapped
 from churn.hosting.work.jobs import KeyFile
+from churn.hosting.work.resident import Resident
 from ckks.errors import BasisMismatch
 from ckks.rlwe import EvaluationKeys, PublicKey
 from ckks.scheme import CKKSParams
@@ -28,9 +27,7 @@ class KeyRing:
 
     def __init__(self, resident: int) -> None:
         """Keep up to `resident` bytes of keys in memory, and the last used one in any case."""
-        self._resident = resident
-        self._ready: OrderedDict[str, PublicKey | EvaluationKeys] = OrderedDict()
-        self._lock = Lock()
+        self._ready: Resident[PublicKey | EvaluationKeys] = Resident(resident)
 
     def load(self, file: KeyFile, params: CKKSParams) -> PublicKey | EvaluationKeys:
         """Return a key, of whichever kind the file holds.
@@ -38,10 +35,7 @@ class KeyRing:
         Raises SerializationError for a file that holds no valid key of these parameters, Problem 428 for one that was
         deleted meanwhile, BasisMismatch for a key that is at hand and belongs to other parameters.
         """
-        with self._lock:
-            key = self._ready.get(file.name)
-            if key is not None:
-                self._ready.move_to_end(file.name)
+        key = self._ready.get(file.name)
         if key is None:
             try:
                 with mapped(Path(file.path)) as data:
@@ -50,7 +44,7 @@ class KeyRing:
                     key = read(data, params)
             except FileNotFoundError:
                 raise missing_keys("the keys were deleted meanwhile") from None
-            self._remember(file.name, key)
+            self._ready.keep(file.name, key)
         if key.params != params:
             raise BasisMismatch(
                 "the keys belong to other parameters than the model; make keys for the parameters in the model's "
@@ -80,12 +74,6 @@ class KeyRing:
         if not isinstance(key, PublicKey):
             raise missing_keys("what is stored are evaluation keys")
         return key
-
-    def _remember(self, name: str, key: PublicKey | EvaluationKeys) -> None:
-        with self._lock:
-            self._ready[name] = key
-            while len(self._ready) > 1 and sum(kept.nbytes for kept in self._ready.values()) > self._resident:
-                self._ready.popitem(last=False)
 
 
 def missing_keys(found: str, *, layout: Layout | None = None, have: object = None) -> Problem:

@@ -38,6 +38,7 @@ class Workers:
         launcher: starts them, and has started the first.
         count: how many.
         resident_keys: bytes of expanded keys that each keeps.
+        resident_blocks: bytes of expanded blocks of galleries that each keeps.
         processors: how many the kernels of all jobs share.
         most_threads: of one job.
     """
@@ -48,12 +49,14 @@ class Workers:
         count: int,
         *,
         resident_keys: int,
+        resident_blocks: int = 0,
         processors: int,
         most_threads: int | None = None,
     ) -> None:
         """Take over what the launcher has started; the others follow when that one is ready."""
         self.count, self._processors, self._most_threads = count, processors, most_threads or processors
-        self._launcher, self._resident_keys = launcher, resident_keys
+        self._launcher = launcher
+        self._resident = {"resident_keys": resident_keys, "resident_blocks": resident_blocks}
         self._blocks: Blocks | None = None
         self._models: frozenset[str] = frozenset()
         self._backend: str | None = None
@@ -120,7 +123,7 @@ class Workers:
                         "models must not change while they are hosted",
                         "Start the service again",
                     )
-                child.channel.send({"resident_keys": self._resident_keys})
+                child.channel.send(self._resident)
                 self._backend, child.ready = str(hello["backend"]), True
                 self._release(child)
                 return
