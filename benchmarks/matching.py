@@ -30,16 +30,16 @@ from benchmarks.machine import processor
 from benchmarks.pages import DOCS, write_between
 from benchmarks.pages import table as markdown_table
 from churn.client import Client
-from churn.embedding import fit_embedding
-from churn.gallery import register_room
-from churn.keeping import upload_gallery
-from churn.matching import KnownIndex, best, match, same_up_to_ties
-from churn.matchmaker import Collection, publish
+from churn.match.client import KnownIndex, best, match, same_up_to_ties
+from churn.match.embedding import fit_embedding
+from churn.match.keeping import upload_gallery
+from churn.match.matchmaker import Collection, publish
+from churn.match.room import register_room
+from churn.match.similarity import QUERY, QUERY_SCALE, index_parameters
+from churn.match.texts import make_resumes, make_vacancies
+from churn.match.vectors import unit
 from churn.offer import loader
 from churn.process import ServiceProcess
-from churn.similarity import QUERY, QUERY_SCALE, index_parameters
-from churn.texts import make_resumes, make_vacancies
-from churn.vectors import unit
 from ckks import kernels
 from ckks.circuits.linear.similarity import (
     PlainVectors,

@@ -8,13 +8,7 @@
                      server           `serve(...)`; launch starts its workers, worker is one of them
     who asks         client           `Client(url).score(name, table)`: encrypts, asks, decrypts
                      scoring, keyfile what it knows of a model and gets from it; its keys on disk
-    second use       vectors, index   numbers in .npy files; vectors that are hosted to be compared with
-                     similarity       `Similarity`: an index on ciphertexts, and what its answers may be off by
-                     embedding, texts from texts to vectors; synthetic vacancies and résumés
-                     matching         `match(client, index, queries)`: the most similar ones
-                     gallery          room for vectors that are encrypted as well; keeping makes and sends them
-                     matchmaker       the whole story of it; match_command, gallery_command, match_options and
-                                      match_report are the command line's part
+    second use       match            which vectors are the most similar ones: indices, encrypted galleries, texts
     any model        predict          what `ckks.ml` made of a scikit-learn model, hosted beside the others
     both worlds      demo             the whole story; process runs the service beside it
                      report           what came of it, as numbers and as a page

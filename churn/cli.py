@@ -15,7 +15,7 @@ from churn.commands.options import Data, Mode, ModeOption, Positive, Rows, Seed,
 from churn.commands.serving import serve, tenants_app
 from churn.commands.training import explain, train
 from churn.errors import ChurnError
-from churn.match_command import match_app
+from churn.match.command import match_app
 from churn.terminal import line, one_line, print_parameters, set_threads, steps, write_json, writing
 from ckks.errors import HEError
 

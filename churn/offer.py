@@ -10,14 +10,14 @@ from pathlib import Path
 
 from churn.circuit import LOGIT, OutputKind, Score
 from churn.errors import ModelError
-from churn.gallery import ROOM_FORMAT, EncryptedSimilarity, Room
 from churn.hosting.protocol import ANSWERS
 from churn.hosting.registry import load_folder
-from churn.index import INDEX_FORMAT, VectorIndex
+from churn.match.index import INDEX_FORMAT, VectorIndex
+from churn.match.room import ROOM_FORMAT, EncryptedSimilarity, Room
+from churn.match.similarity import Similarity
 from churn.model import LinearModel
 from churn.predict.predictor import Predictor
 from churn.predict.trained import TRAINED_FORMAT, TrainedModel
-from churn.similarity import Similarity
 
 __all__ = ["Hosted", "Model", "host", "load_models", "loader", "offer"]
 

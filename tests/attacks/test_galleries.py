@@ -20,13 +20,13 @@ from conftest import Figure
 
 from churn.client import Client
 from churn.errors import ChurnError
-from churn.gallery import register_room
 from churn.hosting.protocol import digest_of
 from churn.hosting.remote import UnknownGallery
-from churn.keeping import KnownGallery, upload_gallery
-from churn.matching import match
+from churn.match.client import match
+from churn.match.keeping import KnownGallery, upload_gallery
+from churn.match.room import register_room
+from churn.match.vectors import unit
 from churn.offer import loader
-from churn.vectors import unit
 from ckks.circuits.linear.similarity import packed
 from ckks.rlwe.secret import KeyGenerator
 from ckks.scheme import Encryptor

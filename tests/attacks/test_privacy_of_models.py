@@ -24,10 +24,10 @@ from scipy.stats import ks_2samp
 
 from churn.hosting.model import HostedModel
 from churn.hosting.work.rehearsal import OwnNumbers
-from churn.index import VectorIndex
+from churn.match.index import VectorIndex
+from churn.match.similarity import QUERY, VECTOR_SCALE, Similarity
 from churn.predict.predictor import Predictor
 from churn.predict.trained import TrainedModel
-from churn.similarity import QUERY, VECTOR_SCALE, Similarity
 from ckks.circuits import Polynomial
 from ckks.circuits.linear.similarity import repeated
 from ckks.ml.layers import FEATURE_MAJOR

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import matching
-from churn.vectors import unit
+from churn.match.vectors import unit
 from ckks.ring import Rng, uniform
 
 

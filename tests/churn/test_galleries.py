@@ -18,7 +18,6 @@ from churn_kit import AppTransport, Service, employees, exchange_of, score
 from churn.circuit import LOGIT
 from churn.client import Client
 from churn.errors import ChurnError, DataError, ModelError
-from churn.gallery import EncryptedSimilarity, Room, gallery_parameters, register_room
 from churn.hosting.limits import Limits, input_lengths
 from churn.hosting.mac import Exchange
 from churn.hosting.model import Description
@@ -28,11 +27,12 @@ from churn.hosting.store.filestore import FileStore
 from churn.hosting.store.keystore import Quota
 from churn.hosting.tenants import mac_key_of
 from churn.hosting.work import evaluation
-from churn.keeping import GalleryNote, KnownGallery, _room, upload_gallery
-from churn.matching import KnownIndex, match, same_up_to_ties
+from churn.match.client import KnownIndex, match, same_up_to_ties
+from churn.match.keeping import GalleryNote, KnownGallery, _room, upload_gallery
+from churn.match.room import EncryptedSimilarity, Room, gallery_parameters, register_room
+from churn.match.similarity import QUERY
+from churn.match.vectors import unit
 from churn.offer import load_models, loader, offer
-from churn.similarity import QUERY
-from churn.vectors import unit
 from ckks import CKKSParams, Encryptor, KeyGenerator
 from ckks.circuits.linear.similarity import packed
 from ckks.scheme.serialization import seeded_to_bytes, to_bytes

@@ -11,7 +11,7 @@ from toy_models import linear_model
 
 from churn.errors import ModelError
 from churn.identity import LAST_VERSION, check_format, check_identity, check_name, fresh_salt, is_digest
-from churn.index import VectorIndex
+from churn.match.index import VectorIndex
 
 SALT = "0123456789abcdef" * 4
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from churn_kit import Run
 
+from churn.match.vectors import unit, write_vectors
 from churn.process import ServiceProcess
-from churn.vectors import unit, write_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,19 +17,19 @@ from churn_kit import Service, employees, insecure_flooded, linear_model
 
 from churn.circuit import LOGIT, Score
 from churn.client import Client
-from churn.embedding import Embedding, fit_embedding
 from churn.errors import ChurnError, DataError, ModelError
 from churn.hosting.limits import Limits
 from churn.hosting.model import Description
 from churn.hosting.remote import BadAnswer, RequestRefused
 from churn.hosting.work import evaluation
 from churn.hosting.work.rehearsal import OwnNumbers, input_noise
-from churn.index import VectorIndex, register_index
-from churn.matching import KnownIndex, _similarities, best, match, same_up_to_ties
+from churn.match.client import KnownIndex, _similarities, best, match, same_up_to_ties
+from churn.match.embedding import Embedding, fit_embedding
+from churn.match.index import VectorIndex, register_index
+from churn.match.similarity import QUERY, QUERY_SCALE, Similarity, index_parameters
+from churn.match.texts import Text, make_resumes, make_vacancies, read_texts
+from churn.match.vectors import read_vectors, unit, write_vectors
 from churn.offer import load_models, loader, offer
-from churn.similarity import QUERY, QUERY_SCALE, Similarity, index_parameters
-from churn.texts import Text, make_resumes, make_vacancies, read_texts
-from churn.vectors import read_vectors, unit, write_vectors
 from churn.versions import add_version
 from ckks import CKKSParams, Encryptor, Evaluator, KeyGenerator
 from ckks.circuits.linear.similarity import repeated, rotation_steps

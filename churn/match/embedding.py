@@ -30,7 +30,7 @@ import numpy.typing as npt
 from churn import plain
 from churn.errors import DataError, ModelError
 from churn.hosting.files import replace_file
-from churn.vectors import read_vectors, unit, write_vectors
+from churn.match.vectors import read_vectors, unit, write_vectors
 
 __all__ = ["Embedding", "fit_embedding"]
 

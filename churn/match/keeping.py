@@ -25,14 +25,14 @@ import numpy.typing as npt
 from churn import plain
 from churn.client import Client
 from churn.errors import DataError, ModelError
-from churn.gallery import MOST_GALLERY_ITEMS
 from churn.hosting.files import replace_file
 from churn.hosting.model import Description, Layout
 from churn.hosting.protocol import GALLERY_NAME
 from churn.hosting.remote import RequestRefused, ServiceError, StoredAt, UnknownGallery
-from churn.index import MOST_DIMENSIONS
-from churn.matching import believed, checked_dimension
-from churn.vectors import unit
+from churn.match.client import believed, checked_dimension
+from churn.match.index import MOST_DIMENSIONS
+from churn.match.room import MOST_GALLERY_ITEMS
+from churn.match.vectors import unit
 from ckks.circuits.linear.similarity import packed
 
 __all__ = ["GalleryNote", "KnownGallery", "upload_gallery"]

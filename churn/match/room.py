@@ -1,14 +1,14 @@
 """Room for encrypted galleries: vectors that their owner encrypts, stores at a host, and asks encrypted queries of.
 
-`churn.similarity` hosts vectors that the host may see. Here it sees none: an HR department encrypts its candidates'
-vectors once, and its recruiters, who have the same key, ask for the best ones for a vacancy.
+`churn.match.similarity` hosts vectors that the host may see. Here it sees none: an HR department encrypts its
+candidates' vectors once, and its recruiters, who have the same key, ask for the best ones for a vacancy.
 
     block    e ciphertexts: feature j of N items in ciphertext j, two items to a slot (`packed`)
     query    e ciphertexts: q_j in every slot of ciphertext j (`spread`)
     answer   one ciphertext for each block: sums of tensor products, one relinearisation, no rescale
 
 A `Room` is what is hosted: for vectors of e numbers, and galleries up to a size. The galleries themselves are its
-clients' business: `churn.hosting.galleries` stores them, `churn.keeping` makes and sends them.
+clients' business: `churn.hosting.galleries` stores them, `churn.match.keeping` makes and sends them.
 
 Parameters. An upload has N log2(Q) bits for each of e numbers of N items: log2(Q) e bits an item, whatever N is; a
 query has N times that. So both want a small modulus, and the query a small ring. Nothing follows the one product, so it
@@ -40,8 +40,8 @@ from churn.hosting.model import Flooding, Layout, Output
 from churn.hosting.protocol import GALLERY_NAME
 from churn.hosting.registry import Record, latest_version, load_folder, register
 from churn.hosting.work.rehearsal import Rehearsal
-from churn.index import LONGEST, MOST_DIMENSIONS
-from churn.similarity import QUERY, SIMILARITY
+from churn.match.index import LONGEST, MOST_DIMENSIONS
+from churn.match.similarity import QUERY, SIMILARITY
 from ckks import kernels
 from ckks.circuits.linear.similarity import encrypted_similarities
 from ckks.rlwe import Ciphertext

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from churn import gallery_command
 from churn.errors import DataError
-from churn.gallery_command import DEFAULT_URL, offered
-from churn.match_options import (
+from churn.match import gallery_command
+from churn.match.gallery_command import DEFAULT_URL, offered
+from churn.match.options import (
     Ca,
     Dimensions,
     KeyFileOption,
@@ -27,11 +27,11 @@ from churn.match_options import (
     VacancyFile,
     VacancyVectors,
 )
-from churn.match_report import comparison_json, print_comparison, print_matches, print_unknown, print_usage
+from churn.match.report import comparison_json, print_comparison, print_matches, print_unknown, print_usage
 from churn.terminal import from_environment, line, set_threads, steps, writing
 
 if TYPE_CHECKING:
-    from churn.matching import Searchable
+    from churn.match.client import Searchable
 
 __all__ = ["match_app"]
 
@@ -89,8 +89,8 @@ def story(
     console = Console()
     with steps(console) as step:
         with step("load libraries"):
-            from churn.matchmaker import compare_matches, embedded, vector_files
-            from churn.texts import make_resumes, make_vacancies, read_texts
+            from churn.match.matchmaker import compare_matches, embedded, vector_files
+            from churn.match.texts import make_resumes, make_vacancies, read_texts
         with step("turn texts into vectors"):
             if vacancy_vectors is not None and resume_vectors is not None:
                 items, sought = vector_files(vacancy_vectors, resume_vectors)
@@ -135,7 +135,7 @@ def build(
     console = Console()
     with steps(console) as step:
         with step("load libraries"):
-            from churn.matchmaker import publish
+            from churn.match.matchmaker import publish
         with step("turn texts into vectors"):
             collection = offered(vacancies, dimensions, seed, vacancy_file, vacancy_vectors)
         with step("write the index"), writing(out):
@@ -188,11 +188,11 @@ def ask(
     with steps(console) as step:
         with step("load libraries"):
             from churn.client import Client
-            from churn.embedding import Embedding
             from churn.hosting.remote import Remote
-            from churn.keeping import GalleryNote, KnownGallery
-            from churn.matching import KnownIndex, match
-            from churn.vectors import read_vectors
+            from churn.match.client import KnownIndex, match
+            from churn.match.embedding import Embedding
+            from churn.match.keeping import GalleryNote, KnownGallery
+            from churn.match.vectors import read_vectors
         set_threads(threads)
         note, unknown, words = None if gallery is None else GalleryNote.load(gallery), list[str](), 0
         if resume is not None:

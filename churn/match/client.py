@@ -8,7 +8,7 @@ A query is one small ciphertext, whatever the size of the index; an answer holds
 so who asks sees all scores, and the service sees none, nor which were the best. Scores are right to `found.error`:
 places whose scores are closer than twice that may be swapped.
 
-An index is a stranger's, in the clear at the host; a gallery is the asker's own, encrypted (`churn.keeping`).
+An index is a stranger's, in the clear at the host; a gallery is the asker's own, encrypted (`churn.match.keeping`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from churn.client import Client, Read
 from churn.errors import DataError, ModelError
 from churn.hosting.model import Description, Layout
 from churn.hosting.remote import RequestRefused
-from churn.index import MOST_DIMENSIONS, MOST_ITEMS
+from churn.match.index import MOST_DIMENSIONS, MOST_ITEMS
+from churn.match.similarity import QUERY, SIMILARITY
+from churn.match.vectors import unit
 from churn.scoring import Usage
-from churn.similarity import QUERY, SIMILARITY
-from churn.vectors import unit
 from ckks.circuits.linear.similarity import block_rows, repeated, unpacked
 
 __all__ = [

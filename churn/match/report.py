@@ -12,8 +12,8 @@ from churn.terminal import line, one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from churn.matching import Matches
-    from churn.matchmaker import Comparison
+    from churn.match.client import Matches
+    from churn.match.matchmaker import Comparison
     from churn.scoring import Usage
 
 __all__ = ["comparison_json", "print_comparison", "print_matches", "print_unknown", "print_usage"]

@@ -22,19 +22,19 @@ import numpy.typing as npt
 
 from churn.client import Client
 from churn.demo import Step
-from churn.embedding import Embedding, fit_embedding
 from churn.errors import DataError
-from churn.gallery import MOST_GALLERY_ITEMS, register_room
 from churn.hosting.registry import Record
-from churn.index import register_index
-from churn.keeping import GalleryNote, KnownGallery, upload_gallery
-from churn.matching import KnownIndex, Matches, Searchable, match, same_up_to_ties
+from churn.match.client import KnownIndex, Matches, Searchable, match, same_up_to_ties
+from churn.match.embedding import Embedding, fit_embedding
+from churn.match.index import register_index
+from churn.match.keeping import GalleryNote, KnownGallery, upload_gallery
+from churn.match.room import MOST_GALLERY_ITEMS, register_room
+from churn.match.similarity import QUERY
+from churn.match.texts import Text
+from churn.match.vectors import read_vectors, unit
 from churn.offer import loader
 from churn.process import ServiceProcess
 from churn.scoring import Usage
-from churn.similarity import QUERY
-from churn.texts import Text
-from churn.vectors import read_vectors, unit
 
 __all__ = ["ROOM", "Collection", "Comparison", "compare_matches", "embedded", "keep", "publish", "vector_files"]
 

@@ -1,6 +1,6 @@
 """The encrypted similarity: one encrypted query in, its inner products with all vectors of an index out.
 
-`Similarity` is a `churn.index.VectorIndex` ready to be hosted, as `churn.circuit.Score` is for a model:
+`Similarity` is a `churn.match.index.VectorIndex` ready to be hosted, as `churn.circuit.Score` is for a model:
 
     query    one ciphertext, a vector of length 1 again and again in its slots (`ckks.circuits.linear.similarity`)
     answer   a batch of ciphertexts, two similarities in each slot, in one limb
@@ -29,7 +29,7 @@ import numpy.typing as npt
 from churn.hosting.model import Flooding, Layout, Output
 from churn.hosting.protocol import ANSWERS
 from churn.hosting.work.rehearsal import Rehearsal
-from churn.index import LONGEST, VectorIndex
+from churn.match.index import LONGEST, VectorIndex
 from ckks.circuits.linear.similarity import PlainVectors, block_rows, plain_similarities, rotation_steps
 from ckks.rlwe import Ciphertext
 from ckks.scheme import CKKSParams, Encoder, Evaluator, Meta

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from churn.errors import DataError
-from churn.match_options import (
+from churn.match.options import (
     Ca,
     Dimensions,
     PassphraseEnv,
@@ -25,7 +25,7 @@ from churn.match_options import (
 from churn.terminal import from_environment, line, one_line, set_threads, steps, writing
 
 if TYPE_CHECKING:
-    from churn.matchmaker import Collection
+    from churn.match.matchmaker import Collection
 
 __all__ = ["galleries", "gallery", "offered", "room"]
 
@@ -34,8 +34,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 def offered(vacancies: int, dimensions: int, seed: int, file: Path | None, vectors: Path | None) -> Collection:
     """Return the vacancies that the options name: vectors of a file, texts of a file, or synthetic ones."""
-    from churn.matchmaker import embedded, vector_files
-    from churn.texts import make_vacancies, read_texts
+    from churn.match.matchmaker import embedded, vector_files
+    from churn.match.texts import make_vacancies, read_texts
 
     if vectors is not None:
         return vector_files(vectors, vectors)[0]
@@ -54,7 +54,7 @@ def room(
     console = Console()
     with steps(console) as step:
         with step("load libraries"):
-            from churn.gallery import register_room
+            from churn.match.room import register_room
             from churn.offer import loader
         with step("write the room"), writing(out):
             record = register_room(out, items, dimensions, loader(out.parent))
@@ -94,8 +94,8 @@ def gallery(
         with step("load libraries"):
             from churn.client import Client
             from churn.hosting.remote import Remote
-            from churn.keeping import upload_gallery
-            from churn.matchmaker import keep
+            from churn.match.keeping import upload_gallery
+            from churn.match.matchmaker import keep
             from churn.units import bytes_text, seconds_text
         set_threads(threads)
         remote = Remote(url, token=from_environment(token_env, "the tenant's token"), ca=ca, plain_http=plain_http)

@@ -3,7 +3,7 @@
     NAME.json            what it is called, how many vectors of which dimension, and the digest of
     NAME@VERSION.npy     the vectors, float32, mapped into memory by every process that serves them
 
-`churn.similarity` evaluates it encrypted.
+`churn.match.similarity` evaluates it encrypted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from churn import plain
 from churn.errors import DataError, ModelError
 from churn.hosting.registry import Record, latest_version, load_folder, register
 from churn.identity import LAST_VERSION, check_format, check_identity, check_name, fresh_salt, is_digest
-from churn.vectors import file_digest, read_vectors, write_vectors
+from churn.match.vectors import file_digest, read_vectors, write_vectors
 
 __all__ = ["INDEX_FORMAT", "LONGEST", "MOST_DIMENSIONS", "MOST_ITEMS", "VectorIndex", "register_index"]
 
