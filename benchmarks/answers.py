@@ -26,8 +26,9 @@ from benchmarks.machine import processor
 from benchmarks.pages import README, ROOT, write_between
 from churn.circuit import FEATURE_MAJOR, LOGIT, PROBABILITY, OutputKind, Score
 from churn.client import Client
-from churn.demo import Source, train_on, write_model
+from churn.demo import Source, train_on
 from churn.process import ServiceProcess
+from churn.versions import add_version
 from ckks.scheme.serialization import ciphertext_length
 
 MARKS = "<!-- table: python -m benchmarks.answers --write -->", "<!-- end of answers -->"
@@ -65,7 +66,7 @@ def measure(rows: int, seed: int, rounds: int, console: Console) -> tuple[list[W
     x = model.schema.transform(parts.test)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        write_model(model, folder / "models" / "churn.json")
+        add_version(model, folder / "models" / "churn.json")
         clients = []
         for k, way in enumerate(measured):
             service = stack.enter_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,19 @@ MARKS = ("<a>", "<b>")
 
 def test_places() -> None:
     assert README.is_file() and DOCS.is_dir() and (ROOT / "pyproject.toml").is_file()
+
+
+PROGRAMS = [
+    path.relative_to(ROOT).with_suffix("")
+    for path in sorted((ROOT / "benchmarks").rglob("*.py"))
+    if path.parent.name != "workers"  # each of these needs the library that it measures
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_every_program_finds_what_it_imports(program: Path) -> None:
+    """Of the library and of the application, whose names may move without anybody running the program."""
+    importlib.import_module(".".join(program.parts))
 
 
 def test_a_table() -> None:
