@@ -449,6 +449,20 @@ def test_blocks_of_another_room_make_no_answer(service: Service) -> None:
             match(client, replace(upload_gallery(client, "h", vectors(2)), stored=stored), vectors(1))
 
 
+def test_blocks_of_other_parameters_are_the_lists_fault(
+    portal: anyio.abc.BlockingPortal, reference_kernels: None
+) -> None:
+    """Refused, and no failure of the service."""
+    narrow = EncryptedSimilarity.of(Room("narrow", 1, 100, DIMENSION), params=insecure_gallery_params(43))
+    service, data = Service(portal, [room(), narrow], tenants={"a": "local"}), Party().block()
+    with service.http() as http, Client(service.remote()) as client:
+        assert put(http, data, room().digest).status_code == 201
+        client.remote.put_gallery("g", client.remote.describe("narrow"), 9, [digest_of(data)])
+        with pytest.raises(RequestRefused, match="not of this model's parameters") as refused:
+            match(client, KnownGallery.of(client, "g"), vectors(1))
+        assert refused.value.status == 422
+
+
 def test_what_another_tenant_has_does_not_exist(service: Service) -> None:
     party, model = Party(), room().digest
     data = party.block()

@@ -137,7 +137,15 @@ def _block(file: KeyFile, params: CKKSParams, layout: Layout) -> Ciphertext:
     """Return a block of a gallery from its file; Problem 404 for one that was deleted meanwhile, 422 for no such."""
     try:
         with mapped(Path(file.path)) as data:
-            check_header(bytes(data[:HEAD_BYTES]), params, layout, len(data))
+            try:
+                check_header(bytes(data[:HEAD_BYTES]), params, layout, len(data))
+            except HEError as error:  # the list's fault, not the model's: a block that was sent for another room
+                raise Problem(
+                    422,
+                    "wrong block",
+                    f"a block of the gallery is not of this model's parameters ({error}); make the gallery of blocks "
+                    "that were sent for its model",
+                ) from error
             block = ciphertext_from_bytes(data, params, bound=layout.bound, noise=input_noise(params))
     except FileNotFoundError:
         raise Problem(404, "unknown gallery", "the gallery was deleted meanwhile") from None
