@@ -139,6 +139,18 @@ def test_galleries_are_counted(store):
     assert [one.items for one in store.galleries(A)] == [9, 3]
 
 
+def test_galleries_that_lack_a_block_do_not_come_back_beyond_the_quota(store):
+    first = put_block(store, A, 1)
+    for name in "ab":
+        assert store.keep_gallery(A, gallery_of(name, [first]))
+    assert store.delete(A, first) and store.keep_gallery(B, gallery_of("a", [put_block(store, B, 1)]))
+    second = put_block(store, A, 2)
+    for name in "cd":
+        assert store.keep_gallery(A, gallery_of(name, [second]))
+    assert put_block(store, A, 1) == first
+    assert [one.name for one in store.galleries(A)] == ["c", "d"] and len(store.galleries(B)) == 1
+
+
 def test_galleries_survive_their_store(tmp_path, store, clock):
     one = gallery_of("g", [put_block(store, A, n) for n in range(3)])
     assert store.keep_gallery(A, one)

@@ -196,6 +196,8 @@ class FileStore:
                 found = self.find(tenant, digest)
                 if found is None or found.kind != BLOCK:
                     return False
+            # What lacks a block is not counted below, and would be back with the block.
+            self._galleries.drop_incomplete(self._clock(), tenant)
             there, most = self.galleries(tenant), self._quota.galleries
             if len(there) >= most and gallery.name not in {one.name for one in there}:
                 raise QuotaExceeded(

@@ -98,9 +98,12 @@ class Galleries:
         with self._database.reading() as rows:
             return rows.execute(_UNUSED, (BLOCK, before)).fetchall()
 
-    def drop_incomplete(self, now: float) -> None:
-        """Forget galleries that lack a block, which expired or was lost."""
+    def drop_incomplete(self, now: float, tenant: str | None = None) -> None:
+        """Forget galleries, of this tenant if one is given, that lack a block, which was deleted, expired or lost."""
         with self._database.reading() as rows:
-            gone = rows.execute(f"SELECT tenant, name FROM galleries AS g WHERE {_MISSING}", (BLOCK, now)).fetchall()
+            gone = rows.execute(
+                f"SELECT tenant, name FROM galleries AS g WHERE (? IS NULL OR tenant = ?) AND {_MISSING}",
+                (tenant, tenant, BLOCK, now),
+            ).fetchall()
         for tenant, name in gone:
             self.drop(tenant, name)
