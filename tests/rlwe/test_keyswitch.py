@@ -42,6 +42,7 @@ from ckks.rlwe import (
 )
 from ckks.rlwe.noise import EXACT
 from ckks.rlwe.secret import KeyGenerator, decrypt, encrypt_secret
+from ckks.scheme import CKKSParams
 
 every_grouping = pytest.mark.parametrize("name", GROUPINGS)
 N = 8
@@ -247,6 +248,21 @@ def test_hoisted_is_single(backend, name):
         assert set(many) == set(keys.galois)
         for g, found in many.items():
             naive.first_difference(found.words, apply_automorphism(low, g, keys).words)
+
+
+def test_a_sum_of_very_many_automorphisms():
+    """20,000 times the same one is that one with a factor of 20,000, word for word: no sum of the kernels is full."""
+    params = CKKSParams.generate(
+        ring_degree=64, depth=1, scale_bits=40, base_bits=50, special_bits=50, num_special=1, security=None
+    )
+    generator = KeyGenerator(params)
+    secret = generator.secret_key()
+    keys = generator.evaluation_keys(secret, rotations=(1,))
+    ct, _ = encrypt_secret(plaintext(params, np.arange(64) << 25, 1), secret, Rng(10))
+    many = 20_000
+    words = np.array(ntt_rows(params.extended_basis(1), [many, *[0] * 63]), dtype=np.uint64)
+    once = automorphism_sum(ct, (5,), keys, [(words, noise.Noise(many, many))])
+    naive.first_difference(automorphism_sum(ct, (5,) * many, keys).words, once.words)
 
 
 @every_set

@@ -229,14 +229,24 @@ AVX512 static void lifted(const conversion *c, size_t j, const modulus *m, const
 
 /*
  * A sum with a factor is settled to 2^52 times itself, what it stands for, and one product brings it back to a sum, in
- * (-q, q); alone it is settled as it is, in [0, 4q). So the total of MOST_TERMS / 4 is within what settled() takes.
+ * (-q, q); alone it is settled as it is, in [0, 4q). So FEW of them on a total in [0, 4q) are within what settled() takes,
+ * and every FEW times the total is settled itself.
  */
+#define FEW (MOST_TERMS / 8)
+
 AVX512 static void add_sums(const modulus *m, uint64_t *const sum[2], const uint64_t *factor, size_t added,
                             uint64_t *const total[2]) {
-    CHECK(added < MOST_TERMS / 4);
     const field f = field_of(m);
     const vec q_inverse = broadcast(inverse_word(m)), zero = broadcast(0);
     const settling s = settling_of(factor == NULL ? 1 : m->two52, m);
+    if (added > 0 && added % FEW == 0) {
+        const settling itself = settling_of(1, m);
+        for (size_t p = 0; p < 2; p++) {
+            for (size_t j = 0; j < m->n; j += 8) {
+                store(total[p] + j, settled(load(total[p] + j), &itself, &f));
+            }
+        }
+    }
     for (size_t p = 0; p < 2; p++) {
         for (size_t j = 0; j < m->n; j += 8) {
             const vec v = settled(load(sum[p] + j), &s, &f), before = added > 0 ? load(total[p] + j) : zero;
