@@ -4,11 +4,15 @@
 x (x + rotated x), both factors carry the error of x, and what belongs together adds up as it is. A `TracedNoise` keeps
 the deviation of every origin: shares of one origin add linearly (an upper bound, whatever their signs and weights),
 those of different origins in quadrature. An automorphism moves an error to other roots of unity, where it is
-uncorrelated with what it was; so an origin is a source together with a Galois element.
+uncorrelated with what it was; so an origin is a source together with a Galois element. But complex conjugation leaves
+it at the same roots, conjugate: its real part is what it was, and x + conj(x) has twice that. So g and -g are one
+element here.
 
 A forecast is of the worst slot. So what an error is multiplied with counts by its bound (`weighed`), not by its rms.
 
-Every plain Noise that is added is a source of its own, since no two roundings are the same.
+Every plain Noise that is added is a source of its own: two roundings are not the same, unless they are of the same
+words. So what a function computes twice from the same input is forecast as if its roundings were different ones; sums
+of it may be off by more than that. Compute it once.
 """
 
 from __future__ import annotations
@@ -86,4 +90,8 @@ class TracedNoise(Noise):
 
     def moved(self, g: int, m: int) -> TracedNoise:
         """Size after the automorphism X -> X^g modulo X^(m/2) + 1."""
-        return self._made({(source, g * h % m): share for (source, h), share in self.origins.items()}, self.bound)
+        places = {(source, h): g * h % m for source, h in self.origins}
+        return self._made(
+            {(origin[0], min(places[origin], -places[origin] % m)): share for origin, share in self.origins.items()},
+            self.bound,
+        )

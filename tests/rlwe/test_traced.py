@@ -40,6 +40,14 @@ def test_automorphisms_part_what_belongs_together():
     assert Noise(1.0, 2.0).moved(5, m) == Noise(1.0, 2.0)
 
 
+def test_a_conjugate_has_the_same_real_part():
+    m = 64
+    conjugate = A.moved(m - 1, m)
+    assert (conjugate + A).std == 6 and conjugate.by_element == A.by_element
+    assert (A.moved(5, m) + A.moved(m - 5, m)).std == 6
+    assert (A.moved(5, m).moved(m - 1, m) + A).std == pytest.approx(18**0.5)
+
+
 def test_nothing_is_nothing():
     nothing = TracedNoise.of(Noise())
     assert nothing.std == 0 and (nothing + A).std == 3 and (A + Noise()).std == 3
