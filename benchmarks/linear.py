@@ -119,7 +119,7 @@ class KeySet:
 
 
 def judge(row: Row, keys: KeySet, results: dict[str, tuple[Ciphertext, np.ndarray]], planned: Plan) -> None:
-    """Note the bits of the worst slot of each result, of the forecast (99 of 100 runs) and of the bound."""
+    """Note the bits of the worst slot of each result, of the forecast (999 of 1000 runs) and of the bound."""
     for name, (ct, wanted) in results.items():
         error = float(np.abs(keys.decryptor.decrypt(ct) - wanted).max())
         row.bits[name] = -log2(error)
