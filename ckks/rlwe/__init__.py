@@ -30,6 +30,7 @@ from ckks.rlwe.keyswitch import (
     relinearise,
     switch,
     tensor,
+    tensor_sum,
 )
 from ckks.rlwe.noise import Noise
 from ckks.rlwe.params import RLWEParams
@@ -63,4 +64,5 @@ __all__ = [
     "rerandomise",
     "switch",
     "tensor",
+    "tensor_sum",
 ]

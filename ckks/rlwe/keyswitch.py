@@ -17,6 +17,9 @@ from ckks.rlwe.keys import EvaluationKeys, SwitchingKey
 from ckks.rlwe.noise import Noise
 from ckks.rlwe.params import RLWEParams
 
+_MOST_TERMS = 1024
+"""Of one `kernels.dot`."""
+
 
 def switch(words: Words, key: SwitchingKey, level: int) -> Words:
     """Return (2, ..., l, N), a ciphertext under s of x s', for the words x of a ring element (..., l, N)."""
@@ -169,6 +172,25 @@ def tensor(a: Ciphertext, b: Ciphertext, size: Noise) -> Ciphertext:
     _check_factors(a, b)
     x, y = _parts_first(a), _parts_first(b)
     return Ciphertext.of(a.params, _parts_last(kernels.tensor(a.basis.plan, x, y)), a.level, None, size)
+
+
+def tensor_sum(a: Ciphertext, b: Ciphertext, size: Noise) -> Ciphertext:
+    """Return the sum over k of tensor(a[k], b[k], ...) along the first batch axis, without those products in between.
+
+    The axes after the first broadcast. size: of the error of the sum.
+    """
+    _check_factors(a[0], b[0])
+    x, y, plan = _parts_first(a), _parts_first(b), a.basis.plan
+    total = kernels.empty((3, *np.broadcast_shapes(a.shape[1:], b.shape[1:]), *plan.shape))
+    for start in range(0, a.shape[0], _MOST_TERMS):
+        u, v = x[:, start : start + _MOST_TERMS], y[:, start : start + _MOST_TERMS]
+        for out, terms in zip(total, (((0, 0),), ((0, 1), (1, 0)), ((1, 1),)), strict=True):
+            for i, j in terms:
+                if start == 0 and i <= j:
+                    kernels.dot(plan, u[i], v[j], out)
+                else:
+                    kernels.add(plan, out, kernels.dot(plan, u[i], v[j]), out)
+    return Ciphertext.of(a.params, _parts_last(total), a.level, None, size)
 
 
 def _check_factors(a: Ciphertext, b: Ciphertext) -> None:

@@ -34,6 +34,7 @@ from ckks.rlwe import (
     multiply,
     relinearise,
     tensor,
+    tensor_sum,
 )
 from ckks.rlwe.keys import ALL_KEYS
 from ckks.scheme.align import (
@@ -108,16 +109,9 @@ class Evaluator:
         axis %= len(a.shape)
         terms = np.moveaxis(a.words, axis, 0) if axis else a.words
         ones = np.ones((len(terms), len(a.basis)), dtype=np.uint64)
-        count = len(terms)
-        meta = meta_of(a).but(bound=meta_of(a).bound * count, rms=meta_of(a).rms * count**0.5)
+        meta, size = _of_sum(len(terms), meta_of(a), a.noise)
         self._check_room(meta, a.level)
-        return Ciphertext.of(
-            a.params,
-            kernels.weighted_sum(a.basis.plan, terms, ones),
-            a.level,
-            meta,
-            Noise(a.noise.std * count**0.5, a.noise.bound * count),
-        )
+        return Ciphertext.of(a.params, kernels.weighted_sum(a.basis.plan, terms, ones), a.level, meta, size)
 
     # ---- products ------------------------------------------------------------------------------------------------
 
@@ -163,12 +157,15 @@ class Evaluator:
         """Return sum over k of a[k] b[k] along the first batch axis, with one relinearisation and one rescale."""
         self.check(a)
         self.check(b)
-        if not a.shape or not b.shape or a.shape[0] != b.shape[0]:
-            raise SlotError(f"dot of batches {a.shape} and {b.shape}; needed first axes of equal length")
+        if not a.shape or not b.shape or a.shape[0] != b.shape[0] or not a.shape[0]:
+            raise SlotError(f"dot of batches {a.shape} and {b.shape}; needed first axes of equal length, not 0")
         a, b = align(settle(a), settle(b), "dot")
         if rescale and a.level == 0:
             raise too_deep("dot", 1, a)
-        return self.relinearise(self.sum(self.tensor(a, b)), rescale=rescale)
+        a, b, meta, size = self._product(a, b)
+        meta, size = _of_sum(a.shape[0], meta, size)
+        self._check_room(meta, a.level)
+        return self.relinearise(tensor_sum(a, b, size).with_(meta=meta), rescale=rescale)
 
     def weighted_sum(
         self, a: Ciphertext, weights: ArrayLike, *, rescale: bool = True, scale: Decimal | float | None = None
@@ -556,6 +553,12 @@ def _scaled_constant(value: float, scale: Decimal, moduli: tuple[int, ...]) -> W
 
 
 @lru_cache(maxsize=64)
+def _of_sum(count: int, meta: Meta, size: Noise) -> tuple[Meta, Noise]:
+    """Metadata and error of a sum of so many messages that are alike, their errors independent."""
+    total = meta.but(bound=meta.bound * count, rms=meta.rms * count**0.5)
+    return total, Noise(size.std * count**0.5, size.bound * count)
+
+
 def _scaled_weights(
     data: bytes, shape: tuple[int, int], scale: Decimal, moduli: tuple[int, ...]
 ) -> tuple[Words, float, float]:

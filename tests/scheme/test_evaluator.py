@@ -229,6 +229,41 @@ def test_dot_with_more_batch_axes_and_levels(backend):
         kit.evaluator.dot(kit.encrypt(x), kit.encrypt(y[:2, 0]))
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 1024])
+@pytest.mark.parametrize("shapes", [((5,), (5,)), ((5, 2), (5, 1)), ((3, 2, 2), (3, 1, 2)), ((1, 2), (1, 2))])
+def test_dot_has_the_words_of_products_that_are_added_up(shapes, most, backend, monkeypatch):
+    """In one go, or a few terms at a time; and the metadata, those of a square among them."""
+    monkeypatch.setattr("ckks.rlwe.keyswitch._MOST_TERMS", most)
+    kit = kit_for(backend)
+    e = kit.evaluator
+    a, b = (kit.encrypt(draw((*shape, 16), "complex", seed)) for seed, shape in enumerate(shapes))
+    for x, y in ((a, b), (a, a)):
+        for rescale in (False, True):
+            found, wanted = e.dot(x, y, rescale=rescale), e.relinearise(e.sum(e.tensor(x, y)), rescale=rescale)
+            assert np.array_equal(found.words, wanted.words)
+            assert (found.meta, found.noise, found.level) == (wanted.meta, wanted.noise, wanted.level)
+
+
+def test_dot_pairs_first_axes_whatever_axes_come_after(backend):
+    """Of (3,) and (3, 3): a[k] b[k, :], where broadcasting from the last axis would take a[j] b[k, j]."""
+    kit = kit_for(backend)
+    x, y = draw((3, 16), "real", 1), draw((3, 3, 16), "real", 2)
+    result = kit.evaluator.dot(kit.encrypt(x), kit.encrypt(y))
+    assert kit.error(result, (x[:, None] * y).sum(0)) <= error_bound(result)
+
+
+def test_dot_keeps_no_products(backend):
+    """Of 64 terms it takes no more memory than of 4."""
+    kit = kit_for(backend)
+    peaks = []
+    for count in (4, 64):
+        a = kit.encrypt(draw((count, 16), "real", 1))
+        with kernels.apart():
+            kit.evaluator.dot(a, a)
+            peaks.append(kernels.memory_report().peak)
+    assert peaks[0] == peaks[1]
+
+
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 5)])
 def test_weighted_sum(shape, backend):
     kit = kit_for(backend)
