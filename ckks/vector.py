@@ -328,12 +328,13 @@ class EncryptedVector(hints.ArrayProtocols):
 
     def _agree(self, other: EncryptedVector) -> None:
         """Refuse shapes as numpy would; but one of the lengths may be all slots, as it may with plain arrays."""
+        mine, others = self.shape, other.shape
+        if mine == others:
+            return
         try:
-            np.broadcast_shapes(self.shape[:-1], other.shape[:-1])
+            np.broadcast_shapes(mine[:-1], others[:-1])
         except ValueError:
-            raise SlotError(
-                f"vectors of shapes {self.shape} and {other.shape}; needed batches that broadcast"
-            ) from None
+            raise SlotError(f"vectors of shapes {mine} and {others}; needed batches that broadcast") from None
         x, y = meta_of(self.ciphertext), meta_of(other.ciphertext)
         if x.length != y.length and x.slots == y.slots and x.slots not in (x.length, y.length):
             raise SlotError(

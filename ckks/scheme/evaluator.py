@@ -552,13 +552,13 @@ def _scaled_constant(value: float, scale: Decimal, moduli: tuple[int, ...]) -> W
     return residues
 
 
-@lru_cache(maxsize=64)
 def _of_sum(count: int, meta: Meta, size: Noise) -> tuple[Meta, Noise]:
     """Metadata and error of a sum of so many messages that are alike, their errors independent."""
     total = meta.but(bound=meta.bound * count, rms=meta.rms * count**0.5)
     return total, Noise(size.std * count**0.5, size.bound * count)
 
 
+@lru_cache(maxsize=64)
 def _scaled_weights(
     data: bytes, shape: tuple[int, int], scale: Decimal, moduli: tuple[int, ...]
 ) -> tuple[Words, float, float]:
