@@ -69,7 +69,7 @@ class Server:
                 f"a chunk of batch {x.shape}, {x.parts} parts, {meta.length} values in {meta.slots} slots; needed "
                 f"batch {wanted}, 2 parts, all {model.packing.slots} slots in use, as Client.encrypt packs rows"
             )
-        if x.level < model.depth:
+        if x.level != model.depth:  # above, key switches have more digits, and larger errors than are stated
             raise LevelError(f"rows at level {x.level}; the model needs {model.depth}: encrypt them at that level")
         if meta.scale != model.params.scale_at(x.level):
             raise BasisMismatch("rows at a scale that is not the canonical one of their level; use Client.encrypt")

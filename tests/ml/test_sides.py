@@ -140,7 +140,8 @@ def test_the_server_refuses_what_is_not_packed_as_described():
     def sent(chunks, count=150, layout=FEATURE_MAJOR):
         return lambda: server.evaluate(Encrypted(tuple(chunks), count, layout))
 
-    scaled = server.evaluator.multiply(client._encryptor.encrypt(np.zeros((5, 128)), bound=1.0), 0.5, rescale=False)
+    top, low = (client._encryptor.encrypt(np.zeros((5, 128)), level=level, bound=1.0) for level in (None, 1))
+    scaled = server.evaluator.multiply(low, 0.5, rescale=False)
     cases = [
         (SlotError, "150 rows in 1 chunks", sent([one])),
         (SlotError, "-1 rows", sent([], -1)),
@@ -154,6 +155,7 @@ def test_the_server_refuses_what_is_not_packed_as_described():
             sent([client._encryptor.encrypt(np.zeros((5, 64)), level=1, slots=64)], 1),
         ),
         (LevelError, "rows at level 0; the model needs 1", sent([one.at_level(0)], 1)),
+        (LevelError, f"rows at level {top.level}; the model needs 1", sent([top], 1)),
         (BasisMismatch, "canonical", sent([scaled], 1)),
         (BasisMismatch, "other parameters", sent(model(params=insecure_params(3)).client().encrypt(X).chunks)),
         (ModelError, "layout 'rows'", sent([one], 1, "rows")),
