@@ -377,7 +377,7 @@ def montgomery_sums() -> None:
     for q in (65, 2**30 + 1, 2**49 + 1, 2**50 - 1):
         v, key, begin = word - 1, q - 1, 2 * q
         assert v * key // word < q  # the high half of a term; less h < q
-        few = most // 8  # of add_sums without factors, on a total that was settled
+        few = 512  # of add_sums without factors, on a total that was settled
         for total in (begin + most * q, 4 * q + few * 4 * q):  # add_words, add_lifted; add_sums
             assert most < bias and bias * q + total < 2**63
             assert (bias * q + total) // word < 2**11

@@ -232,14 +232,14 @@ AVX512 static void lifted(const conversion *c, size_t j, const modulus *m, const
  * (-q, q); alone it is settled as it is, in [0, 4q). So FEW of them on a total in [0, 4q) are within what settled() takes,
  * and every FEW times the total is settled itself.
  */
-#define FEW (MOST_TERMS / 8)
+#define FEW 512
 
 AVX512 static void add_sums(const modulus *m, uint64_t *const sum[2], const uint64_t *factor, size_t added,
                             uint64_t *const total[2]) {
     const field f = field_of(m);
     const vec q_inverse = broadcast(inverse_word(m)), zero = broadcast(0);
     const settling s = settling_of(factor == NULL ? 1 : m->two52, m);
-    if (added > 0 && added % FEW == 0) {
+    if (added > 0 && (added & (FEW - 1)) == 0) {
         const settling itself = settling_of(1, m);
         for (size_t p = 0; p < 2; p++) {
             for (size_t j = 0; j < m->n; j += 8) {
