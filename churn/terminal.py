@@ -16,12 +16,14 @@ from churn.errors import DataError
 
 if TYPE_CHECKING:
     from churn.report.results import Results
+    from churn.scoring import Usage
 
 __all__ = [
     "from_environment",
     "line",
     "one_line",
     "print_parameters",
+    "print_usage",
     "set_threads",
     "steps",
     "write_json",
@@ -89,6 +91,26 @@ def steps(console: Console) -> Iterator[Callable[[str], Any]]:
 def line(console: Console, name: str, value: str) -> None:
     """Print a value behind its name."""
     console.print(f"{name:>12}  {one_line(value)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_usage(console: Console, usage: Usage, *, count: int = 1, each: str = "") -> None:
+    """Print what requests took and sent: in all, or for each of `count` things, of which `each` is the name."""
+    from churn.units import bytes_text, seconds_text
+
+    times = {name: seconds_text(getattr(usage, name) / count) for name in ("encrypt", "evaluate", "decrypt")}
+    keys, head = seconds_text(usage.keygen + usage.upload_keys), f"for each {each}: " if each else ""
+    line(
+        console,
+        "time",
+        f"{head}encrypt {times['encrypt']}, answer {times['evaluate']} (of which computing "
+        f"{seconds_text(usage.evaluate_server / count)}), decrypt {times['decrypt']}; keys, once {keys}",
+    )
+    line(
+        console,
+        "traffic",
+        f"{head}{bytes_text(usage.bytes_up // count)} up, {bytes_text(usage.bytes_down // count)} down; keys, once "
+        f"{bytes_text(usage.bytes_keys) if usage.bytes_keys else 'none sent'}",
+    )
 
 
 def print_parameters(results: Results, console: Console) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from churn.errors import ModelError
-from churn.hosting.registry import Record, latest_version, load_folder, register
+from churn.hosting.registry import Record, folder_of, latest_if, register
 from churn.model import LinearModel
 from churn.offer import loader
 from churn.predict.trained import TrainedModel
@@ -20,14 +19,12 @@ def add_version(model: LinearModel | TrainedModel, path: Path) -> Record:
     What differs from the latest of its name in nothing but the salt is that one again. Another gets the next version
     and, if the path is in use, a file named by it. Raises ModelError for a path that is no model file's.
     """
-    if path.suffix != ".json":
-        raise ModelError(f"{path} does not end in .json", "a model's file does", "Choose such a name")
-    folder, load = path.parent, loader(path.parent)
-    folder.mkdir(parents=True, exist_ok=True)
-    latest = latest_version(folder, model.name, load)
-    for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
-        if (record.name, record.version) == (model.name, latest) and isinstance(there, type(model)):
-            again = replace(model, version=latest, salt=there.salt)
-            if again.to_dict() == there.to_dict():
-                return record
-    return register(folder, replace(model, version=latest + 1).to_dict(), load, file=path.name)
+    folder, load = folder_of(path, "model"), loader(path.parent)
+
+    def same(there: object) -> bool:
+        if not isinstance(there, type(model)):
+            return False
+        return replace(model, version=there.version, salt=there.salt).to_dict() == there.to_dict()
+
+    latest, again = latest_if(folder, model.name, load, same)
+    return again or register(folder, replace(model, version=latest + 1).to_dict(), load, file=path.name)

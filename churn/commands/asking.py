@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,10 +20,7 @@ from churn.commands.options import (
     Url,
     remote_of,
 )
-from churn.terminal import from_environment, line, set_threads, steps, write_predictions, writing
-
-if TYPE_CHECKING:
-    from churn.scoring import Usage
+from churn.terminal import from_environment, line, print_usage, set_threads, steps, write_predictions, writing
 
 __all__ = ["models", "score"]
 
@@ -106,7 +103,7 @@ def score(
             with writing(out):
                 write_labels(out, found, record or 0)
             line(console, "written", f"{out}: {len(found.labels):,} rows")
-        _print_usage(found.usage, console)
+        print_usage(console, found.usage)
         return
     clipped = described.schema.clipped(records if record is None else records.iloc[record : record + 1])
     if clipped:
@@ -134,21 +131,4 @@ def score(
         with writing(out):
             write_predictions(out, p, first=record or 0)
         line(console, "written", f"{out}: {len(p):,} rows")
-    _print_usage(usage, console)
-
-
-def _print_usage(usage: Usage, console: Console) -> None:
-    from churn.units import bytes_text, seconds_text
-
-    line(
-        console,
-        "time",
-        f"encrypt {seconds_text(usage.encrypt)}, evaluate {seconds_text(usage.evaluate)}, decrypt "
-        f"{seconds_text(usage.decrypt)}; keys {seconds_text(usage.keygen + usage.upload_keys)}",
-    )
-    line(
-        console,
-        "traffic",
-        f"{bytes_text(usage.bytes_up)} up, {bytes_text(usage.bytes_down)} down; keys "
-        f"{bytes_text(usage.bytes_keys) if usage.bytes_keys else 'none sent'}",
-    )
+    print_usage(console, usage)

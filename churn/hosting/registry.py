@@ -25,7 +25,17 @@ from typing import Generic, Protocol, TypeVar
 from churn.errors import ModelError
 from churn.hosting.files import Lock, replace_file
 
-__all__ = ["Record", "Registry", "Versioned", "latest_version", "load_file", "load_folder", "register"]
+__all__ = [
+    "Record",
+    "Registry",
+    "Versioned",
+    "folder_of",
+    "latest_if",
+    "latest_version",
+    "load_file",
+    "load_folder",
+    "register",
+]
 
 _DIGESTS = "DIGESTS"
 _MODEL_BYTES = 64 << 20
@@ -130,6 +140,31 @@ def latest_version(folder: str | Path, name: str, loader: Callable[[object], V])
     """Return the latest version of a name that was registered in a folder or is there; 0 when there is none."""
     parts = (reference.rpartition("@") for reference in (*_registered(Path(folder)), *_load(Path(folder), loader)))
     return max((int(version) for known, _, version in parts if known == name), default=0)
+
+
+def folder_of(path: Path, kind: str) -> Path:
+    """Return the folder of a file to be, made where there is none; ModelError for a name that `serve` would not read.
+
+    `kind` is what the file describes, for the message: "model", "index".
+    """
+    if path.suffix != ".json":
+        raise ModelError(f"{path} does not end in .json", f"the file of a {kind} does", "Choose such a name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent
+
+
+def latest_if(
+    folder: Path, name: str, loader: Callable[[object], V], same: Callable[[V], bool]
+) -> tuple[int, Record | None]:
+    """Return the latest version of a name, as `latest_version`; and its record, if it is there and `same` says so.
+
+    So what is added twice becomes no second version.
+    """
+    latest = latest_version(folder, name, loader)
+    for record, there in load_folder(folder, loader) if any(folder.glob("*.json")) else ():
+        if (record.name, record.version) == (name, latest) and same(there):
+            return latest, record
+    return latest, None
 
 
 def register(folder: str | Path, value: object, loader: Callable[[object], V], *, file: str | None = None) -> Record:

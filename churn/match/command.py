@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from churn.commands.options import DEFAULT_URL, Ca, KeyFile, PassphraseEnv, PlainHttp, Threads, TokenEnv, Url, remote_of
 from churn.errors import DataError
 from churn.match import gallery_command
-from churn.match.gallery_command import DEFAULT_URL, offered
-from churn.match.options import (
-    Ca,
-    Dimensions,
-    KeyFileOption,
-    PassphraseEnv,
-    PlainHttp,
-    Seed,
-    Threads,
-    TokenEnv,
-    Top,
-    Url,
-    Vacancies,
-    VacancyFile,
-    VacancyVectors,
-)
-from churn.match.report import comparison_json, print_comparison, print_matches, print_unknown, print_usage
-from churn.terminal import from_environment, line, set_threads, steps, writing
+from churn.match.gallery_command import offered
+from churn.match.options import Dimensions, Seed, Top, Vacancies, VacancyFile, VacancyVectors
+from churn.match.report import comparison_json, print_comparison, print_matches, print_unknown
+from churn.terminal import from_environment, line, print_usage, set_threads, steps, write_json, writing
 
 if TYPE_CHECKING:
     from churn.match.client import Searchable
@@ -111,9 +97,7 @@ def story(
     print_unknown(console, sought.unknown, sought.words)
     print_comparison(console, result)
     if json_file is not None:
-        with writing(json_file):
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            json_file.write_text(json.dumps(comparison_json(result), indent=1) + "\n", encoding="utf-8")
+        write_json(comparison_json(result), json_file)
         line(console, "numbers", str(json_file))
 
 
@@ -173,7 +157,7 @@ def ask(
     token_env: TokenEnv = None,
     ca: Ca = None,
     plain_http: PlainHttp = False,
-    key_file: KeyFileOption = None,
+    key_file: KeyFile = None,
     passphrase_env: PassphraseEnv = None,
     threads: Threads = None,
 ) -> None:
@@ -188,7 +172,6 @@ def ask(
     with steps(console) as step:
         with step("load libraries"):
             from churn.client import Client
-            from churn.hosting.remote import Remote
             from churn.match.client import KnownIndex, match
             from churn.match.embedding import Embedding
             from churn.match.keeping import GalleryNote, KnownGallery
@@ -205,7 +188,7 @@ def ask(
             asked = [f"row {k}" for k in range(len(queries))]
         else:
             raise DataError("nothing is asked for", "a text or vectors are needed", "Give --resume or --resume-vectors")
-        remote = Remote(url, token=from_environment(token_env, "the tenant's token"), ca=ca, plain_http=plain_http)
+        remote = remote_of(url, token_env, ca, plain_http)
         secret = from_environment(passphrase_env, "the key file's passphrase")
         with Client(remote, key_file=key_file, passphrase=secret) as client:
             known: Searchable
@@ -223,7 +206,7 @@ def ask(
     print_matches(console, found, names, asked, None)
     print_unknown(console, len(unknown), words, unknown)
     line(console, "scores", f"off by at most {found.error:.1g}")
-    print_usage(console, found.usage, len(asked))
+    print_usage(console, found.usage, count=len(asked), each="résumé")
 
 
 def _read(path: Path) -> str:

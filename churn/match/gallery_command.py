@@ -8,28 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from churn.commands.options import DEFAULT_URL, Ca, PassphraseEnv, PlainHttp, Threads, TokenEnv, Url, remote_of
 from churn.errors import DataError
-from churn.match.options import (
-    Ca,
-    Dimensions,
-    PassphraseEnv,
-    PlainHttp,
-    Seed,
-    Threads,
-    TokenEnv,
-    Url,
-    Vacancies,
-    VacancyFile,
-    VacancyVectors,
-)
+from churn.match.options import Dimensions, Seed, Vacancies, VacancyFile, VacancyVectors
 from churn.terminal import from_environment, line, one_line, set_threads, steps, writing
 
 if TYPE_CHECKING:
     from churn.match.matchmaker import Collection
 
 __all__ = ["galleries", "gallery", "offered", "room"]
-
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def offered(vacancies: int, dimensions: int, seed: int, file: Path | None, vectors: Path | None) -> Collection:
@@ -93,12 +80,11 @@ def gallery(
     with steps(console) as step:
         with step("load libraries"):
             from churn.client import Client
-            from churn.hosting.remote import Remote
             from churn.match.keeping import upload_gallery
             from churn.match.matchmaker import keep
             from churn.units import bytes_text, seconds_text
         set_threads(threads)
-        remote = Remote(url, token=from_environment(token_env, "the tenant's token"), ca=ca, plain_http=plain_http)
+        remote = remote_of(url, token_env, ca, plain_http)
         secret = from_environment(passphrase_env, "the key file's passphrase")
         with Client(remote, key_file=key_file, passphrase=secret) as client:
             with step("turn texts into vectors"):
@@ -129,10 +115,8 @@ def galleries(
     """List your galleries, or delete one."""
     from rich.table import Table
 
-    from churn.hosting.remote import Remote
-
     console = Console()
-    with Remote(url, token=from_environment(token_env, "the tenant's token"), ca=ca, plain_http=plain_http) as remote:
+    with remote_of(url, token_env, ca, plain_http) as remote:
         if delete is not None:
             if delete not in {one.get("name") for one in remote.galleries()}:
                 remote.gallery(delete)  # says which there are

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from churn import plain
 from churn.errors import DataError, ModelError
-from churn.hosting.registry import Record, latest_version, load_folder, register
+from churn.hosting.registry import Record, folder_of, latest_if, latest_version, register
 from churn.identity import LAST_VERSION, check_format, check_identity, check_name, fresh_salt, is_digest
 from churn.match.vectors import file_digest, read_vectors, write_vectors
 
@@ -136,25 +136,26 @@ def register_index(
     stays. `load` is what reads the files of the folder: `churn.offer.loader(folder)`. Raises ModelError for a name or
     vectors that cannot be hosted.
     """
-    if path.suffix != ".json":
-        raise ModelError(f"{path} does not end in .json", "an index's file does", "Choose such a name")
-    folder, name = path.parent, name or path.stem
+    name = name or path.stem
     check_name(name, "index")
-    folder.mkdir(parents=True, exist_ok=True)
-    latest = latest_version(folder, name, load)
-    version = latest + 1
+    folder = folder_of(path, "index")
+    version = latest_version(folder, name, load) + 1
     file = folder / f"{name}@{version}.npy"
     if file.exists():
         raise ModelError(f"{file} is there, but no index of that version", "a free name is needed", "Move it away")
     write_vectors(file, vectors, mode=0o400)
     try:
         index = VectorIndex(name, version, read_vectors(file), file, file_digest(file), embedding)
-        for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
-            if (record.name, record.version) == (name, latest) and isinstance(there, VectorIndex):
-                again = replace(index, version=latest, path=there.path, salt=there.salt)
-                if again.to_dict() == there.to_dict():
-                    file.unlink()
-                    return record
+
+        def same(there: object) -> bool:
+            if not isinstance(there, VectorIndex):
+                return False
+            return replace(index, version=there.version, path=there.path, salt=there.salt).to_dict() == there.to_dict()
+
+        _, again = latest_if(folder, name, load, same)
+        if again is not None:
+            file.unlink()
+            return again
         return register(folder, index.to_dict(), load, file=path.name)
     except (ModelError, DataError):
         file.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from churn.terminal import line, one_line
+from churn.terminal import line, one_line, print_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from churn.match.matchmaker import Comparison
     from churn.scoring import Usage
 
-__all__ = ["comparison_json", "print_comparison", "print_matches", "print_unknown", "print_usage"]
+__all__ = ["comparison_json", "print_comparison", "print_matches", "print_unknown"]
 
 SHOWN = 3  # résumés whose matches are printed, of a comparison
 
@@ -60,7 +60,7 @@ def print_comparison(console: Console, result: Comparison) -> None:
     line(console, "scores", f"off by at most {found.error:.1g} as stated, {result.largest_error:.1g} as found")
     if result.upload is not None:
         _print_upload(console, result.upload, result.known.items)
-    print_usage(console, found.usage, queries)
+    print_usage(console, found.usage, count=queries, each="résumé")
     levels = f"{params.depth} level" + ("s" if params.depth != 1 else "")
     line(
         console,
@@ -77,26 +77,6 @@ def print_comparison(console: Console, result: Comparison) -> None:
         else "not flooded: they may tell more than similarities"
         if flooding is None
         else f"flooded: {flooding.queries} of them tell 2^-{flooding.statistical_bits} of a bit more than similarities",
-    )
-
-
-def print_usage(console: Console, usage: Usage, queries: int) -> None:
-    """Print what some queries took, each."""
-    from churn.units import bytes_text, seconds_text
-
-    each = {name: getattr(usage, name) / queries for name in ("encrypt", "evaluate", "evaluate_server", "decrypt")}
-    line(
-        console,
-        "time",
-        f"for each résumé: encrypt {seconds_text(each['encrypt'])}, answer {seconds_text(each['evaluate'])} (of which "
-        f"computing {seconds_text(each['evaluate_server'])}), decrypt {seconds_text(each['decrypt'])}; keys, once "
-        f"{seconds_text(usage.keygen + usage.upload_keys)}",
-    )
-    line(
-        console,
-        "traffic",
-        f"for each résumé: {bytes_text(usage.bytes_up // queries)} up, {bytes_text(usage.bytes_down // queries)} down; "
-        f"keys, once {bytes_text(usage.bytes_keys) if usage.bytes_keys else 'none sent'}",
     )
 
 

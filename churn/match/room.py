@@ -38,7 +38,7 @@ from churn import plain
 from churn.errors import ModelError
 from churn.hosting.model import Flooding, Layout, Output
 from churn.hosting.protocol import GALLERY_NAME
-from churn.hosting.registry import Record, latest_version, load_folder, register
+from churn.hosting.registry import Record, folder_of, latest_if, register
 from churn.hosting.work.rehearsal import Rehearsal
 from churn.match.index import LONGEST, MOST_DIMENSIONS
 from churn.match.similarity import QUERY, SIMILARITY
@@ -212,12 +212,6 @@ def register_room(path: Path, items: int, dimension: int, load: Callable[[object
     What the latest of its name is already is that one again; else it becomes the next version, and what is there stays.
     `load` is what reads the files of the folder: `churn.offer.loader(folder)`. ModelError for what cannot be offered.
     """
-    if path.suffix != ".json":
-        raise ModelError(f"{path} does not end in .json", "a room's file does", "Choose such a name")
-    folder = path.parent
-    latest = latest_version(folder, path.stem, load)
-    room = Room(path.stem, latest + 1, items, dimension)
-    for record, there in load_folder(folder, load) if any(folder.glob("*.json")) else ():
-        if there == replace(room, version=max(1, latest)):
-            return record
-    return register(folder, room.to_dict(), load, file=path.name)
+    room, folder = Room(path.stem, 1, items, dimension), folder_of(path, "room")
+    latest, again = latest_if(folder, room.name, load, lambda there: there == replace(room, version=there.version))
+    return again or register(folder, replace(room, version=latest + 1).to_dict(), load, file=path.name)
