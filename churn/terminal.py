@@ -108,8 +108,8 @@ def print_usage(console: Console, usage: Usage, *, count: int = 1, each: str = "
     line(
         console,
         "traffic",
-        f"{head}{bytes_text(usage.bytes_up // count)} up, {bytes_text(usage.bytes_down // count)} down; keys, once "
-        f"{bytes_text(usage.bytes_keys) if usage.bytes_keys else 'none sent'}",
+        f"{head}{bytes_text(usage.bytes_up // count)} up, {bytes_text(usage.bytes_down // count)} down; keys"
+        + (f", once {bytes_text(usage.bytes_keys)}" if usage.bytes_keys else " none sent"),
     )
 
 
