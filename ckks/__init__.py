@@ -16,8 +16,8 @@ The layers, each built from the one before and public on its own:
     ring       Z_Q[X]/(X^N + 1): elements, base conversion, automorphisms, samplers
     rlwe       keys, encryption, key switching, noise
     scheme     encoding, evaluator, levels and scales
-    circuits   polynomials and functions
-    vector     operators for users; functions, comparisons, linear (algebra) of vectors
+    circuits   polynomials, functions, comparisons, linear algebra: on ciphertexts
+    vector     operators for users, with hints; functions, comparisons, linear (algebra) of vectors
     planning   what a computation needs, before any key exists
     ml         trained models, evaluated encrypted
 

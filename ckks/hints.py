@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-__all__ = ["ArrayProtocols", "attribute", "operator", "refused"]
+__all__ = ["ArrayProtocols", "attribute", "hint_of", "operator", "refused"]
 
 _PROMISE = ", with an interval that every value lies in"
 _COMPARE = (
