@@ -47,7 +47,7 @@ class NativeSwitching:
 
     def decompose(self, gadget: Gadget, x: Words) -> Words:
         """See `composed.decompose`."""
-        batch, threads = x.shape[:-2], num_threads()
+        batch, threads = x.shape[:-2], _threads(gadget.plan)
         # Any quotient will do: nothing is divided.
         g, q = self._gadget(gadget, make_quotient(gadget.plan, gadget.special, 0))
         given = self._one(x, batch, gadget.kept)
@@ -180,7 +180,7 @@ class NativeSwitching:
         indices: Sequence[Index | None],
     ) -> Words:
         """The terms of a job undivided, (T, 2, ..., k + l, N)."""
-        threads, null = num_threads(), self._ffi.NULL
+        threads, null = _threads(gadget.plan), self._ffi.NULL
         # Any quotient will do: nothing is divided.
         g, q = self._gadget(gadget, make_quotient(gadget.plan, gadget.special, 0))
         by_term = [(null, 0, 0, 0) if key is None else self._key(gadget, key) for key in keys]
@@ -304,7 +304,7 @@ class NativeSwitching:
         lib, n = self._lib, quotient.plan.n
         g, q = (None, self._quotient(quotient)) if gadget is None else self._gadget(gadget, quotient)
         g = self._ffi.NULL if g is None else g.struct
-        entries, kept, threads = prod(batch), len(quotient.weights), num_threads()
+        entries, kept, threads = prod(batch), len(quotient.weights), _threads(quotient.plan)
         out = empty((entries, parts, kept, n))
         pointer, entry, part, limb = self._in(out, None)
         job = self._ffi.new(self._job, given)
@@ -392,6 +392,11 @@ class NativeSwitching:
             },
         )
         return _Struct(struct, (array, tables, conversion, dropped, weights))
+
+
+def _threads(plan: Plan) -> int:
+    """How many threads may share a job over a joint basis: one for each limb; more would wait, at full speed."""
+    return min(num_threads(), len(plan))
 
 
 class _Struct:

@@ -342,7 +342,7 @@ void ckks_small_products(modulus *const *m, size_t outputs, size_t terms, size_t
 
 /* A moment's wait for another thread; after many, the processor is left to whoever wants it. */
 CKKS_INLINE void wait_a_moment(size_t waited) {
-    if ((waited & 4095) == 4095) {
+    if (waited >= 4096) {
 #ifndef _WIN32
         sched_yield();
 #endif

@@ -72,6 +72,19 @@ def test_threads_give_the_same_words(native, case, count):
         switching.switching(native, case, 32, reference=True)
 
 
+def test_more_threads_than_limbs_are_not_asked(native, monkeypatch):
+    """They would wait, at full speed, for those that have a limb; nor is there memory for them."""
+    asked: list[int] = []
+    monkeypatch.setattr(native_switch, "run", lambda work, total, words: asked.append(total))
+    gadget, quotient, rng = CASE.gadget(N), CASE.quotient(N), np.random.default_rng(1)
+    x, key = compare.random(gadget.kept, rng), compare.random(gadget.plan, rng, len(gadget), 2)
+    with switching.using(native), kernels.threads(64):
+        kernels.switch(gadget, x, key, quotient)
+        kernels.decompose(gadget, x)
+        kernels.divide(quotient, compare.random(gadget.plan, rng))
+    assert asked == [len(gadget.plan)] * 3
+
+
 @pytest.mark.parametrize("count", [1, 3])
 @cases(SHAPES[3], SHAPES[6])
 def test_nothing_is_written_beside_the_space(native, case, count, monkeypatch):
