@@ -70,6 +70,11 @@ class EncryptedVector(hints.ArrayProtocols):
 
     def __init__(self, ciphertext: Ciphertext, evaluator: Evaluator) -> None:
         """Bind a ciphertext to an evaluator."""
+        if not isinstance(ciphertext, Ciphertext):
+            raise TypeError(
+                f"found {type(ciphertext).__name__}, needed a Ciphertext: EncryptedVector(encryptor.encrypt(values), "
+                "evaluator)"
+            )
         self._ciphertext: Ciphertext | None = ciphertext
         self._linear: _Linear | None = None
         self.evaluator = evaluator

@@ -396,3 +396,9 @@ def test_short_texts():
     assert repr(linear.ArrangedProduct(4)) == "<ArrangedProduct 4 x 4, 32 slots, 4 keys (hoisted)>"
     assert repr(linear.LinearMap(np.eye(3))) == "<LinearMap (3, 3), 1 diagonals, 1 baby and 1 giant steps, 0 keys>"
     assert repr(vector(A)) == "<EncryptedVector (8,), INSECURE, level 4/4, ~37 bits, 2 KiB>"
+
+
+def test_a_vector_is_made_of_a_ciphertext() -> None:
+    for values in (A, A.tolist(), vector(A)):
+        with pytest.raises(TypeError, match=r"needed a Ciphertext: EncryptedVector\(encryptor\.encrypt"):
+            EncryptedVector(values, kit().evaluator)

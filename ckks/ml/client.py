@@ -118,6 +118,10 @@ class Client:
 
     def scores(self, answer: Encrypted) -> Floats:
         """Return the decrypted scores, (rows, M), each within `score_error` of the model's own."""
+        if not isinstance(answer, Encrypted):
+            raise TypeError(
+                f"found {type(answer).__name__}, needed an answer: client.predict(server.evaluate(client.encrypt(X)))"
+            )
         described = self.description
         packing = described.packing
         if packing.chunks(answer.rows, answer.layout) != len(answer.chunks):

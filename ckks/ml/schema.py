@@ -213,7 +213,7 @@ class Schema:
         if names is not None and self.names is not None and names != self.names:
             raise SlotError(f"the table's columns differ from the model's, {differences(names, self.names)}")
         if len(shape) != 2 or shape[1] != self.n_columns:
-            hint = "; pass table[names], not one column of it" if len(shape) == 1 else ""
+            hint = "; pass table[names] for one column, X[:1] for one row" if len(shape) == 1 else ""
             raise SlotError(f"a table of shape {shape}; needed (rows, {self.n_columns}){hint}")
         blocks, clipped = [], 0
         for one in self.columns:

@@ -44,6 +44,8 @@ class Server:
             SlotError, LevelError, BasisMismatch: the rows are not packed as the model's description says.
             MissingKey: a key is not there that the layout or the model needs.
         """
+        if not isinstance(rows, Encrypted):
+            raise TypeError(f"found {type(rows).__name__}, needed encrypted rows: server.evaluate(client.encrypt(X))")
         packing = self.model.packing
         if rows.rows < 0 or packing.chunks(rows.rows, rows.layout) != len(rows.chunks):
             raise SlotError(

@@ -45,6 +45,8 @@ class Decryptor:
         rng: Rng | None = None,
     ) -> None:
         """Keep the key."""
+        if not isinstance(secret, SecretKey):
+            raise TypeError(f"expected a SecretKey, found {type(secret).__name__}; KeyGenerator.secret_key makes one")
         if secret.params != params:
             raise BasisMismatch("the secret key belongs to other parameters than this decryptor")
         self.params = params

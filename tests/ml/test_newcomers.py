@@ -60,7 +60,7 @@ def test_conversion(message, model, X, options):
         ("column 'b' holds complex128 values", TABLE.assign(b=1j)),
         ("column 'b', row 0, holds nan", TABLE.assign(b=None)),
         (r"shape \(40, 2\); needed \(rows, 3\)", TABLE.to_numpy()[:, :2]),
-        (r"shape \(40,\); needed \(rows, 3\); pass table\[names\]", TABLE["a"]),
+        (r"shape \(40,\); needed \(rows, 3\); .*, X\[:1\] for one row", TABLE["a"]),
     ],
 )
 def test_tables(message, X):
@@ -74,3 +74,13 @@ def test_what_is_meant_well_is_taken():
     client = from_sklearn(LinearRegression().fit(TABLE, Y), TABLE, params=insecure_params()).client()
     for X in (TABLE.assign(b="0.5"), TABLE.assign(b=True), TABLE.to_numpy(), TABLE.to_numpy().tolist()):
         assert client.encrypt(X).rows == 40
+
+
+def test_arrays_in_place_of_what_is_encrypted():
+    model = from_sklearn(FITTED, TABLE, params=insecure_params())
+    client = model.client()
+    with pytest.raises(TypeError, match=r"found DataFrame, needed encrypted rows: server\.evaluate\(client\.encrypt"):
+        model.server(client.evaluation_keys).evaluate(TABLE)
+    for read in (client.predict, client.predict_proba, client.decision_function):
+        with pytest.raises(TypeError, match=r"found ndarray, needed an answer: client\.predict\(server"):
+            read(TABLE.to_numpy())

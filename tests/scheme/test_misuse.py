@@ -132,6 +132,13 @@ def test_keys_of_other_parameters(kind):
     assert "other parameters" in refused(make[kind], BasisMismatch)
 
 
+def test_a_decryptor_wants_a_secret_key():
+    w = world()
+    for wrong in (w.here.public, w.here.keys, None):
+        with pytest.raises(TypeError, match="expected a SecretKey"):
+            Decryptor(w.here.params, wrong)
+
+
 def test_encryption_and_decryption_of_other_parameters():
     w = world()
     plain = w.there.encoder.encode(ONES)
