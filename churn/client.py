@@ -262,7 +262,7 @@ class Client:
             progress(len(answers))
         self.remote.close()  # no connection shows how long opening takes, nor whether it fails
         with self._timed("decrypt"):
-            values = self._open(description, packing, answers, reads)
+            values = self._open(description, packing, answers, reads, gallery)
         return values, Usage(**{name: value - getattr(before, name) for name, value in vars(self.usage).items()})
 
     # ---- how it is done --------------------------------------------------------------------------
@@ -292,6 +292,7 @@ class Client:
         packing: Layout,
         answers: Iterable[bytes],
         reads: Iterable[Read],
+        gallery: str | None = None,
     ) -> list[Floats]:
         """Decrypt and check. However an answer is wrong, the error is the same, and it comes late."""
         output, params = description.output, description.params
@@ -314,6 +315,13 @@ class Client:
             except HEError:
                 pass
             opened.append(values)
+        if gallery is not None and any(values is None for values in opened):
+            raise BadAnswer(
+                "what the gallery answered is no list of similarities under this secret key",
+                "the key that the gallery was encrypted with is needed",
+                "Check the key file. If it is that one, the answer is damaged: do not use it, and upload the gallery "
+                "with a new key before you ask this service again",
+            )
         if any(values is None for values in opened):
             raise BadAnswer(
                 f"the service's answer for model {description.name!r} is damaged or implausible",

@@ -89,7 +89,7 @@ class ScoringModel:
                 f"model {description.name!r} returns {output.kind[:40]!r} from {output.low:g} to {output.high:g}, off "
                 f"by {output.error:g} at most",
                 f"{PROBABILITY!r} or {LOGIT!r} in a range that means something is needed",
-                "Ask the model's owner, or use another client",
+                "Ask the model's owner; or, of an index ('similarity'), use 'python -m churn match ask'",
             )
         schema = Schema.from_dict(about.get("schema"))
         target = plain.text(about.get("target"), "the target's name")

@@ -48,7 +48,10 @@ def serve(
         int | None, typer.Option(help="Most threads of one evaluation; unset: its share of the processors.", min=1)
     ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(help="Change a limit: NAME=NUMBER, as the table at the start names them.")
+        list[str] | None,
+        typer.Option(
+            help="Change a limit, as the table at the start names them; may be repeated.", metavar="NAME=NUMBER"
+        ),
     ] = None,
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> None:

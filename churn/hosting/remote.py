@@ -113,7 +113,10 @@ _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
     ),
     409: (ParameterMismatch, "Ask for the model's description again and make keys for its parameters"),
     428: (MissingKeys, "Upload the keys that the model's description asks for"),
-    429: (ServiceBusy, "Try again in a moment; if stored keys are too many, use one secret key again (--key-file)"),
+    429: (
+        ServiceBusy,
+        "Try again in a moment; if it is keys or galleries that are too many, delete some, or use one secret key again",
+    ),
     503: (ServiceBusy, "Try again in a moment"),
     507: (ServiceBusy, "Ask the service's owner for room"),
 }
@@ -300,7 +303,7 @@ class Remote:
             known = [str(one.get("name"))[:64] for one in self.galleries()]
             raise UnknownGallery(
                 f"{self.url} has no gallery {name[:64]!r} of yours{nearest(name[:64], known)}",
-                f"yours are {', '.join(sorted(known)[:20]) or 'none'}",
+                f"yours are {', '.join(sorted(known)[:20])}" if known else "you have none",
                 "Name one of these, or upload it with 'python -m churn match gallery'",
             ) from None
         try:
@@ -456,7 +459,7 @@ class Remote:
             return
         try:
             problem = json.loads(self._read(response, _PROBLEM_BYTES))
-            detail = _clean(str(problem["detail"]), _SHOWN)
+            detail = _clean(str(problem["detail"]), _SHOWN).rstrip(".")
         except (ValueError, KeyError, TypeError, RecursionError):
             detail = f"status {status}, without a reason"
         kind, remedy = _BY_STATUS.get(status, (RequestRefused, "See what it says"))

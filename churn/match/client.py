@@ -13,10 +13,10 @@ An index is a stranger's, in the clear at the host; a gallery is the asker's own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ __all__ = [
     "believed",
     "best",
     "checked_dimension",
+    "checked_texts",
     "match",
     "same_up_to_ties",
 ]
@@ -190,13 +191,26 @@ def believed(description: Description) -> None:
         )
 
 
-def checked_dimension(found: int, needed: int, what: str) -> None:
+def checked_dimension(
+    found: int, needed: int, what: str, remedy: str = "Use the embedding that those were made with"
+) -> None:
     """Raise DataError unless vectors have as many numbers as those of `what`."""
     if found != needed:
         raise DataError(
             f"the queries or vectors have {found} numbers each",
             f"the vectors of {what} have {needed}",
-            "Use the embedding that those were made with",
+            remedy,
+        )
+
+
+def checked_texts(names: Sequence[str], vectors: npt.NDArray[np.floating[Any]]) -> None:
+    """Raise DataError, naming the text, unless every vector of a text (n, e) has a direction."""
+    empty = np.flatnonzero(~np.asarray(vectors).any(axis=1))
+    if empty.size:
+        raise DataError(
+            f"{names[empty[0]]!r} has no word that the embedding knows",
+            "one at least that is in the texts it was fitted to is needed",
+            "Add words, or leave this text out",
         )
 
 
@@ -233,7 +247,7 @@ def match(
         raise DataError(
             f"query {empty[0]} is all zeros",
             "a direction is needed",
-            "Check that its text has words the embedding knows",
+            "Check that its text has words the embedding knows: those of the texts that it was fitted to",
         )
     reads: list[Read] = [partial(_similarities, known=known)] * len(q)
     chunks = [known.packed(one) for one in q]

@@ -172,7 +172,7 @@ def ask(
     with steps(console) as step:
         with step("load libraries"):
             from churn.client import Client
-            from churn.match.client import KnownIndex, match
+            from churn.match.client import KnownIndex, checked_texts, match
             from churn.match.embedding import Embedding
             from churn.match.keeping import GalleryNote, KnownGallery
             from churn.match.vectors import read_vectors
@@ -183,6 +183,7 @@ def ask(
             text = _read(resume)
             queries, digest, asked = embedding.vectors([text]), embedding.digest, [resume.name]
             unknown, words = embedding.unknown(text)
+            checked_texts(asked, queries)
         elif resume_vectors is not None:
             queries, digest = read_vectors(resume_vectors).astype(float), ""
             asked = [f"row {k}" for k in range(len(queries))]

@@ -94,11 +94,12 @@ def gallery(
             with step("write the folder"), writing(folder):
                 keep(collection, known, folder)
             usage = client.usage
+    blocks = len(known.stored.blocks)
     line(
         console,
         "gallery",
         f"{name}: {known.items:,} vectors of {known.dimension} numbers, {bytes_text(usage.bytes_gallery)} in "
-        f"{len(known.stored.blocks)} blocks; encrypted in {seconds_text(usage.encrypt)}, sent in "
+        f"{blocks} block{'s' if blocks > 1 else ''}; encrypted in {seconds_text(usage.encrypt)}, sent in "
         f"{seconds_text(usage.upload_gallery)}",
     )
     line(console, "digest", known.gallery)

@@ -183,7 +183,10 @@ def upload_gallery(
             f"real numbers, (items, dimension), up to {items} items are needed in this room",
             "Give one row for each, or ask the host for a larger room",
         )
-    checked_dimension(x.shape[1], dimension, f"room {room!r}")
+    remedy = f"Name another room, or have one made: 'python -m churn match room --dimensions {x.shape[1]}'"
+    if x.shape[1] > dimension:
+        remedy += f"; or, of texts, make vectors of fewer numbers: --dimensions {dimension}"
+    checked_dimension(x.shape[1], dimension, f"room {room!r}", remedy)
     packing = _layout(description, description.gallery, dimension, 2**0.5)
     slots, blocks, listed = description.params.slots, list[str](), False
     try:

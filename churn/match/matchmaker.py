@@ -24,7 +24,7 @@ from churn.client import Client
 from churn.demo import Step
 from churn.errors import DataError
 from churn.hosting.registry import Record
-from churn.match.client import KnownIndex, Matches, Searchable, match, same_up_to_ties
+from churn.match.client import KnownIndex, Matches, Searchable, checked_texts, match, same_up_to_ties
 from churn.match.embedding import Embedding, fit_embedding
 from churn.match.index import register_index
 from churn.match.keeping import GalleryNote, KnownGallery, upload_gallery
@@ -94,7 +94,9 @@ def embedded(
 ) -> tuple[Collection, Collection]:
     """Return the vectors of both, under an embedding fitted to the vacancies."""
     embedding = fit_embedding([text.body for text in vacancies], dimension, seed=seed)
-    return _embedded(vacancies, embedding), _embedded(resumes, embedding)
+    sought = _embedded(resumes, embedding)
+    checked_texts(sought.titles, sought.vectors)
+    return _embedded(vacancies, embedding), sought
 
 
 def vector_files(vacancies: Path, resumes: Path) -> tuple[Collection, Collection]:

@@ -32,8 +32,8 @@ def print_matches(
     for query, name in shown:
         most = len(found.items[query])
         for place, item in enumerate(found.items[query]):
-            cells = [name if not place else "", offered[item], f"{found.scores[query][place]:.4f}"]
-            cells += [f"{result.exact[query, item]:.4f}"] if result is not None else []
+            cells = [name if not place else "", offered[item], f"{found.scores[query][place]:z.4f}"]
+            cells += [f"{result.exact[query, item]:z.4f}"] if result is not None else []
             table.add_row(*(Text(one_line(cell)) for cell in cells), end_section=place == most - 1)
     console.print(table)
     if len(shown) < len(sought):

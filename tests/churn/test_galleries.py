@@ -160,7 +160,10 @@ def test_a_gallery_belongs_to_its_key(service: Service, tmp_path: Path) -> None:
     with Client(service.remote(), key_file=key) as colleague:
         found = match(colleague, KnownGallery.of(colleague, note.name, note.digest), x[:3], 1)
     assert found.items[:, 0].tolist() == [0, 1, 2]
-    with Client(service.remote(), key_file=tmp_path / "other.key") as stranger, pytest.raises(BadAnswer):
+    with (
+        Client(service.remote(), key_file=tmp_path / "other.key") as stranger,
+        pytest.raises(BadAnswer, match="Check the key file"),
+    ):
         match(stranger, KnownGallery.of(stranger, "g"), x[:1])
     for text in ("{", "[]", '{"format": "gallery/1", "name": "g"}', '{"format": "x", "name": "g", "digest": "d"}'):
         (tmp_path / "folder" / "gallery.json").write_text(text)

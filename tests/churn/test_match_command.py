@@ -79,15 +79,18 @@ def test_a_gallery_at_a_host(run: Run, tmp_path: Path) -> None:
         for wrong, words in (((), "--key-file"), (("--key-file", "other.key"), "no key file other.key")):
             code, _, err = run(*asking, *wrong)
             assert code == 1 and words in err
+        (tmp_path / "unknown.txt").write_text("xylography")
+        code, _, err = run(*asking, "--key-file", "my.key", "--resume", "unknown.txt")
+        assert code == 1 and "'unknown.txt' has no word that the embedding knows" in err
         code, out, err = run("match", "galleries", *at)
         assert code == 0 and "vacancies" in out and "room@1" in out and "200" in out, err
         code, _, err = run("match", "galleries", *at, "--delete", "vacancy")
         assert code == 1 and "nearest known name: 'vacancies'" in err
         assert run("match", "galleries", *at, "--delete", "vacancies")[0] == 0
         code, _, err = run(*asking, "--key-file", "my.key")
-        assert code == 1 and "no gallery 'vacancies' of yours" in err
+        assert code == 1 and "no gallery 'vacancies' of yours; you have none" in err
         code, _, err = run("match", "gallery", *at, "--key-file", "my.key", "--vacancies", 50, "--dimensions", 8)
-        assert code == 1 and "have 8 numbers" in err
+        assert code == 1 and "have 8 numbers" in err and "match room --dimensions 8" in err
         assert not (tmp_path / "keys" / "uploads").exists() or not list((tmp_path / "keys" / "uploads").iterdir())
 
 
@@ -191,3 +194,10 @@ def test_help_names_every_command(run: Run) -> None:
     ):
         code, out, _ = run("match", *command, "--help")
         assert code == 0 and all(word in out for word in words)
+
+
+def test_a_resume_without_a_known_word_is_named_before_anything_is_sent(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text("title,text\nBaker,bread and flour\nNurse,wound care on a ward\n")
+    (tmp_path / "r.csv").write_text("title,text\nAda,flour\nBob,xylography\n")
+    code, _, err = run("match", "--vacancy-file", "v.csv", "--resume-file", "r.csv")
+    assert code == 1 and "'Bob' has no word that the embedding knows" in err.splitlines()[-1]
