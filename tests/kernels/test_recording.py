@@ -22,7 +22,8 @@ def circuit(kit, x):
     y = evaluator.add(evaluator.rotate(y, 1), evaluator.rotate_sum(y, (1, 2)))
     y = evaluator.weighted_sum(evaluator.subtract(y, 0.5), [0.5, 0.25])
     a, b = evaluator.rotate_many(y, (1, 2))
-    return evaluator.dot(x, x), evaluator.multiply(a, np.linspace(0, 1, kit.params.slots)), evaluator.negate(b)
+    three = evaluator.tensor(x[0], x[1])
+    return evaluator.dot(x, x), three, evaluator.multiply(a, np.linspace(0, 1, kit.params.slots)), evaluator.negate(b)
 
 
 @pytest.mark.parametrize("make", [insecure_small, insecure_pairs])
@@ -39,7 +40,7 @@ def test_shapes_and_metadata_are_those_of_a_real_run(backend, make, threads):
         assert one.words.shape == other.words.shape
         assert (one.level, one.meta, one.noise) == (other.level, other.meta, other.noise)
     counted = {call.name: count for call, count in recorder.calls}
-    assert {"switch_product", "switch_sum", "switch_digits", "weighted_sum", "tensor"} <= set(counted)
+    assert {"switch_product", "switch_sum", "switch_digits", "weighted_sum", "tensor", "dot"} <= set(counted)
 
 
 def test_calls_of_a_kind_are_counted_together():
