@@ -61,13 +61,13 @@ def adversarial(shape, bound):
     yield np.random.default_rng(1).uniform(-bound, bound, shape)
 
 
-def carried_out(plan, function, arrays, seed=1):
+def carried_out(plan, function, arrays, seed=1, slots=None):
     """Values of a real run with the keys that the plan asks for, and no others."""
     generator = KeyGenerator(plan.params, Rng(seed))
     secret = generator.secret_key()
     evaluator = Evaluator(plan.params, generator.evaluation_keys(secret, **plan.keys))
     encryptor = Encryptor(plan.params, generator.public_key(secret), Rng(seed + 1))
-    found = function(*(EncryptedVector(encryptor.encrypt(a, bound=b), evaluator) for a, b in arrays))
+    found = function(*(EncryptedVector(encryptor.encrypt(a, bound=b, slots=slots), evaluator) for a, b in arrays))
     found = found if isinstance(found, list) else [found]
     return found, [Decryptor(plan.params, secret).decrypt(one) for one in found]
 
@@ -115,6 +115,38 @@ def test_a_real_run_is_as_planned(name):
             worst[k] = max(worst[k], error)
     far = [float(np.log2(forecast.max_error / error)) for forecast, error in zip(plan.results, worst, strict=True)]
     assert max(far) <= 2, far
+
+
+SIGMOID, TANH = (ckks.functions.fit(name, 2, degree=7) for name in ("sigmoid", "tanh"))
+MANY = 2048
+TURNED = ckks.LinearMap.of_diagonals({1: np.full(MANY, 0.3)})
+AGAIN = {
+    "rounded": (lambda x: sum((x * 0.01 for _ in range(64)), 0 * x), lambda x: 0.64 * x),
+    "switched": (lambda x: x * x + x * x, lambda x: 2 * x * x),
+    "evaluated": (
+        lambda x: ckks.functions.function(x, SIGMOID) + ckks.functions.function(x, TANH),
+        lambda x: SIGMOID(x) + TANH(x),
+    ),
+    "doubled": (lambda x: double(ckks.functions.function(x, SIGMOID)), lambda x: 2 * SIGMOID(x)),
+    "mapped": (lambda x: TURNED @ x + TURNED @ x, lambda x: 0.6 * np.roll(x, -1)),
+}
+
+
+def double(x):
+    return x + x
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_errors_of_steps_that_are_repeated_add_up(name):
+    """The same words are rounded in the same way: nothing is gained by doing it twice, and nothing is forecast."""
+    function, plain = AGAIN[name]
+    plan = ckks.plan(function, MANY, slots=MANY, precision_bits=18)
+    worst = 0.0
+    for seed, end in enumerate((1.0, -1.0, 0.0) * 2):
+        x = np.full(MANY, end)
+        _, (value,) = carried_out(plan, function, [(x, 1.0)], 100 + 2 * seed, slots=MANY)
+        worst = max(worst, float(np.abs(value - plain(x)).max()))
+    assert worst <= plan.results[0].max_error <= 4 * worst
 
 
 def test_what_is_needed_is_named():

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ckks import kernels
 from ckks.errors import SlotError
-from ckks.rlwe import Ciphertext, Noise
+from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
 from ckks.scheme.meta import meta_of
 
@@ -100,5 +100,5 @@ def stack(cts: Sequence[Ciphertext]) -> Ciphertext:
         bound=max(m.bound for m in metas),
         rms=max(m.rms for m in metas),
     )
-    noise = Noise(max(n.std for n in noises), max(n.bound for n in noises))
+    noise = noises[0].resized(max(n.std for n in noises), max(n.bound for n in noises))
     return Ciphertext.of(first.params, words, first.level, meta, noise)

@@ -56,6 +56,10 @@ class Noise:
         """Size of the same error where it has nothing more to do with what it came from; the same but in forecasts."""
         return self
 
+    def resized(self, std: float, bound: float) -> Noise:
+        """Size of an error that was made of this one, by whatever steps; forecasts take it to be all of this one."""
+        return Noise(std, bound)
+
     def moved(self, g: int, m: int) -> Noise:
         """Size after the automorphism X -> X^g modulo X^(m/2) + 1: the same, at other roots of unity."""
         return self

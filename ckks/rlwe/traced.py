@@ -10,9 +10,10 @@ element here.
 
 A forecast is of the worst slot. So what an error is multiplied with counts by its bound (`weighed`), not by its rms.
 
-Every plain Noise that is added is a source of its own: two roundings are not the same, unless they are of the same
-words. So what a function computes twice from the same input is forecast as if its roundings were different ones; sums
-of it may be off by more than that. Compute it once.
+A plain Noise that is added, a rounding or a key switch, is a source that is named by what it is added to: two roundings
+are different, unless they are of the same words, and the same step of the same values rounds in the same way. Values
+whose errors have the same shares of the same origins are taken for the same values here, and a result of many steps is
+taken to be off by its input's error, resized: either adds up more than it should, never less.
 """
 
 from __future__ import annotations
@@ -39,7 +40,16 @@ class TracedNoise(Noise):
     @classmethod
     def of(cls, size: Noise) -> TracedNoise:
         """Return a source of its own of this size."""
-        return cls._made({(next(_sources), 1): size.std} if size.std else {}, size.bound)
+        return cls._source(next(_sources), size)
+
+    @classmethod
+    def _source(cls, name: int, size: Noise) -> TracedNoise:
+        return cls._made({(name, 1): size.std} if size.std else {}, size.bound)
+
+    @property
+    def _shares(self) -> frozenset[tuple[Origin, float]]:
+        """What tells values apart, as far as they are told apart."""
+        return frozenset(self.origins.items())
 
     @classmethod
     def _made(cls, origins: Mapping[Origin, float], bound: float) -> TracedNoise:
@@ -58,7 +68,7 @@ class TracedNoise(Noise):
     def __add__(self, other: Noise) -> TracedNoise:
         """Size of a sum."""
         if not isinstance(other, TracedNoise):
-            other = TracedNoise.of(other)
+            other = self._source(hash(("added", self._shares, other.std, other.bound)), other)
         origins = dict(self.origins)
         for origin, share in other.origins.items():
             origins[origin] = origins.get(origin, 0.0) + share
@@ -73,7 +83,8 @@ class TracedNoise(Noise):
     def times(self, other: Noise) -> TracedNoise:
         """Size of a product: with a message, the same origins; with another error, a source of its own."""
         if isinstance(other, TracedNoise):
-            return TracedNoise.of(Noise(self.std * other.std, self.bound * other.bound))
+            name = hash(("product", frozenset((self._shares, other._shares))))
+            return self._source(name, Noise(self.std * other.std, self.bound * other.bound))
         return self._made({o: share * other.std for o, share in self.origins.items()}, self.bound * other.bound)
 
     def weighed(self, message: Noise) -> TracedNoise:
@@ -86,7 +97,13 @@ class TracedNoise(Noise):
 
     def parted(self) -> TracedNoise:
         """Size of the same error as a source of its own."""
-        return self.of(self)
+        return self._source(hash(("parted", self._shares)), self)
+
+    def resized(self, std: float, bound: float) -> TracedNoise:
+        """Size of an error that was made of this one: all of it, so that it adds up with everything that was."""
+        if not self.std:
+            return self._source(hash(("made", self._shares, std, bound)), Noise(std, bound))
+        return self._made({o: share * (std / self.std) for o, share in self.origins.items()}, bound)
 
     def moved(self, g: int, m: int) -> TracedNoise:
         """Size after the automorphism X -> X^g modulo X^(m/2) + 1."""

@@ -209,7 +209,7 @@ class Evaluator:
         l1 = np.abs(rows).sum(axis=1).max()
         l2 = heaviest * np.sqrt(((rows / (heaviest or 1.0)) ** 2).sum(axis=1)).max()
         factor, share = float(scale), 2 * meta.slots / self.params.ring_degree  # rounding: as in `multiply_towards`
-        size = Noise(
+        size = a.noise.resized(
             a.noise.std * l2 * factor + meta.message.std * lost_2 / sqrt(share),
             a.noise.bound * (l1 * factor + lost_1) + meta.message.bound * lost_1,
         )
@@ -555,7 +555,7 @@ def _scaled_constant(value: float, scale: Decimal, moduli: tuple[int, ...]) -> W
 def _of_sum(count: int, meta: Meta, size: Noise) -> tuple[Meta, Noise]:
     """Metadata and error of a sum of so many messages that are alike, their errors independent."""
     total = meta.but(bound=meta.bound * count, rms=meta.rms * count**0.5)
-    return total, Noise(size.std * count**0.5, size.bound * count)
+    return total, size.resized(size.std * count**0.5, size.bound * count)
 
 
 @lru_cache(maxsize=64)

@@ -22,6 +22,24 @@ def test_plain_errors_are_sources_of_their_own():
     assert twice.std == pytest.approx((9.0 + 16.0 + 16.0) ** 0.5)
 
 
+def test_the_same_step_of_the_same_value_is_the_same_source():
+    rounding = Noise(4.0, 8.0)
+    assert (A + rounding + (A + rounding)).std == 10, "6 and 8: what was rounded twice was rounded alike"
+    assert (A + rounding + (A.scaled(2) + rounding)).std == pytest.approx((9.0**2 + 4.0**2 + 4.0**2) ** 0.5)
+    assert (A + rounding + (B + rounding)).std == pytest.approx((9 + 16 + 16 + 16) ** 0.5)
+    assert (A + rounding + (A.moved(5, 64) + rounding)).std == pytest.approx((9 + 9 + 16 + 16) ** 0.5)
+    assert (A.times(B) + B.times(A)).std == 24 and (A.times(B) + A.times(A)).std == 15
+    assert (A.parted() + A.parted()).std == 6 and (A.parted() + A).std == pytest.approx(18**0.5)
+
+
+def test_what_was_made_of_an_error_adds_up_with_it():
+    made = A.resized(5.0, 7.0)
+    assert (made.std, made.bound) == (5, 7) and (made + A).std == 8 and (made + B).std == pytest.approx(41**0.5)
+    of_nothing = A.scaled(0.0).resized(5.0, 7.0)
+    assert (of_nothing + A).std == pytest.approx(34**0.5) and (of_nothing + A.scaled(0.0).resized(5.0, 7.0)).std == 10
+    assert Noise(1.0, 2.0).resized(5.0, 7.0) == Noise(5.0, 7.0)
+
+
 def test_products():
     message = Noise(0.5, 2.0)
     for product in (A.times(message), message.times(A)):

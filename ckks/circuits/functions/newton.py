@@ -284,7 +284,7 @@ def _with_errors(
     bound = by_y * of_y.bound + by_x * of_x.bound + sum(by * noise.bound for by, noise in own)
     bound = bound + math.prod(noise.bound for _, noise in own[:-1])
     scale = float(meta_of(result).scale)
-    noise = Noise(math.sqrt(float(np.max(square))) * scale, _largest(bound) * scale)
+    noise = of_x.resized(math.sqrt(float(np.max(square))) * scale, _largest(bound) * scale)
     return evaluator.with_bound(result, _largest(values)).with_(noise=noise)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from ckks import kernels
 from ckks.circuits.linear.matrix import Keys, LinearMap
 from ckks.errors import ParameterError, SlotError
-from ckks.rlwe import Ciphertext, Noise
+from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
 from ckks.scheme.align import settle, too_deep
 from ckks.scheme.encoder import as_numbers
@@ -182,5 +182,5 @@ def _batch(cts: list[Ciphertext], shape: tuple[int, ...]) -> Ciphertext:
     largest = max(cts, key=lambda ct: meta_of(ct).bound)
     size, bound = max((ct.noise for ct in cts), key=lambda size: size.std), max(ct.noise.bound for ct in cts)
     if size.bound < bound:
-        size = Noise(size.std, bound)
+        size = size.resized(size.std, bound)
     return Ciphertext.of(largest.params, words.reshape(*shape, *cts[0].words.shape), largest.level, largest.meta, size)

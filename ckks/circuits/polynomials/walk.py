@@ -66,7 +66,7 @@ def finish(
     result, of_input = values[-1], _std(u)
     std = max(expected_std(one, of_input, own, of_blocks) for one in alike) * float(meta_of(result).scale)
     largest = max(sensitivities(one).largest for one in alike)
-    return evaluator.with_bound(result, largest).with_(noise=Noise(std, result.noise.bound))
+    return evaluator.with_bound(result, largest).with_(noise=u.noise.resized(std, result.noise.bound))
 
 
 def _std(ct: Ciphertext) -> float:

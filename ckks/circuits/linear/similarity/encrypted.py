@@ -15,7 +15,7 @@ from ckks import kernels
 from ckks.circuits.linear.similarity.fitting import check_level, product_meta
 from ckks.circuits.promises import promise
 from ckks.errors import SlotError
-from ckks.rlwe import Ciphertext, Noise
+from ckks.rlwe import Ciphertext
 from ckks.scheme import Evaluator
 from ckks.scheme.meta import meta_of
 
@@ -69,7 +69,7 @@ def encrypted_similarities(
     kernels.add(plan, sums[0, :, 1], sums[1, :, 0], words[:, 1])
     terms, of_item, of_query = query.shape[0], sqrt(2) * norm * float(a.scale), norm * float(b.scale)
     e, f = x.noise, q.noise
-    size = Noise(
+    size = (e + f).resized(
         hypot(of_item * f.std, of_query * e.std, sqrt(terms) * e.std * f.std),
         sqrt(terms) * (of_item * f.bound + of_query * e.bound) + terms * e.bound * f.bound,
     )

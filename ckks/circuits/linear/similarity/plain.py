@@ -170,7 +170,7 @@ def plain_similarities(
     totals: Words | None = None
     turned = query.noise
     for first, noise, turns in _rotations(evaluator, query, vectors.dimension):
-        turned = Noise(max(turned.std, noise.std), max(turned.bound, noise.bound))
+        turned = turned.resized(max(turned.std, noise.std), max(turned.bound, noise.bound))
         totals = vectors.products(turns, slice(first, first + len(turns)), query.level, totals)
     assert totals is not None
     size = _plain_noise(evaluator, turned, vectors, norm * float(meta.scale))
@@ -204,4 +204,4 @@ def _plain_noise(evaluator: Evaluator, turned: Noise, vectors: PlainVectors, que
     length = sqrt(2) * _SLACK * vectors.norm * float(vectors.scale) + sqrt(terms) * random_poly(n, ROUNDING_STD).bound
     meta = Meta(vectors.scale, n // 2, n // 2, False, vectors.norm, vectors.norm)
     rounding = evaluator.encoder.rounding(meta).scaled(query)
-    return Noise(turned.std * length, turned.bound * length * sqrt(terms)) + rounding
+    return turned.resized(turned.std * length, turned.bound * length * sqrt(terms)) + rounding
