@@ -132,16 +132,25 @@ def decide(
 class NoiseProfile:
     """What reaches a composite's result, for decided arguments x on a grid: squares of first-order factors.
 
+    arguments    x
     of_argument  (dP/dx)^2
     of_roundings the sum of squared derivatives by every value that is rescaled on the way
     """
 
+    arguments: NDArray[np.float64]
     of_argument: NDArray[np.float64]
     of_roundings: NDArray[np.float64]
 
     def worst(self, argument: float, rounding: float) -> float:
         """Return the rms error at the worst x, for rms errors of the argument and of each rounding."""
-        return math.sqrt(float((self.of_argument * argument**2 + self.of_roundings * rounding**2).max()))
+        return math.sqrt(float(self._squares(argument, rounding).max()))
+
+    def worst_argument(self, argument: float, rounding: float) -> float:
+        """Return the worst x."""
+        return float(self.arguments[np.argmax(self._squares(argument, rounding))])
+
+    def _squares(self, argument: float, rounding: float) -> NDArray[np.float64]:
+        return self.of_argument * argument**2 + self.of_roundings * rounding**2
 
 
 @lru_cache(maxsize=256)
@@ -155,7 +164,7 @@ def noise_profile(composite: Composite) -> NoiseProfile:
         factor = chebyshev.chebval(u, chebyshev.chebder(np.array(stage.coefficients)))
         roundings = roundings * factor**2 + derivatives(plan, u).gain ** 2
         slope, u = slope * factor, stage(u)
-    return NoiseProfile(slope**2, roundings)
+    return NoiseProfile(x, slope**2, roundings)
 
 
 @lru_cache(maxsize=1024)
