@@ -417,3 +417,13 @@ def test_bad_arguments():
         on.sign(kit.evaluator, kit.encrypt(np.full(8, 0.5j)), c)
     with pytest.raises(TypeError, match="encrypt"):
         on.sign(kit.evaluator, np.ones(8), c)
+
+
+def test_the_worst_argument_is_where_noise_counts_most():
+    composite = minimax_composite(2.0**-8, 2.0**-20)
+    profile = noise_profile(composite)
+    for argument, rounding in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
+        at = np.flatnonzero(profile.arguments == profile.worst_argument(argument, rounding))[0]
+        square = profile.of_argument[at] * argument**2 + profile.of_roundings[at] * rounding**2
+        assert square == pytest.approx(profile.worst(argument, rounding) ** 2, rel=1e-12)
+        assert composite.resolution <= profile.arguments[at] <= 1

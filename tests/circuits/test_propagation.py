@@ -15,6 +15,7 @@ from ckks.circuits.polynomials.plan import evaluation_plan
 from ckks.circuits.polynomials.prices import PRICES
 from ckks.circuits.polynomials.propagation import derivatives, expected_std, sensitivities
 from ckks.rlwe import Noise
+from ckks.rlwe.traced import TracedNoise
 from ckks.scheme.meta import meta_of
 
 PLANS = {
@@ -208,3 +209,13 @@ def test_gains_forward_and_backward(degree, basis):
     for fewest in PRICES:
         plan = evaluation_plan(Polynomial(tuple(c.tolist()), basis), fewest=fewest)
         np.testing.assert_allclose(derivatives(plan, u).gain, forward_gains(plan, u), rtol=1e-12)
+
+
+def test_what_a_polynomial_makes_of_an_error_adds_up_with_it():
+    """p(x) and x, or p(x) twice, are off together: origins of an error go through a polynomial."""
+    kit = make_kit(insecure_small(depth=4))
+    x = kit.encrypt(np.zeros(4))
+    x = x.with_(noise=TracedNoise.of(x.noise))
+    y = evaluate_normalised(kit.evaluator, x, approximate(logistic, (-8, 8), degree=7))
+    assert isinstance(y.noise, TracedNoise) and set(y.noise.origins) == set(x.noise.origins)
+    assert (y.noise + y.noise).std == 2 * y.noise.std
